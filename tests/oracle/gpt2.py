@@ -180,7 +180,7 @@ def verify(case, config, state, inputs, want):
 
 
 def write_tensors(path, tensors):
-    save_file(tensors, path)
+    save_file({k: v.clone() for k, v in tensors.items()}, path)
     path.chmod(0o644)
 
 
@@ -212,7 +212,7 @@ def write_case(case, config, model_of, inputs, report):
     want = run(config, state, inputs, torch.float64, "sdpa")
     want = {k: v.float().contiguous() for k, v in want.items()}
     error = verify(case, config, state, inputs, want)
-    write_tensors(path / "inputs.safetensors", {k: v.contiguous() for k, v in inputs.items()})
+    write_tensors(path / "inputs.safetensors", inputs)
     write_expected(case, want)
     report.append(case)
     loss = want["loss"].item() if "loss" in want else float("nan")
