@@ -1,0 +1,27 @@
+/* parallel -- the only door to threads. Work is cut into `count` tiles whose size does not depend on the
+ * number of threads, and tiles write to disjoint places, so results have the same bits on any number of
+ * threads. */
+#ifndef PLAIT_BASE_PARALLEL_H
+#define PLAIT_BASE_PARALLEL_H
+
+#include <stdint.h>
+
+typedef void tile_fn(void *context, int64_t tile);
+
+/* Runs fn(context, 0 .. count-1), in any order, and returns when all are done. Nested calls run on the
+ * caller's thread. Not collective: each in-process rank has its own threads. */
+void parallel_for(int64_t count, tile_fn *fn, void *context);
+
+/* Threads used by parallel_for calls of this thread (each in-process rank sets its own); default: the
+ * affinity mask. */
+void parallel_set_threads(int threads);
+int parallel_threads(void);
+int parallel_thread_index(void); /* 0 .. parallel_threads()-1 inside a tile: for scratch space only */
+int parallel_cpus(void);         /* processors this process may run on */
+
+static inline int64_t ceil_div(int64_t a, int64_t b)
+{
+    return (a + b - 1) / b;
+}
+
+#endif
