@@ -15,6 +15,6 @@ find_clang_format() {
 
 # The project's own C sources and headers, tracked or not yet.
 list_sources() {
-  git ls-files -co --exclude-standard -- 'src/*.[ch]' 'include/*.h' 'tests/*.[ch]' 'bench/*.[ch]' 'examples/*.[ch]' |
-    sort -u | while IFS= read -r file; do [ -e "$file" ] && echo "$file"; done
+  git ls-files -co --exclude-standard -- 'src/*.[ch]' 'include/*.h' 'tests/*.[ch]' 'bench/*.[ch]' \
+    'examples/*.[ch]' 'script/*.[ch]' | sort -u | while IFS= read -r file; do [ ! -e "$file" ] || echo "$file"; done
 }
