@@ -6,18 +6,20 @@
 
 #include <stdint.h>
 
+/* A tile cannot fail: the record of errors belongs to the thread that makes it. */
 typedef void tile_fn(void *context, int64_t tile);
 
-/* Runs fn(context, 0 .. count-1), in any order, and returns when all are done. Nested calls run on the
- * caller's thread. Not collective: each in-process rank has its own threads. */
+/* Runs fn(context, 0 .. count-1), in any order, and returns when all are done. Calls from inside a tile run
+ * on that tile's thread (a call of one tile is no nesting). Not collective: each in-process rank has its own
+ * threads. A child made by fork() must not call it after its parent did. */
 void parallel_for(int64_t count, tile_fn *fn, void *context);
 
-/* Threads used by parallel_for calls of this thread (each in-process rank sets its own); default: the
- * affinity mask. */
+/* Threads used by parallel_for calls of this thread (each in-process rank sets its own); default:
+ * parallel_cpus(). */
 void parallel_set_threads(int threads);
 int parallel_threads(void);
 int parallel_thread_index(void); /* 0 .. parallel_threads()-1 inside a tile: for scratch space only */
-int parallel_cpus(void);         /* processors this process may run on */
+int parallel_cpus(void);         /* processors this process may run on: its affinity mask */
 
 static inline int64_t ceil_div(int64_t a, int64_t b)
 {
