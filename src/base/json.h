@@ -3,8 +3,8 @@
  *
  * Reader: bounded depth (64), keys checked for duplicates within each object, strings unescaped to UTF-8,
  * lone surrogates and raw control characters refused. Errors are sticky: after the first, every call returns
- * its empty answer and json_status() gives the failure, whose sentence is "NAME:LINE:COLUMN:
- * $.path.to[3].value: WHAT (found X, expected Y)".
+ * its empty answer and json_status() gives the failure, whose sentence is
+ *     "NAME:LINE:COLUMN: $.path.to[3].value: WHAT (found X, expected Y)".
  *
  *     json_reader_init(&r, "config.json", bytes, length);
  *     if (json_object_begin(&r))
