@@ -1,6 +1,9 @@
-# The fast kernels, src/cpu/*_isa.c: each file is compiled once per instruction set, with ISA_NAME defined to base, avx2
-# or avx512. Everything inside is static; the file exports one table whose name ends in ISA_NAME, and the program
-# chooses among the tables when it starts. The base set is what every processor of the architecture has.
+# The fast kernels: every src/cpu/*.c is compiled once per instruction set, with ISA_NAME defined to base, avx2 or avx512
+# (src/cpu/isa.h), except kernels.c, machine.c, onednn.c and ref_*.c. Everything inside is static; a file exports kernel
+# lists whose names end in ISA_NAME, and the program chooses among them when it starts. The base set is what every
+# processor of the architecture has.
+file(GLOB isa_sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/src/cpu/*.c")
+list(FILTER isa_sources EXCLUDE REGEX "/(kernels|machine|onednn|ref_[^/]*)\\.c$")
 set(isa_names base)
 set(isa_flags_base "")
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$")
@@ -19,7 +22,6 @@ endif()
 # Puts the objects of every instruction set into the list `result`.
 function(plait_add_isa_objects result)
   set(objects "")
-  file(GLOB isa_sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/src/cpu/*_isa.c")
   if(isa_sources)
     foreach(name IN LISTS isa_names)
       add_library(plait_isa_${name} OBJECT ${isa_sources})
