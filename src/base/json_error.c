@@ -93,6 +93,7 @@ void json_append_found(struct str *s, const char *at, const char *end)
 {
     uint32_t codepoint;
     size_t length = json_token_length(at, end);
+    bool is_number = length > 0 && ((at[0] >= '0' && at[0] <= '9') || at[0] == '-');
     if (at >= end) {
         str_append(s, "the end of the text");
         return;
@@ -103,8 +104,10 @@ void json_append_found(struct str *s, const char *at, const char *end)
         length = (size_t)utf8_decode(at, end, &codepoint);
     if (length == 0 || (unsigned char)at[0] < 0x20 || (unsigned char)at[0] == 0x7F) {
         str_appendf(s, "byte 0x%02x", (unsigned)(unsigned char)at[0]);
-    } else if (length == 1) {
+    } else if (length == 1 && !is_number) {
         str_appendf(s, "'%c'", at[0]);
+    } else if (is_number) {
+        str_append_escaped(s, at, length, EXCERPT);
     } else {
         str_append_char(s, '"');
         str_append_escaped(s, at, length, EXCERPT);
