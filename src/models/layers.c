@@ -1,0 +1,108 @@
+#include <stdio.h>
+
+#include "models/model.h"
+
+struct tensor *embedding_layer(struct builder *b, const char *name, int64_t rows, int64_t width, double init,
+                               struct tensor *ids, struct tensor **table)
+{
+    const int64_t dims[] = { rows, width };
+
+    scope_begin(b, name);
+    *table = graph_param(b, "weight",
+                         &(struct param_info){ .file_ndim = 2,
+                                               .file_dims = { rows, width },
+                                               .init = INIT_NORMAL,
+                                               .init_scale = init,
+                                               .decay = true,
+                                               .trainable = true },
+                         2, dims);
+    scope_end(b, name);
+    return embedding(b, *table, ids);
+}
+
+static struct tensor *vector_param(struct builder *b, const char *name, int64_t size, enum init_kind init)
+{
+    return graph_param(
+        b, name,
+        &(struct param_info){ .file_ndim = 1, .file_dims = { size }, .init = init, .trainable = true }, 1,
+        &size);
+}
+
+struct tensor *norm_layer(struct builder *b, const char *name, struct tensor *x, double eps)
+{
+    int64_t width = x ? x->dims[x->ndim - 1].size : 0;
+    struct tensor *weight, *bias, *y;
+
+    scope_begin(b, name);
+    weight = vector_param(b, "weight", width, INIT_ONE);
+    bias = vector_param(b, "bias", width, INIT_ZERO);
+    y = layernorm(b, x, weight, bias, eps);
+    scope_end(b, name);
+    return y;
+}
+
+static int64_t product(const int64_t dims[], int ndim)
+{
+    int64_t p = 1;
+
+    for (int d = 0; d < ndim; d++)
+        p *= dims[d];
+    return p;
+}
+
+struct tensor *linear_layer(struct builder *b, const char *name, struct tensor *x,
+                            const struct linear_options *o)
+{
+    const int64_t *first = o->out_first ? o->out : o->in, *second = o->out_first ? o->in : o->out;
+    int first_ndim = o->out_first ? o->out_ndim : o->in_ndim, ndim = o->in_ndim + o->out_ndim;
+    struct param_info info = { .file_ndim = 2,
+                               .file_dims = { product(first, first_ndim),
+                                              product(second, ndim - first_ndim) },
+                               .init = INIT_NORMAL,
+                               .init_scale = o->init,
+                               .decay = true,
+                               .trainable = true };
+    struct tensor *weight, *bias = NULL, *y;
+    int64_t dims[MAX_DIMS];
+
+    for (int d = 0; d < ndim; d++)
+        dims[d] = d < first_ndim ? first[d] : second[d - first_ndim];
+    scope_begin(b, name);
+    weight = graph_param(b, "weight", &info, ndim, dims);
+    if (o->bias)
+        bias = graph_param(b, "bias",
+                           &(struct param_info){ .file_ndim = 1,
+                                                 .file_dims = { product(o->out, o->out_ndim) },
+                                                 .init = INIT_ZERO,
+                                                 .trainable = true },
+                           o->out_ndim, o->out);
+    y = linear(b, x, weight, bias, o->in_ndim, o->out_first);
+    scope_end(b, name);
+    return y;
+}
+
+struct tensor *attention_layer(struct builder *b, const struct model_inputs *in, struct tensor *q,
+                               struct tensor *k, struct tensor *v, const struct attention_options *o)
+{
+    struct cache cache = { .slot = in->slot, .positions = in->sequences.positions, .source = in->source };
+    struct tensor *next[2];
+    struct dim dims[4];
+    char name[64];
+
+    if (!in->cached)
+        return attention(b, q, k, v, &in->sequences, &in->sequences, o);
+    if (!k)
+        return NULL;
+    dims[0] = (struct dim){ in->cache_rows, COUNT_FIXED };
+    dims[1] = (struct dim){ in->cache_positions, COUNT_FIXED };
+    dims[2] = k->dims[2];
+    dims[3] = k->dims[3];
+    snprintf(name, sizeof(name), "cache_k.%d", b->layer);
+    cache.k = graph_state(b, name, k->dtype, 4, dims);
+    snprintf(name, sizeof(name), "cache_v.%d", b->layer);
+    cache.v = graph_state(b, name, v->dtype, 4, dims);
+    cache_append(b, k, v, &cache, o, next);
+    cache.k = next[0];
+    cache.v = next[1];
+    return attention_cached(b, q, &cache, o);
+}

@@ -1,0 +1,84 @@
+/* model -- what an architecture is: the keys of its config.json that count, and a function that builds its
+ * graph. Model files are single-device code: no rank, mesh, dtype or device appears in them. Parameter names
+ * are those of Hugging Face's files, written once, where the parameter is used.
+ *
+ * Letters: N token rows, D width, H heads, K head width, F MLP width, V vocabulary, L layers, T positions. */
+#ifndef PLAIT_MODELS_MODEL_H
+#define PLAIT_MODELS_MODEL_H
+
+#include "ops/ops.h"
+
+enum field_type { FIELD_INT, FIELD_DOUBLE, FIELD_BOOL, FIELD_ACTIVATION /* enum activation_kind */ };
+
+struct field { /* one key of config.json that changes the computation */
+    const char *key;
+    enum field_type type;
+    size_t offset;      /* into the architecture's config struct: int64_t, double, bool, int */
+    const char *preset; /* transformers' default, as JSON; NULL: required; "null": INT_NONE or NAN */
+    double min, max;    /* both 0: no bounds */
+    const char *alias;  /* another spelling of the key, or NULL */
+};
+
+#define INT_NONE INT64_MIN /* an integer key that is null */
+
+/* Inputs of a graph, made before the model builds. Rows are packed token rows. */
+struct model_inputs {
+    struct tensor *ids;         /* I32 [N] token ids */
+    struct tensor *positions;   /* I32 [N] position ids for position embeddings */
+    struct sequences sequences; /* offsets I32 [S+1], positions I32 [N] (order in the sequence; < 0: masked
+                                   key), place I64 [N] */
+    bool cached;                /* generation: keys and values go through a cache */
+    int64_t cache_rows, cache_positions; /* C and T of the cache */
+    struct tensor *slot, *source;        /* I32 [N], I32 [C, T] */
+};
+
+struct model_outputs {
+    struct tensor *hidden; /* (N, D) final hidden states */
+    struct head head;      /* weight NULL: a headless model */
+};
+
+struct model_sizes { /* what others need to know of a config */
+    int64_t vocab, positions, width, layers, heads;
+};
+
+struct model_def {
+    const char *name; /* config.json's model_type */
+    const char *const
+        *architectures; /* class names in "architectures", NULL-terminated; the first is the default */
+    const char *prefix; /* base-model prefix of parameter names that files may leave out: "transformer." */
+    const char *const *ignored_tensors; /* patterns of buffers in files that are no parameters,
+                                         * NULL-terminated: suffixes such as ".attn.bias" */
+    size_t config_bytes;
+    const struct field *fields; /* ends with key NULL */
+    const struct field
+        *refused; /* keys whose value must be the preset: any other is refused; ends with key NULL */
+    int (*check)(const void *config); /* relations between keys; ERR_CONFIG */
+    void (*sizes)(const void *config, struct model_sizes *out);
+    void (*build)(struct builder *b, const void *config, const struct model_inputs *in,
+                  struct model_outputs *out);
+};
+
+extern const struct model_def *const model_table[];         /* ends with NULL */
+const struct model_def *model_find(const char *model_type); /* NULL when unknown */
+
+/* ---- layers.c: what architectures share ---- */
+struct tensor *embedding_layer(struct builder *b, const char *name, int64_t rows, int64_t width, double init,
+                               struct tensor *ids, struct tensor **table);
+struct tensor *norm_layer(struct builder *b, const char *name, struct tensor *x, double eps);
+
+struct linear_options {
+    int in_ndim, out_ndim;
+    int64_t in[MAX_DIMS], out[MAX_DIMS]; /* logical dims on both sides */
+    bool out_first; /* file order: (out, in) as torch.nn.Linear; else (in, out) as GPT-2's Conv1D */
+    bool bias;
+    double init; /* standard deviation of initial weights */
+};
+/* Parameters NAME.weight and NAME.bias. x (N, in...) -> (N, out...) */
+struct tensor *linear_layer(struct builder *b, const char *name, struct tensor *x,
+                            const struct linear_options *o);
+
+/* q, k, v (N, P, H, K) -> (N, H, K), through the cache of this layer when in->cached. */
+struct tensor *attention_layer(struct builder *b, const struct model_inputs *in, struct tensor *q,
+                               struct tensor *k, struct tensor *v, const struct attention_options *o);
+
+#endif

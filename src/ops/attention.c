@@ -1,0 +1,170 @@
+/* attention -- scaled dot-product attention over packed sequences (ops.h has the formula); the one op of all
+ * models. The forward pass keeps only the output and the log-sum-exp of each row: Dao et al.,
+ * "FlashAttention-2", 2023. */
+#include "ops/card.h"
+
+static int infer(const struct node *n, struct tensor out[])
+{
+    const struct tensor *q = n->in[ATTENTION_Q], *k = n->in[ATTENTION_K], *v = n->in[ATTENTION_V];
+
+    if (q->ndim != 4 || k->ndim != 4 || v->ndim != 4 || q->dims[3].size != k->dims[3].size ||
+        k->dims[2].size != v->dims[2].size || v->dims[3].size != k->dims[3].size)
+        return fail(ERR_INTERNAL, "attention: q, k and v do not fit together");
+    if (q->dims[2].size % k->dims[2].size != 0)
+        return fail(ERR_CONFIG,
+                    "attention: %" PRId64 " heads are not a multiple of %" PRId64 " key/value heads",
+                    q->dims[2].size, k->dims[2].size);
+    out[ATTENTION_OUT] =
+        (struct tensor){ .dtype = q->dtype, .ndim = 3, .dims = { q->dims[0], q->dims[2], q->dims[3] } };
+    out[ATTENTION_LSE] = (struct tensor){ .dtype = DT_F32, .ndim = 2, .dims = { q->dims[0], q->dims[2] } };
+    return OK;
+}
+
+static void grad(struct builder *b, const struct node *n, struct tensor *const dout[], struct tensor *din[],
+                 const bool wants[])
+{
+    struct tensor *in[ATTENTION_GRAD_DOUT + 1];
+    struct attr_value attrs[8] = { 0 };
+    struct node *g;
+
+    (void)wants;
+    for (int i = 0; i <= ATTENTION_PLACE; i++)
+        in[i] = n->in[i];
+    in[ATTENTION_GRAD_OUT] = n->out[ATTENTION_OUT];
+    in[ATTENTION_GRAD_LSE] = n->out[ATTENTION_LSE];
+    in[ATTENTION_GRAD_DOUT] = dout[ATTENTION_OUT];
+    for (int i = 0; i <= ATTENTION_V_PART; i++)
+        attrs[i] = (struct attr_value){ n->op->attrs[i].name, n->attr[i] };
+    g = graph_node(b, &op_attention_grad, ATTENTION_GRAD_DOUT + 1, in, attrs);
+    if (!g)
+        return;
+    g->stream = n->stream;
+    din[ATTENTION_Q] = g->out[ATTENTION_GRAD_DQ];
+    for (int i = ATTENTION_K; i <= ATTENTION_V; i++) {
+        if (n->in[i] == n->in[ATTENTION_Q])
+            continue; /* its gradient lies in dq's part */
+        node_want(b, g, ATTENTION_GRAD_DQ + i);
+        din[i] = g->out[ATTENTION_GRAD_DQ + i];
+    }
+}
+
+/* Heads are dealt out whole, with the key/value heads they read: equal shares of both keep h -> h / (H/G)
+ * local. */
+static bool heads_split(const struct node *n, int size)
+{
+    int64_t heads = n->in[ATTENTION_Q]->dims[2].size, groups = n->in[ATTENTION_K]->dims[2].size;
+
+    return heads == groups || groups % size == 0;
+}
+
+static void shard_both(const struct node *n, struct shard_rules *r, bool backward)
+{
+    struct placement in[ATTENTION_GRAD_DOUT + 1], out[MAX_OUTPUTS];
+
+    if (r->axis == AXIS_DP) {
+        for (int i = 0; i < n->nin; i++)
+            in[i] = ON_SHARD(0);
+        for (int j = 0; j < MAX_OUTPUTS; j++)
+            out[j] = ON_SHARD(0);
+        shard_rules_add(r, n, in, out, true);
+    }
+    if (!heads_split(n, r->size))
+        return;
+    for (int i = 0; i < n->nin; i++)
+        in[i] = i <= ATTENTION_V ? ON_SHARD(2) : i < ATTENTION_GRAD_OUT ? ON_ALL : ON_SHARD(1);
+    for (int j = 0; j < MAX_OUTPUTS; j++)
+        out[j] = ON_SHARD(backward ? 2 : 1);
+    shard_rules_add(r, n, in, out, true);
+}
+
+static void shard(const struct node *n, const struct placement have[], struct shard_rules *r)
+{
+    (void)have;
+    shard_both(n, r, false);
+}
+
+/* Rows attend to half of the rows on average at most; sequences are not known at build, so this is an upper
+ * bound. */
+static struct op_cost cost(const struct node *n)
+{
+    const struct tensor *q = n->in[ATTENTION_Q];
+    double rows = (double)tensor_rows(q), width = (double)(q->dims[2].size * q->dims[3].size);
+
+    return (struct op_cost){ .flops = 2.0 * rows * rows * width, .bytes = 16.0 * rows * width };
+}
+
+const struct op_def op_attention = {
+    .name = "attention",
+    .inputs = { "q", "k", "v", "q_offsets", "kv_offsets", "q_positions", "kv_positions", "?place" },
+    .outputs = { "out", "lse" },
+    .attrs = { { "causal", 1 },
+               { "scale", 1 },
+               { "window", 0 },
+               { "dropout", 0 },
+               { "q_part", 0 },
+               { "k_part", 0 },
+               { "v_part", 0 } },
+    .infer = infer,
+    .grad = grad,
+    .shard = shard,
+    .cost = cost,
+    .reads_random = true,
+};
+
+static int infer_grad(const struct node *n, struct tensor out[])
+{
+    for (int i = ATTENTION_Q; i <= ATTENTION_V; i++)
+        out[i] = *n->in[i];
+    return OK;
+}
+
+static void shard_grad(const struct node *n, const struct placement have[], struct shard_rules *r)
+{
+    (void)have;
+    shard_both(n, r, true);
+}
+
+static struct op_cost cost_grad(const struct node *n)
+{
+    struct op_cost c = cost(n);
+
+    return (struct op_cost){ .flops = 2.5 * c.flops, .bytes = 2.0 * c.bytes };
+}
+
+const struct op_def op_attention_grad = {
+    .name = "attention_grad",
+    .inputs = { "q", "k", "v", "q_offsets", "kv_offsets", "q_positions", "kv_positions", "?place", "out",
+                "lse", "dout" },
+    .outputs = { "dq", "?dk", "?dv" },
+    .attrs = { { "causal", 1 },
+               { "scale", 1 },
+               { "window", 0 },
+               { "dropout", 0 },
+               { "q_part", 0 },
+               { "k_part", 0 },
+               { "v_part", 0 } },
+    .infer = infer_grad,
+    .no_gradient = true,
+    .shard = shard_grad,
+    .cost = cost_grad,
+};
+
+struct tensor *attention(struct builder *b, struct tensor *q, struct tensor *k, struct tensor *v,
+                         const struct sequences *q_rows, const struct sequences *kv_rows,
+                         const struct attention_options *o)
+{
+    struct tensor *const in[] = {
+        q, k, v, q_rows->offsets, kv_rows->offsets, q_rows->positions, kv_rows->positions, q_rows->place
+    };
+
+    return output_of(graph_node(b, &op_attention, ATTENTION_PLACE + 1, in,
+                                (struct attr_value[]){ { "causal", o->causal },
+                                                       { "scale", o->scale },
+                                                       { "window", o->window },
+                                                       { "dropout", o->dropout },
+                                                       { "q_part", o->q_part },
+                                                       { "k_part", o->k_part },
+                                                       { "v_part", o->v_part },
+                                                       { 0 } }),
+                     ATTENTION_OUT);
+}

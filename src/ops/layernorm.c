@@ -1,0 +1,139 @@
+/* layernorm -- normalise the last dim, then scale and shift: y = (s - mean) * rstd * weight + bias, s = x +
+ * residual. mean and rstd (fp32, one per row) are outputs because the gradient reuses them. */
+#include "ops/card.h"
+
+static int infer(const struct node *n, struct tensor out[])
+{
+    const struct tensor *x = n->in[LAYERNORM_X];
+    int64_t width = x->dims[x->ndim - 1].size;
+
+    for (int i = LAYERNORM_WEIGHT; i <= LAYERNORM_BIAS; i++)
+        if (n->in[i] && tensor_count(n->in[i]) != width)
+            return fail(ERR_INTERNAL, "layernorm: %s has %" PRId64 " elements, x's last dim is %" PRId64,
+                        n->op->inputs[i], tensor_count(n->in[i]), width);
+    out[LAYERNORM_Y] = out[LAYERNORM_SUM] = *x;
+    out[LAYERNORM_MEAN] = *x;
+    out[LAYERNORM_MEAN].ndim--;
+    out[LAYERNORM_MEAN].dtype = DT_F32;
+    out[LAYERNORM_RSTD] = out[LAYERNORM_MEAN];
+    return OK;
+}
+
+/* dx, dweight and dbias share their row sums: one op makes all three. */
+static void grad(struct builder *b, const struct node *n, struct tensor *const dout[], struct tensor *din[],
+                 const bool wants[])
+{
+    struct tensor *weight = n->in[LAYERNORM_WEIGHT], *bias = n->in[LAYERNORM_BIAS];
+    struct tensor *const in[] = { dout[LAYERNORM_Y],      n->in[LAYERNORM_X],     weight,
+                                  n->out[LAYERNORM_MEAN], n->out[LAYERNORM_RSTD], NULL };
+    struct node *g = graph_node(b, &op_layernorm_grad, 6, in, NULL);
+
+    if (wants[LAYERNORM_WEIGHT])
+        grad_accumulate(b, g, LAYERNORM_GRAD_DWEIGHT, weight);
+    if (bias && wants[LAYERNORM_BIAS])
+        grad_accumulate(b, g, LAYERNORM_GRAD_DBIAS, bias);
+    din[LAYERNORM_X] = output_of(g, LAYERNORM_GRAD_DX);
+}
+
+/* Rows are independent, so any dim but the last may be sharded. */
+static void shard(const struct node *n, const struct placement have[], struct shard_rules *r)
+{
+    (void)have;
+    for (int d = 0; d < n->in[LAYERNORM_X]->ndim - 1; d++)
+        shard_rules_add(r, n, (struct placement[]){ ON_SHARD(d), ON_ALL, ON_ALL, ON_SHARD(d) },
+                        (struct placement[]){ ON_SHARD(d), ON_SHARD(d), ON_SHARD(d), ON_SHARD(d) }, true);
+}
+
+static struct op_cost cost(const struct node *n)
+{
+    double count = (double)tensor_count(n->in[0]);
+
+    return (struct op_cost){ .flops = 8.0 * count, .bytes = 8.0 * count };
+}
+
+/* x = add(a, b) read here first: the sum is made on the way, for its later readers too. */
+static void fuse(struct rewrite *r, struct node *n)
+{
+    struct tensor *x = n->in[LAYERNORM_X];
+    struct node *sum = x->producer;
+
+    if (n->in[LAYERNORM_RESIDUAL] || !sum || sum->op != &op_add || sum->unit != n->unit || x->into)
+        return;
+    if (rewrite_reader(r, x, 0) != n)
+        return;
+    rewrite_set_input(r, n, LAYERNORM_X, sum->in[0]);
+    rewrite_set_input(r, n, LAYERNORM_RESIDUAL, sum->in[1]);
+    rewrite_take_output(r, n, LAYERNORM_SUM, x);
+    rewrite_remove(r, sum);
+}
+
+const struct op_def op_layernorm = {
+    .name = "layernorm",
+    .inputs = { "x", "weight", "?bias", "?residual" },
+    .outputs = { "y", "mean", "rstd", "?sum" },
+    .attrs = { { "eps", 1e-5 } },
+    .infer = infer,
+    .grad = grad,
+    .shard = shard,
+    .cost = cost,
+    .fuse = fuse,
+    .cheap = true,
+    .keeps_f32 = false,
+};
+
+struct tensor *layernorm(struct builder *b, struct tensor *x, struct tensor *weight, struct tensor *bias,
+                         double eps)
+{
+    struct tensor *const in[] = { x, weight, bias };
+
+    return output_of(graph_node(b, &op_layernorm, 3, in, (struct attr_value[]){ { "eps", eps }, { 0 } }), 0);
+}
+
+/* ---- Gradient ---- */
+
+static int infer_grad(const struct node *n, struct tensor out[])
+{
+    out[LAYERNORM_GRAD_DX] = *n->in[LAYERNORM_GRAD_X];
+    out[LAYERNORM_GRAD_DWEIGHT] = *n->in[LAYERNORM_GRAD_WEIGHT];
+    out[LAYERNORM_GRAD_DBIAS] = *n->in[LAYERNORM_GRAD_WEIGHT];
+    return OK;
+}
+
+static void shard_grad(const struct node *n, const struct placement have[], struct shard_rules *r)
+{
+    (void)have;
+    for (int d = 0; d < n->in[LAYERNORM_GRAD_X]->ndim - 1; d++)
+        shard_rules_add(
+            r, n,
+            (struct placement[]){ ON_SHARD(d), ON_SHARD(d), ON_ALL, ON_SHARD(d), ON_SHARD(d), ON_SHARD(d) },
+            (struct placement[]){ ON_SHARD(d), ON_SUM, ON_SUM }, true);
+}
+
+/* add(dx, d): the gradient that reaches the normalised sum from elsewhere is added on the way. */
+static void fuse_grad(struct rewrite *r, struct node *n)
+{
+    struct tensor *dx = n->out[LAYERNORM_GRAD_DX], *other;
+    struct node *sum = rewrite_reader(r, dx, 0);
+
+    if (n->in[LAYERNORM_GRAD_DSUM] || !sum || sum->op != &op_add || rewrite_reader_count(r, dx) != 1)
+        return;
+    other = sum->in[0] == dx ? sum->in[1] : sum->in[0];
+    if (other == dx || !rewrite_precedes(r, other, n))
+        return;
+    rewrite_set_input(r, n, LAYERNORM_GRAD_DSUM, other);
+    rewrite_set_input(r, sum, 0, other); /* so that nothing reads dx any more */
+    rewrite_set_input(r, sum, 1, other);
+    rewrite_take_output(r, n, LAYERNORM_GRAD_DX, sum->out[0]);
+    rewrite_remove(r, sum);
+}
+
+const struct op_def op_layernorm_grad = {
+    .name = "layernorm_grad",
+    .inputs = { "dy", "x", "weight", "mean", "rstd", "?dsum" },
+    .outputs = { "dx", "?dweight", "?dbias" },
+    .infer = infer_grad,
+    .no_gradient = true,
+    .shard = shard_grad,
+    .cost = cost,
+    .fuse = fuse_grad,
+};
