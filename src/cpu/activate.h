@@ -16,6 +16,7 @@ static inline vec gelu_tanh_gate(vec x)
 
 static inline vec gelu_tanh_grad(vec x)
 {
+    x = vec_min(vec_set(20.0f), vec_max(vec_set(-20.0f), x)); /* beyond it is 0 or 1: keeps x^3 in range */
     vec xx = x * x, s = gelu_tanh_gate(x);
     vec slope = vec_fma(xx, vec_set(0.214064449f), vec_set(1.59576912f)); /* (2u)' */
     return vec_fma(x * slope, s * (vec_set(1.0f) - s), s);
