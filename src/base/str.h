@@ -20,7 +20,7 @@ void str_append_bytes(struct str *s, const void *bytes, size_t length);
 void str_append_char(struct str *s, char c);
 void str_append_utf8(struct str *s, uint32_t codepoint);
 void str_appendf(struct str *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
-void str_append_vf(struct str *s, const char *format, va_list args);
+void str_append_vf(struct str *s, const char *format, va_list args) __attribute__((format(printf, 2, 0)));
 char *str_detach(struct str *s); /* the caller owns the bytes (mem_free); s is empty again */
 
 /* Text from outside for use in a message: quotes, backslashes, control characters, characters that turn the
