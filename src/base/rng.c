@@ -4,6 +4,8 @@
 
 #include "base/err.h"
 
+enum { FEW = 64, ROUNDS = 6 };
+
 /* FNV-1a over the bytes, then MurmurHash3's finaliser, so that similar names end far apart. */
 uint32_t rng_stream(const char *name)
 {
@@ -56,14 +58,28 @@ uint64_t rng_below(struct rng_key key, uint64_t hi, uint64_t lo, uint64_t n)
     }
 }
 
+/* Fisher and Yates's shuffle, all of it for one place: every order is exactly as likely. Feistel networks
+ * over so few values reach some orders far more often than others. */
+static uint64_t shuffle_few(struct rng_key key, uint64_t n, uint64_t i)
+{
+    unsigned char order[FEW];
+    for (uint64_t j = 0; j < n; j++) {
+        uint64_t k = rng_below(key, n, j, j + 1);
+        order[j] = order[k];
+        order[k] = (unsigned char)j;
+    }
+    return order[i];
+}
+
 /* The domain is the least power of four that holds n, so that both halves of a number have `bits` bits and at
  * most three quarters of it are walked through. Luby and Rackoff need 4 rounds of a good function; small
  * domains like a few more. */
 uint64_t rng_permute(struct rng_key key, uint64_t n, uint64_t i)
 {
-    enum { ROUNDS = 6 };
     if (i >= n)
         BUG("rng_permute of place %llu of %llu", (unsigned long long)i, (unsigned long long)n);
+    if (n <= FEW)
+        return shuffle_few(key, n, i);
     int bits = 1;
     while (bits < 32 && (n - 1) >> (2 * bits))
         bits++;

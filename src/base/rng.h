@@ -7,8 +7,8 @@
  *     counter = { lo's low word, lo's high word, hi's low word, hi's high word }
  *     key     = low and high word of mix(mix(seed) + stream * 0x9e3779b97f4a7c15)
  *
- * where mix is the finaliser of SplitMix64, a bijection: two streams of a seed, or two seeds of a stream, never
- * have the same key, and other pairs collide as random 64-bit words do. */
+ * where mix is the finaliser of SplitMix64, a bijection: two streams of a seed, or two seeds of a stream,
+ * never have the same key, and other pairs collide as random 64-bit words do. */
 #ifndef PLAIT_BASE_RNG_H
 #define PLAIT_BASE_RNG_H
 
@@ -68,7 +68,8 @@ double rng_normal(struct rng_key key, uint64_t hi, uint64_t lo);  /* mean 0, dev
 uint64_t rng_below(struct rng_key key, uint64_t hi, uint64_t lo, uint64_t n);
 
 /* Position i of a pseudo-random permutation of [0, n), computed alone in O(1): a Feistel network with cycle
- * walking. A bijection for every key and n >= 1; permutations of different n are unrelated. */
+ * walking, and a shuffle for n <= 64. A bijection for every key and n >= 1; permutations of different n are
+ * unrelated. */
 uint64_t rng_permute(struct rng_key key, uint64_t n, uint64_t i);
 
 #endif
