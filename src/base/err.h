@@ -23,8 +23,9 @@ enum {
 #undef ERROR
 };
 
-/* Records the sentence and returns `status` (an ERR_ value, never OK). */
-int fail(int status, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Records the sentence and returns `status` (an ERR_ value, never OK). The name stands in brackets because
+ * cmocka.h has a macro of that name; a test that calls it says #undef fail. */
+int(fail)(int status, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Adds the one line of advice that may follow an error. No effect when nothing has failed. */
 void error_hint(const char *format, ...) __attribute__((format(printf, 1, 2)));
