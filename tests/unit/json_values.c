@@ -66,11 +66,9 @@ static void integers_are_exact(void **state)
         assert_int_equal(status, ERR_DATA);
     }
     int_of("7", 1, 6, &status);
-    assert_string_equal(error_message(),
-                        "t:1:1: out of range (found 7, expected an integer from 1 to 6)");
+    assert_string_equal(error_message(), "t:1:1: out of range (found 7, expected an integer from 1 to 6)");
     int_of("2.5", 1, 6, &status);
-    assert_string_equal(error_message(),
-                        "t:1:1: no integer (found 2.5, expected an integer from 1 to 6)");
+    assert_string_equal(error_message(), "t:1:1: no integer (found 2.5, expected an integer from 1 to 6)");
 }
 
 static void unsigned_integers_are_exact(void **state)
@@ -130,8 +128,8 @@ static void doubles_are_correctly_rounded(void **state)
 
 static void strings_are_unescaped(void **state)
 {
-    static const char text[] =
-        "[\"plain\", \"a\\\"b\\\\c\\/\\b\\f\\n\\r\\td\", \"\\u00e9\\ud83d\\ude00\\u0000x\", \"\xC3\xA9\\n\xC3\xA9\"]";
+    static const char text[] = "[\"plain\", \"a\\\"b\\\\c\\/\\b\\f\\n\\r\\td\", "
+                               "\"\\u00e9\\ud83d\\ude00\\u0000x\", \"\xC3\xA9\\n\xC3\xA9\"]";
     static const struct json_string want[] = { { "plain", 5 },
                                                { "a\"b\\c/\b\f\n\r\td", 12 },
                                                { "\xC3\xA9\xF0\x9F\x98\x80\0x", 8 },

@@ -57,7 +57,8 @@ static void json_mistakes_are_named(void **state)
         { "{\"output_dir\": \"a\\u0000b\"}",
           "args.json:1:16: $.output_dir: a zero byte in an option's value" },
         { "{\"output_dir\": \"a\", \"workdir\": \"b\"}",
-          "args.json:1:32: $.workdir: another name of output_dir, which has another value (found \"b\" after \"a\")" },
+          "args.json:1:32: $.workdir: another name of output_dir, which has another value "
+          "(found \"b\" after \"a\")" },
         { "{\"fsdp\": {\"x\": 1}}", "args.json:1:10: $.fsdp: is not there, --zero_stage 3 does the same" },
         { "{\"fp16\": true}", "args.json:1:10: $.fp16: float16 is not offered, take --dtype bfloat16" },
     };
@@ -122,7 +123,8 @@ static void what_is_written_reads_back(void **state)
 {
     static const char *const lines[] = {
         "",
-        "--no_shuffle --seed -9223372036854775808 --learning_rate 0.30000000000000004 --train_file a b=\"c --output_dir "
+        "--no_shuffle --seed -9223372036854775808 --learning_rate 0.30000000000000004 --train_file a b=\"c "
+        "--output_dir "
         "\xC3\xA9\\ --bf16 --tensor_parallel_size max --layers x --warmup_ratio 1e-300 --max_steps 1000000",
         "--tensor_parallel_size 3 --output_dir= --seed 0 --lr_scheduler_type constant",
     };
