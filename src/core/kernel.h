@@ -51,7 +51,7 @@ struct kernel {
 };
 
 /* Chooses the kernel for n on this machine, and (when why is not NULL) appends why the earlier ones refused.
- */
+ * NULL: the table has no kernel for this op (a backend leaves collectives to another table). */
 const struct kernel *kernel_choose(const struct kernel *const table[], const struct node *n,
                                    const struct machine *m, struct str *why);
 

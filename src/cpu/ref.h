@@ -19,6 +19,12 @@ void ref_activation_grad(const struct kernel_args *a);
 void ref_dropout(const struct kernel_args *a);
 void ref_layernorm(const struct kernel_args *a);
 void ref_layernorm_grad(const struct kernel_args *a);
+void ref_linear(const struct kernel_args *a);
+void ref_linear_grad_input(const struct kernel_args *a);
+void ref_linear_grad_weight(const struct kernel_args *a);
+void ref_head_stats(const struct kernel_args *a);
+void ref_head_grad(const struct kernel_args *a);
+void ref_head_loss(const struct kernel_args *a);
 void ref_attention(const struct kernel_args *a);
 void ref_attention_grad(const struct kernel_args *a);
 void ref_cache_append(const struct kernel_args *a);
@@ -29,6 +35,8 @@ void ref_sum_squares(const struct kernel_args *a);
 void ref_step_control(const struct kernel_args *a);
 void ref_adamw(const struct kernel_args *a);
 
+/* Scratch of head_grad's and head_loss' references: dx in doubles and a few vectors. */
+int64_t ref_head_workspace(const struct node *n, const struct mesh *mesh, const struct machine *m);
 /* Scratch of the three attention references: sums over one row. */
 int64_t ref_attention_workspace(const struct node *n, const struct mesh *mesh, const struct machine *m);
 
