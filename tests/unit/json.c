@@ -183,6 +183,7 @@ static const struct text refused[] = {
     TEXT("[\"12345678\x1F\"]"),
     TEXT("[\"\xFF\"]"),
     TEXT("[\"\xE9\"]"),
+    TEXT("[\"1234\xE9 678901234567890\"]"),
     TEXT("[\"\x81\"]"),
     TEXT("[\"\xC0\xAF\"]"),
     TEXT("[\"\xF4\xBF\xBF\xBF\"]"),
