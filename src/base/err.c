@@ -41,7 +41,6 @@ int fail(int status, const char *format, ...)
     va_end(args);
     tidy(text, sizeof(text), wanted);
     memcpy(record.message, text, sizeof(text));
-    record.hint[0] = '\0';
     record.status = status;
     return status;
 }

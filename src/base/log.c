@@ -93,6 +93,7 @@ void note(const char *format, ...)
 {
     if (!log_enabled(LOG_INFO))
         return;
+    int saved = errno;
     struct str line;
     str_init(&line);
     str_append(&line, "plait: note: ");
@@ -103,6 +104,7 @@ void note(const char *format, ...)
     if (first_time(&line))
         print_line(&line);
     str_release(&line);
+    errno = saved;
 }
 
 void inform(const char *format, ...)

@@ -2,7 +2,7 @@
  * v2) for containers and batch jobs, a limit on address space for the shell, and Slurm's own word for the
  * node. What a control group counts as use includes cached file pages that it gives up under pressure, so
  * those are not counted here. */
-#include <limits.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -124,16 +124,19 @@ uint64_t mem_available_at(const char *root)
     return result;
 }
 
-/* Pages in column `column` of /proc/self/statm (0 address space, 1 resident), in bytes. */
+/* Pages in column `column` of /proc/self/statm (0 address space, 1 resident), in bytes. Takes no memory. */
 static uint64_t own_pages(int column)
 {
-    unsigned long long pages[2] = { 0, 0 };
-    FILE *f = fopen("/proc/self/statm", "re");
-    if (!f)
+    char text[128];
+    unsigned long long pages[2];
+    int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
         return 0;
-    if (fscanf(f, "%llu %llu", &pages[0], &pages[1]) != 2)
-        pages[0] = pages[1] = 0;
-    fclose(f);
+    ssize_t length = read(fd, text, sizeof(text) - 1);
+    close(fd);
+    text[length > 0 ? length : 0] = '\0';
+    if (sscanf(text, "%llu %llu", &pages[0], &pages[1]) != 2)
+        return 0;
     return pages[column] * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 

@@ -86,29 +86,23 @@ static void threads_run_at_a_time(void **state)
 
 struct nesting {
     _Atomic int inner, strayed;
-    pthread_t thread[8];
-    bool many_threads;
+    pthread_t thread;
+    int index;
 };
 
 static void inner_tile(void *context, int64_t tile)
 {
     struct nesting *n = context;
     n->inner++;
-    bool here = false;
-    for (int i = 0; i < 8; i++)
-        here = here || pthread_equal(n->thread[i], pthread_self());
-    n->strayed += !here;
+    n->strayed += !pthread_equal(n->thread, pthread_self()) || parallel_thread_index() != n->index;
 }
 
 static void outer_tile(void *context, int64_t tile)
 {
-    struct nesting *n = context, mine = { 0 };
-    int index = parallel_thread_index();
-    for (int i = 0; i < 8; i++)
-        mine.thread[i] = pthread_self();
+    struct nesting *n = context, mine = { .thread = pthread_self(), .index = parallel_thread_index() };
     parallel_for(100, inner_tile, &mine);
     n->inner += mine.inner;
-    n->strayed += mine.strayed + (parallel_thread_index() != index);
+    n->strayed += mine.strayed + (parallel_thread_index() != mine.index);
 }
 
 static void nested_calls_stay_on_their_thread(void **state)
