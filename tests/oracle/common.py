@@ -5,6 +5,7 @@ float64, so that what is stored is the mathematical answer rounded once to float
 """
 import json
 import os
+import warnings
 import zlib
 from pathlib import Path
 
@@ -16,6 +17,9 @@ os.environ.setdefault("TQDM_DISABLE", "1")
 import torch  # noqa: E402
 import transformers  # noqa: E402
 
+warnings.filterwarnings("ignore", message="Using the model-agnostic default")
+
+torch.set_num_threads(1)  # the models are tiny, and one thread gives the same bits everywhere
 transformers.utils.logging.disable_progress_bar()
 transformers.utils.logging.set_verbosity_error()
 
