@@ -1,0 +1,360 @@
+#include "ckpt/weights.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "ckpt/regular.h"
+#include "ckpt/weights_index.h"
+
+static const char single_name[] = "model.safetensors";
+static const char index_name[] = "model.safetensors.index.json";
+
+bool weights_is_file_name(const char *name)
+{
+    return str_ends_with(name, ".safetensors") || str_ends_with(name, ".safetensors.index.json");
+}
+
+static void append_name(struct str *s, const char *name, size_t length)
+{
+    str_append(s, "\"");
+    str_append_escaped(s, name, length, 120);
+    str_append(s, "\"");
+}
+
+/* ---- tables ---- */
+
+static int fail_twice(const struct weights *w, const struct weights_tensor *a, const struct safetensors *b)
+{
+    struct str s;
+    str_init(&s);
+    append_name(&s, a->name, strlen(a->name));
+    int status = fail(ERR_DATA, "%s: tensor %s in %s also in %s", w->path, s.data, path_base(a->file->path),
+                      path_base(b->path));
+    str_release(&s);
+    return status;
+}
+
+static int add_tensors(struct weights *w)
+{
+    size_t total = 0, at = 0;
+    for (size_t f = 0; f < w->file_count; f++)
+        total += w->files[f].count;
+    w->tensors = mem_alloc_array(total, sizeof(*w->tensors));
+    w->count = total;
+    for (size_t f = 0; f < w->file_count; f++) {
+        const struct safetensors *st = &w->files[f];
+        for (size_t i = 0; i < st->count; i++, at++) {
+            const char *name = st->tensors[i].name;
+            w->tensors[at] = (struct weights_tensor){ .name = name, .file = st, .info = &st->tensors[i] };
+            if (!map_add(&w->names, name, strlen(name), (int64_t)at)) {
+                int64_t first = 0;
+                map_get(&w->names, name, strlen(name), &first);
+                return fail_twice(w, &w->tensors[first], st);
+            }
+        }
+    }
+    return OK;
+}
+
+/* ---- shards ---- */
+
+static int check_shards_there(const struct weights *w, const char *const *paths, size_t count)
+{
+    struct str absent;
+    size_t missing = 0;
+    const char *first = NULL;
+    str_init(&absent);
+    for (size_t i = 0; i < count; i++) {
+        if (file_exists(paths[i]))
+            continue;
+        if (missing++ == 0)
+            first = paths[i];
+        str_appendf(&absent, "%s%s", missing > 1 ? ", " : "", path_base(paths[i]));
+    }
+    if (missing > 0) {
+        fail(ERR_OPEN, "%s: shard \"%s\" missing (%zu of %zu shards are)", w->path, path_base(first), missing,
+             count);
+        error_hint("absent: %s", absent.data);
+    }
+    str_release(&absent);
+    return missing > 0 ? ERR_OPEN : OK;
+}
+
+/* Every tensor of the index is in the shard the index names. One that is in none is only remembered:
+ * converters leave tied tensors in the index which they have dropped from the files. */
+static int check_promises(struct weights *w, const struct weights_index *x)
+{
+    for (size_t i = 0; i < x->tensors.count; i++) {
+        const struct map_entry *e = &x->tensors.entries[i];
+        int64_t at;
+        if (!map_get(&w->names, e->key, e->length, &at)) {
+            map_add(&w->promised, e->key, e->length, e->value);
+        } else if (w->tensors[at].file != &w->files[e->value]) {
+            struct str s;
+            str_init(&s);
+            append_name(&s, e->key, e->length);
+            int status = fail(ERR_DATA, "%s: tensor %s not in %s (found in %s)", w->path, s.data,
+                              path_base(w->files[e->value].path), path_base(w->tensors[at].file->path));
+            str_release(&s);
+            return status;
+        }
+    }
+    return OK;
+}
+
+static int check_all_indexed(const struct weights *w, const struct weights_index *x)
+{
+    struct str names;
+    size_t missing = 0;
+    str_init(&names);
+    for (size_t i = 0; i < w->count; i++) {
+        const char *name = w->tensors[i].name;
+        if (map_find(&x->tensors, name, strlen(name)) != NULL)
+            continue;
+        if (missing++ < 3) {
+            str_append(&names, missing > 1 ? ", " : "");
+            append_name(&names, name, strlen(name));
+        }
+    }
+    int status = OK;
+    if (missing > 0)
+        status = fail(ERR_DATA, "%s: %zu tensors in the shards are not in the index: %s%s", w->path, missing,
+                      names.data, missing > 3 ? ", ..." : "");
+    str_release(&names);
+    return status;
+}
+
+/* Shards that say which save they belong to say the same. */
+static int check_one_save(const struct weights *w)
+{
+    const struct safetensors *first = NULL;
+    const char *tag = NULL;
+    for (size_t f = 0; f < w->file_count; f++) {
+        const char *other = safetensors_metadata(&w->files[f], WEIGHTS_SAVE_KEY);
+        if (other == NULL)
+            continue;
+        if (tag != NULL && strcmp(tag, other) != 0) {
+            struct str a, b;
+            str_init(&a);
+            str_init(&b);
+            append_name(&a, tag, strlen(tag));
+            append_name(&b, other, strlen(other));
+            int status = fail(ERR_DATA, "%s: shards of different saves: %s belongs to %s, %s to %s", w->path,
+                              path_base(first->path), a.data, path_base(w->files[f].path), b.data);
+            str_release(&a);
+            str_release(&b);
+            return status;
+        }
+        tag = other;
+        first = &w->files[f];
+    }
+    return OK;
+}
+
+static void check_total_size(const struct weights *w, const struct weights_index *x)
+{
+    uint64_t total = 0;
+    for (size_t i = 0; i < w->count; i++)
+        total += w->tensors[i].info->end - w->tensors[i].info->begin;
+    if (x->total_size != 0 && x->total_size != total)
+        warn("%s: total_size says %" PRIu64 ", shards hold %" PRIu64, w->path, x->total_size, total);
+}
+
+static int open_shards(struct weights *w, const char *directory, const struct weights_index *x)
+{
+    size_t count = x->shards.count;
+    char **paths = mem_alloc_array(count, sizeof(*paths));
+    for (size_t i = 0; i < count; i++)
+        paths[i] = path_join(directory, x->shards.entries[i].key);
+    int status = check_shards_there(w, (const char *const *)paths, count);
+    w->files = mem_alloc_array(count, sizeof(*w->files));
+    for (size_t i = 0; i < count && status == OK; i++) {
+        status = safetensors_open(&w->files[i], paths[i]);
+        w->file_count += status == OK;
+    }
+    names_free(paths, count);
+    TRY(status);
+    TRY(check_one_save(w));
+    TRY(add_tensors(w));
+    TRY(check_promises(w, x));
+    TRY(check_all_indexed(w, x));
+    check_total_size(w, x);
+    return OK;
+}
+
+static int open_index(struct weights *w, const char *path)
+{
+    struct weights_index x;
+    struct str text;
+    w->path = arena_strdup(&w->memory, path);
+    str_init(&text);
+    int status = regular_read(path, &text);
+    if (status == OK)
+        status = weights_index_parse(&x, path, text.data, text.length);
+    str_release(&text);
+    TRY(status);
+    char *directory = path_directory(path);
+    status = open_shards(w, directory, &x);
+    mem_free(directory);
+    weights_index_release(&x);
+    return status;
+}
+
+/* ---- opening ---- */
+
+static int open_single(struct weights *w, const char *path)
+{
+    w->files = mem_alloc(sizeof(*w->files));
+    TRY(safetensors_open(w->files, path));
+    w->file_count = 1;
+    return add_tensors(w);
+}
+
+static int fail_no_weights(const char *directory)
+{
+    char **names;
+    size_t count;
+    struct str others;
+    TRY(directory_list(directory, &names, &count));
+    str_init(&others);
+    for (size_t i = 0; i < count; i++) {
+        if (str_ends_with(names[i], ".safetensors") || str_ends_with(names[i], ".bin") ||
+            str_ends_with(names[i], ".msgpack") || str_ends_with(names[i], ".h5") ||
+            str_ends_with(names[i], ".gguf"))
+            str_appendf(&others, "%s%s", others.length > 0 ? ", " : "", names[i]);
+    }
+    int status = fail(ERR_OPEN, "%s: no weights (found %s, expected %s or %s)", directory,
+                      others.length > 0 ? others.data : "none", single_name, index_name);
+    str_release(&others);
+    names_free(names, count);
+    return status;
+}
+
+static int open_directory(struct weights *w, const char *path)
+{
+    char *single = path_join(path, single_name), *index = path_join(path, index_name);
+    int status;
+    bool has_single = file_exists(single), has_index = file_exists(index);
+    if (has_single && has_index)
+        warn("%s: holds both %s and %s; the first is used", path, single_name, index_name);
+    if (has_single)
+        status = open_single(w, single);
+    else if (has_index)
+        status = open_index(w, index);
+    else
+        status = fail_no_weights(path);
+    mem_free(single);
+    mem_free(index);
+    return status;
+}
+
+int weights_open(struct weights *w, const char *path)
+{
+    int status;
+    *w = (struct weights){ 0 };
+    arena_init(&w->memory);
+    map_init(&w->names);
+    map_init(&w->promised);
+    w->path = arena_strdup(&w->memory, path);
+    if (file_is_directory(path))
+        status = open_directory(w, path);
+    else if (str_ends_with(path, ".json"))
+        status = open_index(w, path);
+    else
+        status = open_single(w, path);
+    if (status != OK)
+        weights_close(w);
+    return status;
+}
+
+void weights_close(struct weights *w)
+{
+    for (size_t i = 0; i < w->file_count; i++)
+        safetensors_close(&w->files[i]);
+    mem_free(w->files);
+    mem_free(w->tensors);
+    map_release(&w->names);
+    map_release(&w->promised);
+    arena_release(&w->memory);
+    *w = (struct weights){ 0 };
+}
+
+/* ---- looking up ---- */
+
+/* The value in `m` under the name, prefix + name, or the name without the prefix. */
+static bool find_alias(const struct map *m, const char *name, const char *prefix, int64_t *value)
+{
+    if (map_get(m, name, strlen(name), value))
+        return true;
+    if (prefix == NULL)
+        return false;
+    size_t cut = strlen(prefix);
+    if (str_starts_with(name, prefix) && map_get(m, name + cut, strlen(name) - cut, value))
+        return true;
+    struct str longer;
+    str_init(&longer);
+    str_append(&longer, prefix);
+    str_append(&longer, name);
+    bool found = map_get(m, longer.data, longer.length, value);
+    str_release(&longer);
+    return found;
+}
+
+struct weights_tensor *weights_find(struct weights *w, const char *name, const char *prefix)
+{
+    int64_t at;
+    if (!find_alias(&w->names, name, prefix, &at))
+        return NULL;
+    w->tensors[at].used = true;
+    return &w->tensors[at];
+}
+
+int weights_get(struct weights *w, const char *name, const char *prefix, struct weights_tensor **t)
+{
+    int64_t file;
+    struct weights_tensor *found = weights_find(w, name, prefix);
+    if (found != NULL) {
+        *t = found;
+        return OK;
+    }
+    if (find_alias(&w->promised, name, prefix, &file))
+        return fail(ERR_DATA, "%s: tensor \"%s\" not in %s, where the index says it is", w->path, name,
+                    path_base(w->files[file].path));
+    const char **names = mem_alloc_array(w->count, sizeof(*names));
+    for (size_t i = 0; i < w->count; i++)
+        names[i] = w->tensors[i].name;
+    const char *nearest = str_nearest(name, names, w->count);
+    int status = fail(ERR_DATA, "%s: tensor \"%s\" missing", w->path, name);
+    if (nearest != NULL)
+        error_hint("the nearest name there is \"%s\"", nearest);
+    mem_free(names);
+    return status;
+}
+
+static void append_shape(struct str *s, int ndim, const int64_t *shape)
+{
+    str_append(s, "[");
+    for (int d = 0; d < ndim; d++)
+        str_appendf(s, "%s%" PRId64, d > 0 ? "," : "", shape[d]);
+    str_append(s, "]");
+}
+
+int weights_check_shape(const struct weights_tensor *t, int ndim, const int64_t *shape)
+{
+    if (t->info->ndim == ndim &&
+        (ndim == 0 || memcmp(t->info->shape, shape, (size_t)ndim * sizeof(*shape)) == 0))
+        return OK;
+    struct str found, expected;
+    str_init(&found);
+    str_init(&expected);
+    append_shape(&found, t->info->ndim, t->info->shape);
+    append_shape(&expected, ndim, shape);
+    int status = safetensors_fail(t->file->path, t->name, "wrong shape (found %s, expected %s)", found.data,
+                                  expected.data);
+    str_release(&found);
+    str_release(&expected);
+    return status;
+}

@@ -1,0 +1,65 @@
+/* weights -- the parameters of a model on disk, in one file or many, read by name and by part, whatever their
+ * element type.
+ *
+ *     weights_open(&w, "gpt2-dir");
+ *     weights_get(&w, "h.0.attn.c_attn.weight", "transformer.", &t);
+ *     weights_read(t, NULL, data, NULL);
+ *     weights_close(&w);
+ *
+ * A directory holds model.safetensors, or shards named by model.safetensors.index.json. Shard names in an
+ * index are untrusted: plain file names only; links are followed. */
+#ifndef PLAIT_CKPT_WEIGHTS_H
+#define PLAIT_CKPT_WEIGHTS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "ckpt/box.h"
+#include "ckpt/safetensors.h"
+
+/* In the metadata of each shard of one save: shards with different values do not belong together. */
+#define WEIGHTS_SAVE_KEY "plait_save"
+
+struct weights_tensor {
+    const char *name; /* as in the file */
+    const struct safetensors *file;
+    const struct safetensors_tensor *info; /* element, shape, ndim, count, bytes */
+    bool used;                             /* somebody found it: what is not used may deserve a word */
+};
+
+struct weights {
+    const char *path;          /* as given */
+    struct safetensors *files; /* by name */
+    size_t file_count;
+    struct weights_tensor *tensors; /* by file, then in the order of its header */
+    size_t count;
+    /* private */
+    struct map names;    /* -> index into tensors */
+    struct map promised; /* named by the index, absent from its shard -> index into files */
+    struct arena memory;
+};
+
+/* `path`: a model directory, one .safetensors file, or an index. A directory with both forms:
+ * model.safetensors is taken, as transformers does, with a warning. ERR_OPEN, ERR_DATA. */
+int weights_open(struct weights *w, const char *path);
+void weights_close(struct weights *w);
+
+/* By name, by prefix + name, or by the name without the prefix, in this order. `prefix` ("transformer.") may
+ * be NULL. */
+struct weights_tensor *weights_find(struct weights *w, const char *name,
+                                    const char *prefix); /* NULL when absent */
+int weights_get(struct weights *w, const char *name, const char *prefix,
+                struct weights_tensor **t); /* ERR_DATA */
+/* ERR_DATA unless the shape is this one. */
+int weights_check_shape(const struct weights_tensor *t, int ndim, const int64_t *shape);
+
+/* Reads the part `box` (NULL: everything) into float32. The element at offset o[] within the box goes to
+ * out[sum of o[d] * stride[d]]; stride NULL: row-major without gaps. ERR_DATA when the elements are no
+ * floating-point numbers, ERR_IO. Thread-safe. */
+int weights_read(const struct weights_tensor *t, const struct box *box, float *out, const int64_t *stride);
+
+/* True when `name` is a weights file's: .safetensors or .safetensors.index.json. */
+bool weights_is_file_name(const char *name);
+
+#endif
