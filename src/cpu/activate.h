@@ -14,12 +14,23 @@ static inline vec gelu_tanh_gate(vec x)
     return vec_sigmoid(x * vec_fma(xx, vec_set(0.0713548163f), vec_set(1.59576912f)));
 }
 
+struct sigmoid { /* s(z) and s'(z) = s (1 - s), without cancellation where s is near 1 */
+    vec s, slope;
+};
+
+static inline struct sigmoid sigmoid_both(vec z)
+{
+    vec e = vec_exp(vec_zero() - vec_abs(z)), r = vec_set(1.0f) / (vec_set(1.0f) + e);
+    return (struct sigmoid){ vec_if_less(z, vec_zero(), e * r, r), e * r * r };
+}
+
 static inline vec gelu_tanh_grad(vec x)
 {
     x = vec_min(vec_set(20.0f), vec_max(vec_set(-20.0f), x)); /* beyond it is 0 or 1: keeps x^3 in range */
-    vec xx = x * x, s = gelu_tanh_gate(x);
+    vec xx = x * x;
+    struct sigmoid gate = sigmoid_both(x * vec_fma(xx, vec_set(0.0713548163f), vec_set(1.59576912f)));
     vec slope = vec_fma(xx, vec_set(0.214064449f), vec_set(1.59576912f)); /* (2u)' */
-    return vec_fma(x * slope, s * (vec_set(1.0f) - s), s);
+    return vec_fma(x * slope, gate.slope, gate.s);
 }
 
 /* Phi(x) = (1 + erf(x / sqrt 2)) / 2 */
@@ -43,8 +54,9 @@ static inline vec swish(vec x, float a)
 
 static inline vec swish_grad(vec x, float a)
 {
-    vec ax = vec_set(a) * x, s = vec_sigmoid(ax);
-    return vec_fma(ax, s * (vec_set(1.0f) - s), s);
+    vec ax = vec_set(a) * x;
+    struct sigmoid gate = sigmoid_both(ax);
+    return vec_fma(ax, gate.slope, gate.s);
 }
 
 static inline vec vec_activate(enum activation_kind kind, vec x)

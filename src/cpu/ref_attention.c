@@ -180,16 +180,13 @@ static void query_grad(const struct kernel_args *a, struct pair p)
         ref_store(dq, packed(dq, p.i, part_of(a, ATTENTION_Q_PART), p.h, c), sum[c]);
 }
 
-/* The view that dk (or dv) is written to: of its own, or the one of the tensor it shares with q or k; NULL:
- * not wanted. */
+/* The view that dk (or dv) is written to: its own, or dq where k (or v) is the same tensor as q; NULL: not
+ * wanted. */
 static const struct view *grad_view(const struct kernel_args *a, int input)
 {
-    struct tensor *const *in = a->node->in;
-
-    for (int j = 0; j < input; j++)
-        if (in[j] == in[input])
-            return a->out[j].data ? &a->out[j] : NULL;
-    return input < a->node->nout && a->out[input].data ? &a->out[input] : NULL;
+    if (input < a->node->nout && a->out[input].data)
+        return &a->out[input];
+    return a->node->in[input] == a->node->in[ATTENTION_Q] ? &a->out[ATTENTION_GRAD_DQ] : NULL;
 }
 
 /* dk and dv of row j under kv head g, from the query rows first .. last-1 */

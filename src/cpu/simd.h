@@ -93,6 +93,36 @@ static inline void vec_store_part(float *p, vec v, int64_t n)
 #endif
 }
 
+/* Up to LANES floats of the n that are left. */
+static inline vec vec_load_upto(const float *p, int64_t n)
+{
+    return n >= LANES ? vec_load(p) : vec_load_part(p, n);
+}
+
+static inline void vec_store_upto(float *p, vec v, int64_t n)
+{
+    if (n >= LANES)
+        vec_store(p, v);
+    else
+        vec_store_part(p, v, n);
+}
+
+/* Lanes from n on set to zero. */
+static inline vec vec_first(vec v, int64_t n)
+{
+    if (n >= LANES)
+        return v;
+#if defined(__AVX512F__)
+    return _mm512_maskz_mov_ps((__mmask16)((1u << n) - 1), v);
+#elif defined(__AVX2__)
+    return _mm256_and_ps(v, _mm256_castsi256_ps(lane_mask_(n)));
+#else
+    for (int64_t i = n; i < LANES; i++)
+        v[i] = 0;
+    return v;
+#endif
+}
+
 /* Past the caches; p is aligned to a vector. vec_stream_end() before others may read. */
 static inline void vec_stream(float *p, vec v)
 {
