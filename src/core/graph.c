@@ -73,6 +73,20 @@ int64_t tensor_local_dim(const struct tensor *t, int dim, const struct mesh *mes
     return size;
 }
 
+int64_t tensor_first(const struct tensor *t, int dim, const struct mesh *mesh, int rank)
+{
+    int64_t size = t->dims[dim].size, first = 0;
+
+    for (int a = 0; a < AXIS_COUNT; a++) {
+        struct placement p = t->layout.on[a];
+        if (p.kind != SHARD || p.dim != dim || (a == AXIS_DP && t->dims[dim].count != COUNT_FIXED))
+            continue;
+        size = (size + mesh->size[a] - 1) / mesh->size[a];
+        first += size * mesh_coordinate(mesh, rank, (enum axis)a);
+    }
+    return first;
+}
+
 int64_t tensor_local_bytes(const struct tensor *t, const struct mesh *mesh)
 {
     int64_t bytes = (int64_t)dtype_bytes(t->dtype);
@@ -99,9 +113,14 @@ int64_t tensor_row_count(const struct tensor *t)
 
 struct tensor *tensor_storage(struct tensor *t)
 {
-    while (t->into)
-        t = t->into;
-    return t;
+    for (;;) {
+        if (t->into)
+            t = t->into;
+        else if (t->producer && t->producer->op->alias)
+            t = t->producer->in[0];
+        else
+            return t;
+    }
 }
 
 struct tensor *graph_find(const struct graph *g, const char *name, enum tensor_kind kind)

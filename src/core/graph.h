@@ -34,6 +34,7 @@ enum count {
     COUNT_ROWS,      /* N: packed token rows */
     COUNT_LABELS,    /* token rows that carry a label */
     COUNT_SEQUENCES, /* sequences packed into the rows */
+    COUNT_OFFSETS,   /* sequences + 1 */
     COUNT_KINDS
 };
 
@@ -112,12 +113,14 @@ int64_t tensor_count(const struct tensor *t); /* elements at capacity, whole mod
 int64_t tensor_bytes(const struct tensor *t);
 int64_t tensor_local_dim(const struct tensor *t, int dim,
                          const struct mesh *mesh); /* capacity of one rank's share */
+/* Index of the first entry of a rank's share of dim d in the whole tensor. */
+int64_t tensor_first(const struct tensor *t, int dim, const struct mesh *mesh, int rank);
 int64_t tensor_local_bytes(const struct tensor *t, const struct mesh *mesh);
 /* dp never divides a dim with a run-time count: its capacity is already that of one dp rank. */
 int64_t tensor_rows(const struct tensor *t); /* dims[0].size, 1 for a scalar */
 int64_t tensor_row_count(
     const struct tensor *t); /* elements of one row: the product of the dims after the first */
-struct tensor *tensor_storage(struct tensor *t); /* follows `into` to the owner of the bytes */
+struct tensor *tensor_storage(struct tensor *t); /* the owner of the bytes: follows `into` and aliases */
 
 /* ---- Builder: adds nodes; errors stick and are asked for once, with builder_status ---- */
 struct builder {

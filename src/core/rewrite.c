@@ -277,7 +277,8 @@ void rewrite_drop_unused(struct graph *g, struct tensor *const keep[], int count
     size_t kept = g->node_count;
 
     for (int i = 0; i < count; i++)
-        wanted[keep[i]->id] = true;
+        if (keep[i])
+            wanted[keep[i]->id] = true;
     for (size_t k = g->node_count; k-- > 0;) {
         struct node *n = g->nodes[k];
         if (!is_used(n, wanted))

@@ -76,8 +76,6 @@ static double kept(const struct kernel_args *a, const struct pair *p)
 
 static double probability(const struct kernel_args *a, const struct pair *p, double lse)
 {
-    if (isinf(lse) && lse > 0)
-        return 1 / (double)p->kv_count;
     return allowed(a, p) ? exp(score(a, p) - lse) : 0;
 }
 
@@ -150,8 +148,7 @@ static double dout_times(const struct kernel_args *a, const struct pair *p, bool
     return sum;
 }
 
-/* The dropped-out probability of a pair and the gradient of its score; an even row is constant: no gradient.
- */
+/* The dropped-out probability of a pair and the gradient of its score. */
 static void pair_grad(const struct kernel_args *a, const struct pair *p, double *weight, double *dscore)
 {
     double lse = ref_load(&a->in[ATTENTION_GRAD_LSE], p->i * a->in[ATTENTION_GRAD_LSE].dim[1] + p->h);

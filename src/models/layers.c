@@ -90,7 +90,7 @@ struct tensor *attention_layer(struct builder *b, const struct model_inputs *in,
     char name[64];
 
     if (!in->cached)
-        return attention(b, q, k, v, &in->sequences, &in->sequences, o);
+        return attention(b, q, k, v, &in->sequences, &in->keys, o);
     if (!k)
         return NULL;
     dims[0] = (struct dim){ in->cache_rows, COUNT_FIXED };

@@ -25,8 +25,8 @@ struct field { /* one key of config.json that changes the computation */
 struct model_inputs {
     struct tensor *ids;         /* I32 [N] token ids */
     struct tensor *positions;   /* I32 [N] position ids for position embeddings */
-    struct sequences sequences; /* offsets I32 [S+1], positions I32 [N] (order in the sequence; < 0: masked
-                                   key), place I64 [N] */
+    struct sequences sequences; /* offsets I32 [S+1], positions I32 [N] (order in the sequence), place I64 [N] */
+    struct sequences keys;      /* of the rows as keys: positions < 0 mask a key */
     bool cached;                /* generation: keys and values go through a cache */
     int64_t cache_rows, cache_positions; /* C and T of the cache */
     struct tensor *slot, *source;        /* I32 [N], I32 [C, T] */

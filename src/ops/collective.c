@@ -1,5 +1,5 @@
 /* collective -- changes of layout along one mesh axis. They come after differentiation and are put in by the
- * shard pass alone, so they have neither gradient nor sharding rules; their kernels are in src/comm. */
+ * shard pass alone, so they have no gradient; their kernels are in src/comm. */
 #include "ops/card.h"
 
 static int infer(const struct node *n, struct tensor out[])
@@ -13,6 +13,13 @@ static struct op_cost cost(const struct node *n)
     return (struct op_cost){ .bytes = 2.0 * (double)tensor_bytes(n->in[0]) };
 }
 
+/* Along the other axis a collective is an ordinary op: linear ones pass every placement, others every SHARD. */
+static void shard(const struct node *n, const struct placement have[], struct shard_rules *r)
+{
+    (void)have;
+    card_shard_elementwise(n, r, n->attr[COLLECTIVE_REDUCTION] == REDUCE_SUM);
+}
+
 const struct op_def op_all_reduce = {
     .name = "all_reduce",
     .inputs = { "x" },
@@ -20,7 +27,9 @@ const struct op_def op_all_reduce = {
     .attrs = { { "axis", 0 }, { "dim", 0 }, { "reduction", REDUCE_SUM } },
     .infer = infer,
     .no_gradient = true,
+    .shard = shard,
     .cost = cost,
+    .in_place = { 1 },
 };
 
 const struct op_def op_all_gather = {
@@ -30,6 +39,7 @@ const struct op_def op_all_gather = {
     .attrs = { { "axis", 0 }, { "dim", 0 }, { "reduction", REDUCE_SUM } },
     .infer = infer,
     .no_gradient = true,
+    .shard = shard,
     .cost = cost,
 };
 
@@ -40,6 +50,7 @@ const struct op_def op_reduce_scatter = {
     .attrs = { { "axis", 0 }, { "dim", 0 }, { "reduction", REDUCE_SUM } },
     .infer = infer,
     .no_gradient = true,
+    .shard = shard,
     .cost = cost,
 };
 
@@ -50,6 +61,7 @@ const struct op_def op_keep_shard = {
     .attrs = { { "axis", 0 }, { "dim", 0 }, { "reduction", REDUCE_SUM } },
     .infer = infer,
     .no_gradient = true,
+    .shard = shard,
     .cost = cost,
 };
 
@@ -60,5 +72,7 @@ const struct op_def op_keep_first = {
     .attrs = { { "axis", 0 }, { "dim", 0 }, { "reduction", REDUCE_SUM } },
     .infer = infer,
     .no_gradient = true,
+    .shard = shard,
     .cost = cost,
+    .alias = true,
 };

@@ -92,9 +92,9 @@ enum { LINEAR_GRAD_WEIGHT_DW, LINEAR_GRAD_WEIGHT_DBIAS };
  *   q_positions I32 [N], kv_positions I32 [M]: position of each row in its sequence; a key with position < 0
  * is masked. place I64 [N] for dropout. score(i, j) = scale * q_i.k_j, allowed when kv_position[j] >= 0 and
  * (!causal or kv_position[j] <= q_position[i]) and (window == 0 or q_position[i] - kv_position[j] < window).
- * A query row with no allowed key attends to all keys of its sequence (also masked and later ones) evenly:
- * what transformers' eager attention does at padded rows. out (N, H, K); lse (N, H) fp32 = log sum exp of the
- * allowed scores (+inf marks the even case). dropout p on the probabilities: bits rng_bits({seed, stream},
+ * A query row with no allowed key gives zero, as torch's scaled_dot_product_attention does: what transformers
+ * gives at rows of left padding. out (N, H, K); lse (N, H) fp32 = log sum exp of the allowed scores (+inf
+ * where there are none). dropout p on the probabilities: bits rng_bits({seed, stream},
  * step << 40 | place[i], (h << 32 | (j - kv_offsets[s])) / 4)
  *   [.. % 4] with h the whole-model head number; kept when bits >= p * 2^32, scaled by 1/(1-p). */
 enum {

@@ -1,0 +1,147 @@
+/* Kernels of the collective ops. Along a dim other than the first, shares are gathered one after the other into workspace
+ * and then dealt into place. Entries past the end of the whole dim are padding and are left out (gather) or zero (shard). */
+#include "comm/kernels.h"
+
+#include <string.h>
+
+#include "base/err.h"
+#include "comm/comm.h"
+#include "ops/ops.h"
+
+static int64_t view_count(const struct view *v)
+{
+    int64_t count = 1;
+
+    for (int d = 0; d < v->ndim; d++)
+        count *= v->dim[d];
+    return count;
+}
+
+static enum axis axis_of(const struct kernel_args *a)
+{
+    return (enum axis)a->node->attr[COLLECTIVE_AXIS];
+}
+
+/* A view as (outer, n, inner) around the collective's dim. */
+struct span {
+    int64_t outer, n, inner;
+};
+
+static struct span span_of(const struct view *v, int dim)
+{
+    struct span s = { 1, 1, 1 };
+
+    for (int d = 0; d < v->ndim; d++) {
+        if (d < dim)
+            s.outer *= v->dim[d];
+        else if (d > dim)
+            s.inner *= v->dim[d];
+        else
+            s.n = v->dim[d];
+    }
+    return s;
+}
+
+static void must(int status)
+{
+    if (status != OK)
+        BUG("collective: %s", error_message());
+}
+
+static void run_all_reduce(const struct kernel_args *a)
+{
+    must(a->comm->ops->all_reduce(a->comm, axis_of(a), (enum reduction)a->node->attr[COLLECTIVE_REDUCTION],
+                                  a->out[0].dtype, a->in[0].data, a->out[0].data, view_count(&a->out[0])));
+}
+
+/* Copies entries [first, first + n) of the whole dim from `whole` into the share; what lies past the end is zero. */
+static void take_share(const struct view *whole, const struct view *share, int dim)
+{
+    struct span w = span_of(whole, dim), s = span_of(share, dim);
+    size_t bytes = dtype_bytes(whole->dtype);
+    int64_t first = share->first[dim] - whole->first[dim], n = s.n;
+
+    if (first + n > w.n)
+        n = w.n > first ? w.n - first : 0;
+    for (int64_t o = 0; o < s.outer; o++) {
+        char *to = (char *)share->data + (size_t)(o * s.n * s.inner) * bytes;
+        memcpy(to, (const char *)whole->data + (size_t)((o * w.n + first) * w.inner) * bytes,
+               (size_t)(n * s.inner) * bytes);
+        memset(to + (size_t)(n * s.inner) * bytes, 0, (size_t)((s.n - n) * s.inner) * bytes);
+    }
+}
+
+static void run_keep_shard(const struct kernel_args *a)
+{
+    take_share(&a->in[0], &a->out[0], (int)a->node->attr[COLLECTIVE_DIM]);
+}
+
+static int64_t whole_bytes(const struct node *n, const struct mesh *mesh, const struct machine *m)
+{
+    (void)m;
+    return tensor_local_bytes(n->in[0], mesh);
+}
+
+static void run_reduce_scatter(const struct kernel_args *a)
+{
+    struct view whole = a->in[0];
+
+    whole.data = a->workspace;
+    must(a->comm->ops->all_reduce(a->comm, axis_of(a), (enum reduction)a->node->attr[COLLECTIVE_REDUCTION],
+                                  whole.dtype, a->in[0].data, whole.data, view_count(&whole)));
+    take_share(&whole, &a->out[0], (int)a->node->attr[COLLECTIVE_DIM]);
+}
+
+/* Shares of all ranks at capacity: a rank may use fewer rows than another. */
+static int64_t gather_bytes(const struct node *n, const struct mesh *mesh, const struct machine *m)
+{
+    (void)m;
+    return tensor_local_bytes(n->in[0], mesh) * mesh->size[(int)n->attr[COLLECTIVE_AXIS]];
+}
+
+static int64_t share_capacity(const struct kernel_args *a, int dim)
+{
+    return tensor_local_dim(a->node->in[0], dim, &a->comm->mesh);
+}
+
+static void run_all_gather(const struct kernel_args *a)
+{
+    int dim = (int)a->node->attr[COLLECTIVE_DIM], ranks = a->comm->mesh.size[axis_of(a)];
+    struct span whole = span_of(&a->out[0], dim), share = span_of(&a->in[0], dim);
+    size_t bytes = dtype_bytes(a->out[0].dtype);
+    int64_t capacity = share_capacity(a, dim), piece = share.outer * capacity * share.inner;
+
+    if (dim > 0 && share.n != capacity)
+        BUG("all_gather: a dim other than the first has a run-time count");
+    must(a->comm->ops->all_gather(a->comm, axis_of(a), a->out[0].dtype, a->in[0].data, a->workspace, piece));
+    for (int r = 0; r < ranks; r++) {
+        int64_t first = capacity * r, n = whole.n - first < capacity ? whole.n - first : capacity;
+        for (int64_t o = 0; n > 0 && o < whole.outer; o++)
+            memcpy((char *)a->out[0].data + (size_t)((o * whole.n + first) * whole.inner) * bytes,
+                   (const char *)a->workspace + (size_t)(r * piece + o * capacity * share.inner) * bytes,
+                   (size_t)(n * whole.inner) * bytes);
+    }
+}
+
+static void run_keep_first(const struct kernel_args *a)
+{
+    (void)a; /* an alias: the executor has bound the output to the input, or to nothing */
+}
+
+static const struct kernel all_reduce_kernels[] = { { .name = "all_reduce", .run = run_all_reduce }, { 0 } };
+static const struct kernel all_gather_kernels[] = {
+    { .name = "all_gather", .workspace = gather_bytes, .run = run_all_gather }, { 0 }
+};
+static const struct kernel reduce_scatter_kernels[] = {
+    { .name = "reduce_scatter", .workspace = whole_bytes, .run = run_reduce_scatter }, { 0 }
+};
+static const struct kernel keep_shard_kernels[] = { { .name = "copy", .run = run_keep_shard }, { 0 } };
+static const struct kernel keep_first_kernels[] = { { .name = "alias", .run = run_keep_first }, { 0 } };
+
+const struct kernel *const comm_kernels[OP_COUNT] = {
+    [OP_all_reduce] = all_reduce_kernels,
+    [OP_all_gather] = all_gather_kernels,
+    [OP_reduce_scatter] = reduce_scatter_kernels,
+    [OP_keep_shard] = keep_shard_kernels,
+    [OP_keep_first] = keep_first_kernels,
+};

@@ -1,0 +1,288 @@
+#include "exec/exec.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "exec/store_internal.h"
+
+struct executor {
+    const struct plan *plan;
+    struct store *store;
+    struct comm *comm;
+    int rank;
+    char *arena, *inputs;
+    int64_t arena_bytes, input_bytes;
+    struct view *tensors;      /* [tensor] */
+    struct kernel_args *args;  /* [node] */
+    bool *stores_first;        /* [node][output]: the first writer of its accumulator */
+    struct arena memory;       /* views and flags of nodes */
+    struct run_counts counts;
+    bool profiling;
+    double *seconds;           /* [op] */
+    int64_t *calls;
+};
+
+/* ---- Binding ---- */
+
+static void set_dims(const struct executor *e, const struct tensor *t, struct view *v)
+{
+    v->dtype = t->dtype;
+    v->ndim = t->ndim;
+    for (int d = 0; d < t->ndim; d++) {
+        int64_t capacity = tensor_local_dim(t, d, &e->plan->mesh);
+        v->whole[d] = t->dims[d].size;
+        v->first[d] = tensor_first(t, d, &e->plan->mesh, e->rank);
+        v->dim[d] = capacity;
+        if (t->dims[d].count == COUNT_FIXED)
+            continue;
+        v->whole[d] = e->counts.of[t->dims[d].count];
+        v->dim[d] = v->whole[d] - v->first[d];
+        if (v->dim[d] > capacity)
+            v->dim[d] = capacity;
+        if (v->dim[d] < 0)
+            v->dim[d] = 0;
+    }
+}
+
+static bool is_kept_elsewhere(const struct executor *e, const struct tensor *t)
+{
+    enum axis axis = (enum axis)t->producer->attr[0];
+
+    return mesh_coordinate(&e->plan->mesh, e->rank, axis) != 0;
+}
+
+static void *address(const struct executor *e, struct tensor *t)
+{
+    if (t->producer && t->producer->op->alias)
+        return is_kept_elsewhere(e, t) ? NULL : e->tensors[t->producer->in[0]->id].data;
+    if (t->into)
+        return e->tensors[t->into->id].data;
+    if (t->kind == TENSOR_VALUE)
+        return e->plan->offset[t->id] < 0 ? NULL : e->arena + e->plan->offset[t->id];
+    return e->tensors[t->id].data; /* bound before */
+}
+
+static int bind_stored(struct executor *e)
+{
+    const struct graph *g = e->plan->graph;
+    int64_t input_at = 0;
+
+    for (size_t i = 0; i < g->tensor_count; i++) {
+        struct tensor *t = g->tensors[i];
+        struct stored *s;
+        if (t->producer || t->kind == TENSOR_VALUE)
+            continue;
+        if (t->kind == TENSOR_INPUT) {
+            e->tensors[i].data = e->inputs + input_at;
+            input_at += (tensor_local_bytes(t, &e->plan->mesh) + 63) / 64 * 64;
+            continue;
+        }
+        TRY(store_bind(e->store, t, &e->plan->mesh, e->rank, &s));
+        e->tensors[i].data = s->data;
+    }
+    return OK;
+}
+
+/* Views of a node's inputs and outputs, copied from the tensors' (kernels want them side by side). */
+static void fill_views(const struct executor *e, const struct node *n)
+{
+    struct kernel_args *a = &e->args[n->id];
+
+    for (int i = 0; i < n->nin; i++)
+        if (n->in[i])
+            ((struct view *)a->in)[i] = e->tensors[n->in[i]->id];
+    for (int j = 0; j < n->nout; j++)
+        if (n->out[j])
+            ((struct view *)a->out)[j] = e->tensors[n->out[j]->id];
+}
+
+static void bind_node(struct executor *e, const struct node *n)
+{
+    struct kernel_args *a = &e->args[n->id];
+
+    a->node = n;
+    a->in = arena_alloc(&e->memory, (size_t)n->nin * sizeof(struct view) + 1);
+    a->out = arena_alloc(&e->memory, MAX_OUTPUTS * sizeof(struct view));
+    a->add = arena_alloc(&e->memory, MAX_OUTPUTS * sizeof(bool));
+    a->workspace = e->arena + e->plan->workspace[n->id];
+    a->counts = &e->counts;
+    a->comm = e->comm;
+    for (int j = 0; j < n->nout; j++) {
+        if (!n->out[j])
+            continue;
+        e->tensors[n->out[j]->id].data = address(e, n->out[j]);
+        e->stores_first[n->id * MAX_OUTPUTS + j] = n->accumulate[j] && !n->out[j]->into->producer;
+    }
+}
+
+static void refresh_views(struct executor *e)
+{
+    const struct graph *g = e->plan->graph;
+
+    for (size_t i = 0; i < g->tensor_count; i++)
+        set_dims(e, g->tensors[i], &e->tensors[i]);
+    for (size_t k = 0; k < g->node_count; k++)
+        fill_views(e, g->nodes[k]);
+}
+
+static int take_memory(struct executor *e)
+{
+    const struct plan *p = e->plan;
+
+    for (int i = 0; i < PROGRAM_COUNT; i++)
+        if (p->program[i].arena_bytes > e->arena_bytes)
+            e->arena_bytes = p->program[i].arena_bytes;
+    e->input_bytes = p->input_bytes + 64 * (int64_t)(p->graph->tensor_count + 1);
+    e->arena = mem_map((size_t)e->arena_bytes + 64);
+    e->inputs = mem_map((size_t)e->input_bytes);
+    if (!e->arena || !e->inputs)
+        return fail(ERR_SYSTEM, "activations: no memory (asked for %" PRId64 " bytes, %" PRIu64 " available)",
+                    e->arena_bytes, mem_available());
+    return OK;
+}
+
+int executor_create(const struct plan *plan, struct store *store, struct comm *comm, int rank, struct executor **out)
+{
+    const struct graph *g = plan->graph;
+    struct executor *e = mem_alloc(sizeof(*e));
+    int status;
+
+    e->plan = plan;
+    e->store = store;
+    e->comm = comm;
+    e->rank = rank;
+    arena_init(&e->memory);
+    e->tensors = mem_alloc_array(g->tensor_count + 1, sizeof(e->tensors[0]));
+    e->args = mem_alloc_array(g->node_count + 1, sizeof(e->args[0]));
+    e->stores_first = mem_alloc_array((g->node_count + 1) * MAX_OUTPUTS, sizeof(bool));
+    e->seconds = mem_alloc_array(OP_COUNT, sizeof(e->seconds[0]));
+    e->calls = mem_alloc_array(OP_COUNT, sizeof(e->calls[0]));
+    status = take_memory(e);
+    if (status == OK)
+        status = bind_stored(e);
+    if (status != OK) {
+        executor_free(e);
+        return status;
+    }
+    for (size_t k = 0; k < g->node_count; k++)
+        bind_node(e, g->nodes[k]);
+    refresh_views(e);
+    *out = e;
+    return OK;
+}
+
+void executor_free(struct executor *e)
+{
+    if (!e)
+        return;
+    mem_unmap(e->arena, (size_t)e->arena_bytes + 64);
+    mem_unmap(e->inputs, (size_t)e->input_bytes);
+    arena_release(&e->memory);
+    mem_free(e->tensors);
+    mem_free(e->args);
+    mem_free(e->stores_first);
+    mem_free(e->seconds);
+    mem_free(e->calls);
+    mem_free(e);
+}
+
+/* ---- Inputs ---- */
+
+void *executor_input(struct executor *e, const char *name)
+{
+    const struct tensor *t = graph_find(e->plan->graph, name, TENSOR_INPUT);
+
+    return t ? e->tensors[t->id].data : NULL;
+}
+
+static void copy_input(struct executor *e, const char *name, const void *data, int64_t count, size_t bytes)
+{
+    void *to = executor_input(e, name);
+
+    if (to)
+        memcpy(to, data, (size_t)count * bytes);
+}
+
+void executor_set_batch(struct executor *e, const struct batch *b)
+{
+    struct run_counts counts = { 0 };
+
+    copy_input(e, "ids", b->ids, b->rows, sizeof(int32_t));
+    copy_input(e, "positions", b->positions, b->rows, sizeof(int32_t));
+    copy_input(e, "order", b->order, b->rows, sizeof(int32_t));
+    copy_input(e, "key_order", b->key_order, b->rows, sizeof(int32_t));
+    copy_input(e, "place", b->place, b->rows, sizeof(int64_t));
+    copy_input(e, "offsets", b->offsets, b->sequences + 1, sizeof(int32_t));
+    copy_input(e, "label_rows", b->label_rows, b->label_count, sizeof(int32_t));
+    copy_input(e, "labels", b->labels, b->label_count, sizeof(int32_t));
+    counts.of[COUNT_ROWS] = b->rows;
+    counts.of[COUNT_SEQUENCES] = b->sequences;
+    counts.of[COUNT_OFFSETS] = b->sequences + 1;
+    counts.of[COUNT_LABELS] = b->label_count;
+    executor_set_counts(e, &counts);
+}
+
+void executor_set_counts(struct executor *e, const struct run_counts *counts)
+{
+    if (memcmp(&e->counts, counts, sizeof(*counts)) == 0)
+        return;
+    e->counts = *counts;
+    refresh_views(e);
+}
+
+/* ---- Running ---- */
+
+static void run_node(struct executor *e, int k)
+{
+    double start = e->profiling ? clock_seconds() : 0;
+
+    e->plan->kernels[k]->run(&e->args[k]);
+    if (e->profiling) {
+        enum op_id op = op_find(e->plan->graph->nodes[k]->op);
+        e->seconds[op] += clock_seconds() - start;
+        e->calls[op]++;
+    }
+}
+
+int executor_run(struct executor *e, enum program program, const struct run_options *o)
+{
+    const struct plan_program *p = &e->plan->program[program];
+
+    for (int k = p->first; k < p->end; k++) {
+        const struct node *n = e->plan->graph->nodes[k];
+        struct kernel_args *a = &e->args[k];
+        a->seed = o->seed;
+        a->step = o->step;
+        for (int j = 0; j < n->nout; j++)
+            ((bool *)a->add)[j] =
+                n->accumulate[j] && !(o->first_microbatch && e->stores_first[k * MAX_OUTPUTS + j]);
+        run_node(e, k);
+    }
+    return OK;
+}
+
+struct view executor_view(const struct executor *e, const struct tensor *t)
+{
+    return e->tensors[t->id];
+}
+
+/* ---- Profile ---- */
+
+void executor_profile(struct executor *e, bool on)
+{
+    e->profiling = on;
+}
+
+void executor_print_profile(const struct executor *e, struct str *out)
+{
+    double total = 0;
+
+    for (int i = 0; i < OP_COUNT; i++)
+        total += e->seconds[i];
+    for (int i = 0; i < OP_COUNT; i++)
+        if (e->calls[i])
+            str_appendf(out, "%-20s %8.3f s %5.1f %% %8" PRId64 " calls\n", op_table[i]->name, e->seconds[i],
+                        100 * e->seconds[i] / (total > 0 ? total : 1), e->calls[i]);
+}

@@ -1,0 +1,188 @@
+/* compile -- from a model and a task to a plan: inputs, model, objective, then the passes in their order: gradient,
+ * optimizer, shard, recompute, fuse, kernels and memory. */
+#include <stdio.h>
+
+#include "base/err.h"
+#include "core/autodiff.h"
+#include "core/rewrite.h"
+#include "plan/plan.h"
+
+struct compilation {
+    struct builder b;
+    const struct compile_options *o;
+    struct plan *p;
+    struct model_inputs in;
+    struct model_outputs out;
+    struct tensor *label_rows, *labels;
+};
+
+/* An input that each dp rank fills for its own samples. */
+static struct tensor *batch_input(struct builder *b, const char *name, enum dtype dtype, int64_t size,
+                                  enum count count)
+{
+    const struct dim dims[] = { { size, count } };
+    struct tensor *t = graph_input(b, name, dtype, 1, dims);
+
+    if (t)
+        t->layout.on[AXIS_DP] = (struct placement){ .kind = SHARD, .dim = 0 };
+    return t;
+}
+
+static void make_inputs(struct compilation *c)
+{
+    const struct compile_options *o = c->o;
+    struct builder *b = &c->b;
+
+    c->in.ids = batch_input(b, "ids", DT_I32, o->rows, COUNT_ROWS);
+    c->in.positions = batch_input(b, "positions", DT_I32, o->rows, COUNT_ROWS);
+    c->in.sequences.positions = batch_input(b, "order", DT_I32, o->rows, COUNT_ROWS);
+    c->in.sequences.place = batch_input(b, "place", DT_I64, o->rows, COUNT_ROWS);
+    c->label_rows = batch_input(b, "label_rows", DT_I32, o->labels, COUNT_LABELS);
+    if (o->task == TASK_GENERATE) {
+        const struct dim source[] = { { o->cache_rows, COUNT_FIXED }, { o->cache_positions, COUNT_FIXED } };
+        c->in.cached = true;
+        c->in.cache_rows = o->cache_rows;
+        c->in.cache_positions = o->cache_positions;
+        c->in.slot = batch_input(b, "slot", DT_I32, o->rows, COUNT_ROWS);
+        c->in.source = graph_input(b, "source", DT_I32, 2, source);
+        return;
+    }
+    c->in.sequences.offsets = batch_input(b, "offsets", DT_I32, o->sequences + 1, COUNT_OFFSETS);
+    c->in.keys = c->in.sequences;
+    c->in.keys.positions = batch_input(b, "key_order", DT_I32, o->rows, COUNT_ROWS);
+    c->labels = batch_input(b, "labels", DT_I32, o->labels, COUNT_LABELS);
+}
+
+static void freeze(struct compilation *c)
+{
+    const struct graph *g = c->p->graph;
+
+    for (size_t i = 0; c->o->frozen && i < g->tensor_count; i++) {
+        struct tensor *t = g->tensors[i];
+        struct param_info *info;
+        if (t->kind != TENSOR_PARAM || !c->o->frozen(t->name, c->o->frozen_context))
+            continue;
+        info = arena_alloc(&c->p->graph->arena, sizeof(*info));
+        *info = *t->param;
+        info->trainable = false;
+        t->param = info;
+    }
+}
+
+static struct tensor *logits_of(struct builder *b, struct tensor *x, const struct head *head)
+{
+    return linear(b, x, head->weight, head->bias, 1, head->out_first);
+}
+
+static bool has_loss(enum task task)
+{
+    return task != TASK_GENERATE;
+}
+
+static bool has_logits(enum task task)
+{
+    return task == TASK_FORWARD || task == TASK_GRADIENT || task == TASK_GENERATE;
+}
+
+static int add_objective(struct compilation *c)
+{
+    struct plan *p = c->p;
+    struct builder *b = &c->b;
+    struct tensor *x = c->out.hidden;
+
+    p->hidden = x;
+    if (c->o->task == TASK_GENERATE)
+        x = embedding(b, x, c->label_rows); /* the rows asked for */
+    if (has_logits(c->o->task) && c->out.head.weight)
+        p->logits = logits_of(b, x, &c->out.head);
+    if (!has_loss(c->o->task) || builder_status(b) != OK)
+        return builder_status(b);
+    if (c->o->loss)
+        p->loss = c->o->loss(b, &c->out, &c->in, c->label_rows, c->labels, c->o->loss_context);
+    else if (c->out.head.weight)
+        p->loss = head_loss(b, c->out.hidden, &c->out.head, c->label_rows, c->labels);
+    if (builder_status(b) == OK && !p->loss && c->o->task != TASK_FORWARD)
+        return fail(ERR_CONFIG, "this model has no head, so there is no loss to train or evaluate");
+    return builder_status(b);
+}
+
+static int build_graph(struct compilation *c, const struct model_def *def, const void *config)
+{
+    make_inputs(c);
+    def->build(&c->b, config, &c->in, &c->out);
+    TRY(builder_status(&c->b));
+    freeze(c);
+    TRY(add_objective(c));
+    if (c->o->task == TASK_TRAIN || c->o->task == TASK_GRADIENT)
+        TRY(autodiff(&c->b, c->p->loss));
+    if (c->o->task == TASK_TRAIN)
+        c->p->control = update_build(&c->b, c->p->loss, &c->o->adamw);
+    return builder_status(&c->b);
+}
+
+static void find_programs(struct plan *p)
+{
+    const struct graph *g = p->graph;
+    int end = (int)g->node_count, update = end;
+
+    while (update > 0 && g->nodes[update - 1]->unit == UNIT_UPDATE)
+        update--;
+    p->program[PROGRAM_MICROBATCH] = (struct plan_program){ .first = 0, .end = update };
+    p->program[PROGRAM_UPDATE] = (struct plan_program){ .first = update, .end = end };
+}
+
+int plan_compile(const struct model_def *def, const void *config, const struct compile_options *o,
+                 const struct machine *machine, struct plan **out)
+{
+    struct plan *p = mem_alloc(sizeof(*p));
+    struct compilation c = { .o = o, .p = p };
+    struct tensor *outputs[4];
+    int status;
+
+    p->graph = graph_create();
+    p->mesh = o->mesh;
+    p->task = o->task;
+    builder_init(&c.b, p->graph);
+    status = build_graph(&c, def, config);
+    if (status != OK)
+        goto out;
+    status = shard_graph(p->graph, &o->mesh);
+    if (status != OK)
+        goto out;
+    if (!o->keep_all)
+        rewrite_recompute_cheap(p->graph);
+    rewrite_fuse(p->graph);
+    outputs[0] = p->loss;
+    outputs[1] = p->logits;
+    outputs[2] = c.out.head.weight ? NULL : p->hidden;
+    outputs[3] = p->control;
+    rewrite_drop_unused(p->graph, outputs, 4);
+    find_programs(p);
+    status = plan_assign(p, machine, outputs, 4);
+out:
+    if (status == OK)
+        *out = p;
+    else
+        plan_free(p);
+    return status;
+}
+
+void plan_free(struct plan *p)
+{
+    if (!p)
+        return;
+    graph_free(p->graph);
+    mem_free(p->offset);
+    mem_free(p->kernels);
+    mem_free(p->workspace);
+    mem_free(p);
+}
+
+int64_t plan_bytes(const struct plan *p)
+{
+    int64_t arena = 0;
+
+    for (int i = 0; i < PROGRAM_COUNT; i++)
+        arena = p->program[i].arena_bytes > arena ? p->program[i].arena_bytes : arena;
+    return p->param_bytes + p->state_bytes + p->grad_bytes + p->input_bytes + arena;
+}

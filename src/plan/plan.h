@@ -1,0 +1,75 @@
+/* plan -- a compiled graph: what runs, in which order, by which kernels, and at which address each value lies. Made once
+ * for (model, capacities, layout) and then only executed. Nothing in it depends on the rank: all ranks of a mesh run
+ * the same plan on their own shares. */
+#ifndef PLAIT_PLAN_PLAN_H
+#define PLAIT_PLAN_PLAN_H
+
+#include "core/kernel.h"
+#include "models/model.h"
+
+enum task {
+    TASK_TRAIN,    /* microbatch: loss sum and gradients; update: AdamW */
+    TASK_EVAL,     /* loss sum of labelled rows */
+    TASK_FORWARD,  /* logits of all rows (hidden states of a headless model), loss where there are labels */
+    TASK_GRADIENT, /* TASK_FORWARD and gradients of the loss sum */
+    TASK_GENERATE, /* logits of chosen rows, keys and values through a cache */
+};
+
+enum program { PROGRAM_MICROBATCH, PROGRAM_UPDATE, PROGRAM_COUNT };
+
+struct adamw_options {
+    double beta1, beta2, eps, weight_decay;
+};
+
+/* A loss of the caller's own: adds nodes that make the sum of the losses of this microbatch (F64 or F32 scalar). Called once, at
+ * compile time. */
+typedef struct tensor *loss_fn(struct builder *b, const struct model_outputs *out, const struct model_inputs *in,
+                               struct tensor *label_rows, struct tensor *labels, void *context);
+
+struct compile_options {
+    enum task task;
+    int64_t rows, sequences, labels;     /* capacities of one dp rank's microbatch */
+    int64_t cache_rows, cache_positions; /* TASK_GENERATE */
+    struct mesh mesh;
+    struct adamw_options adamw; /* TASK_TRAIN */
+    loss_fn *loss;              /* NULL: cross-entropy of the head */
+    void *loss_context;
+    bool keep_all;              /* no recompute: everything the backward pass reads is stored */
+    bool (*frozen)(const char *param, void *context); /* NULL: none */
+    void *frozen_context;
+};
+
+struct plan_program {
+    int first, end;      /* nodes of the graph: first..end-1 */
+    int64_t arena_bytes; /* values and workspaces */
+    int64_t live_bytes;  /* largest sum of them alive at one node: the floor */
+};
+
+struct plan {
+    struct graph *graph;
+    struct mesh mesh;
+    enum task task;
+    struct plan_program program[PROGRAM_COUNT];
+    int64_t *offset;               /* [tensor]: of a value, in its program's arena; -1: has no place there */
+    const struct kernel **kernels; /* [node] */
+    int64_t *workspace;            /* [node]: offset in the arena */
+    int64_t param_bytes, state_bytes, grad_bytes, input_bytes; /* one rank's */
+    /* What the host reads; NULL where the task makes none. */
+    struct tensor *loss, *logits, *hidden, *control;
+};
+
+/* Builds and compiles. config: of def. ERR_CONFIG when the layout cannot be. The caller frees with plan_free. */
+int plan_compile(const struct model_def *def, const void *config, const struct compile_options *o,
+                 const struct machine *machine, struct plan **out);
+void plan_free(struct plan *p);
+int64_t plan_bytes(const struct plan *p); /* all that one rank takes */
+
+/* ---- Passes (one file each) ---- */
+/* update.c: loss and gradients of the whole step -> AdamW. Returns the control tensor. */
+struct tensor *update_build(struct builder *b, struct tensor *loss, const struct adamw_options *o);
+/* shard.c: gives every tensor its placements on the mesh and puts the collectives in. */
+int shard_graph(struct graph *g, const struct mesh *mesh);
+/* assign.c: kernels, lifetimes, offsets. `outputs` stay until their program ends. */
+int plan_assign(struct plan *p, const struct machine *machine, struct tensor *const outputs[], int count);
+
+#endif

@@ -1,0 +1,237 @@
+/* search -- exact dynamic programming over the frontier of live tensors: after each node a state is the placement of
+ * every tensor that a later forward node reads; of all ways to reach a state only the cheapest goes on. Each edge is
+ * charged both ways: the gradient of a SHARDed tensor is SHARDed alike, that of a PARTIAL one is REPLICATEd, and that of
+ * a REPLICATEd one is PARTIAL when its reader divides its work. No name is looked at. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "plan/shard.h"
+
+enum { MOST_STATES = 512 };
+
+struct lay {
+    struct placement now;  /* the form later readers find */
+    struct placement born; /* the form its producer made */
+    bool charged;          /* reducing its gradient has been paid for */
+};
+
+struct state {
+    double seconds;
+    int parent; /* in the row before */
+    struct shard_rule *rule;
+    struct lay *lay; /* [tensor] */
+};
+
+struct search {
+    const struct graph *g;
+    enum axis axis;
+    int size;
+    bool backward; /* there is a backward pass to be charged */
+    struct arena *rules;
+    int *last_read; /* [tensor]: place of the last forward reader, -1: none */
+    struct state *row, *next;
+    int count, next_count;
+    struct state **history; /* [forward node]: parent and rule of each state of its row */
+};
+
+static void find_last_reads(struct search *s)
+{
+    const struct graph *g = s->g;
+
+    memset(s->last_read, -1, g->tensor_count * sizeof(s->last_read[0]));
+    for (size_t k = 0; k < g->node_count; k++) {
+        const struct node *n = g->nodes[k];
+        s->backward = s->backward || n->unit == UNIT_BACKWARD_INPUT;
+        for (int i = 0; n->unit == UNIT_FORWARD && i < n->nin; i++)
+            if (n->in[i])
+                s->last_read[n->in[i]->id] = (int)k;
+    }
+}
+
+/* ---- The cost of a step ---- */
+
+static double backward_seconds(const struct search *s, const struct tensor *t, struct placement want, double work,
+                               struct lay *lay)
+{
+    struct placement all = { .kind = REPLICATE }, sum = { .kind = PARTIAL }, from, to;
+
+    if (!s->backward || t->kind != TENSOR_VALUE)
+        return 0;
+    from = want.kind == SHARD ? want : want.kind == PARTIAL ? all : work < 1 ? sum : all;
+    to = lay->born.kind == SHARD ? lay->born : all;
+    if (placement_equal(from, to) || (lay->charged && from.kind == PARTIAL))
+        return 0;
+    lay->charged = true;
+    return redistribute_seconds(t, from, to, s->size);
+}
+
+static double input_seconds(const struct search *s, const struct tensor *t, struct placement want, double work,
+                            struct lay *lay)
+{
+    double seconds;
+
+    if (placement_is_free(lay->now)) {
+        lay->now = lay->born = want;
+        return want.kind == PARTIAL ? INFINITY : 0;
+    }
+    seconds = redistribute_seconds(t, lay->now, want, s->size);
+    if (seconds == INFINITY)
+        return INFINITY;
+    seconds += backward_seconds(s, t, want, work, lay);
+    if (lay->now.kind != REPLICATE)
+        lay->now = want; /* paid for once; what was REPLICATE stays so beside its share */
+    return seconds;
+}
+
+static double rule_seconds(const struct search *s, const struct node *n, const struct shard_rule *rule,
+                           struct lay lay[])
+{
+    double seconds = node_seconds(n, rule->work) * (s->backward ? 3 : 1);
+
+    for (int i = 0; i < n->nin && seconds < INFINITY; i++)
+        if (n->in[i])
+            seconds += input_seconds(s, n->in[i], rule->in[i], rule->work, &lay[n->in[i]->id]);
+    for (int j = 0; j < n->nout; j++) {
+        if (!n->out[j])
+            continue;
+        if (n->out[j]->into && !placement_equal(lay[n->out[j]->into->id].now, rule->out[j]))
+            return INFINITY;
+        lay[n->out[j]->id] = (struct lay){ rule->out[j], rule->out[j], false };
+    }
+    return seconds;
+}
+
+/* ---- States ---- */
+
+static bool same_frontier(const struct search *s, int place, const struct lay *a, const struct lay *b)
+{
+    for (size_t i = 0; i < s->g->tensor_count; i++) {
+        if (s->last_read[i] <= place)
+            continue;
+        if (a[i].now.kind != b[i].now.kind || !placement_equal(a[i].now, b[i].now) ||
+            a[i].charged != b[i].charged || !placement_equal(a[i].born, b[i].born))
+            return false;
+    }
+    return true;
+}
+
+static void add_state(struct search *s, int place, const struct state *new)
+{
+    size_t bytes = s->g->tensor_count * sizeof(struct lay);
+    int worst = 0, at = s->next_count;
+
+    for (int i = 0; i < s->next_count; i++) {
+        if (same_frontier(s, place, s->next[i].lay, new->lay)) {
+            at = i;
+            break;
+        }
+        worst = s->next[i].seconds > s->next[worst].seconds ? i : worst;
+    }
+    if (at == MOST_STATES)
+        at = worst;
+    if (at < s->next_count && s->next[at].seconds <= new->seconds)
+        return;
+    s->next_count += at == s->next_count;
+    s->next[at].seconds = new->seconds;
+    s->next[at].parent = new->parent;
+    s->next[at].rule = new->rule;
+    memcpy(s->next[at].lay, new->lay, bytes);
+}
+
+static void expand(struct search *s, int place, int from, struct lay *scratch)
+{
+    const struct node *n = s->g->nodes[place];
+    const struct state *state = &s->row[from];
+    struct placement *have = arena_alloc(s->rules, (size_t)n->nin * sizeof(have[0]) + 1);
+    struct shard_rules rules;
+
+    for (int i = 0; i < n->nin; i++)
+        have[i] = n->in[i] ? state->lay[n->in[i]->id].now : PLACEMENT_FREE;
+    node_rules(n, have, s->axis, s->size, s->rules, &rules);
+    for (int r = 0; r < rules.count; r++) {
+        struct state new = { .parent = from, .lay = scratch };
+        memcpy(scratch, state->lay, s->g->tensor_count * sizeof(struct lay));
+        new.seconds = state->seconds + rule_seconds(s, n, &rules.rule[r], scratch);
+        if (new.seconds == INFINITY)
+            continue;
+        new.rule = arena_alloc(s->rules, sizeof(*new.rule));
+        *new.rule = rules.rule[r];
+        add_state(s, place, &new);
+    }
+}
+
+static void step(struct search *s, int place, struct lay *scratch)
+{
+    struct state *swap;
+
+    s->next_count = 0;
+    for (int from = 0; from < s->count; from++)
+        expand(s, place, from, scratch);
+    if (s->next_count == 0)
+        BUG("%s: no sharding rule fits", s->g->nodes[place]->op->name);
+    s->history[place] = mem_alloc_array((size_t)s->next_count, sizeof(struct state));
+    memcpy(s->history[place], s->next, (size_t)s->next_count * sizeof(struct state));
+    swap = s->row;
+    s->row = s->next;
+    s->next = swap;
+    s->count = s->next_count;
+}
+
+static void trace_back(struct search *s, const struct shard_rule *choice[])
+{
+    int at = 0;
+
+    for (int i = 1; i < s->count; i++)
+        at = s->row[i].seconds < s->row[at].seconds ? i : at;
+    for (size_t k = s->g->node_count; k-- > 0;) {
+        if (!s->history[k])
+            continue;
+        choice[k] = s->history[k][at].rule;
+        at = s->history[k][at].parent;
+    }
+}
+
+static struct state *new_row(size_t tensors)
+{
+    struct state *row = mem_alloc_array(MOST_STATES + 1, sizeof(row[0]));
+
+    for (int i = 0; i <= MOST_STATES; i++)
+        row[i].lay = mem_alloc_array(tensors + 1, sizeof(struct lay));
+    return row;
+}
+
+static void free_row(struct state *row)
+{
+    for (int i = 0; i <= MOST_STATES; i++)
+        mem_free(row[i].lay);
+    mem_free(row);
+}
+
+void search_rules(const struct graph *g, enum axis axis, int size, const struct placement on[], struct arena *arena,
+                  const struct shard_rule *choice[])
+{
+    struct search s = { .g = g, .axis = axis, .size = size, .rules = arena };
+    struct lay *scratch = mem_alloc_array(g->tensor_count + 1, sizeof(scratch[0]));
+
+    s.last_read = mem_alloc_array(g->tensor_count + 1, sizeof(s.last_read[0]));
+    s.history = mem_alloc_array(g->node_count + 1, sizeof(s.history[0]));
+    s.row = new_row(g->tensor_count);
+    s.next = new_row(g->tensor_count);
+    find_last_reads(&s);
+    for (size_t i = 0; i < g->tensor_count; i++)
+        s.row[0].lay[i] = (struct lay){ on[i], on[i], false };
+    s.count = 1;
+    for (size_t k = 0; k < g->node_count; k++)
+        if (g->nodes[k]->unit == UNIT_FORWARD)
+            step(&s, (int)k, scratch);
+    trace_back(&s, choice);
+    for (size_t k = 0; k < g->node_count; k++)
+        mem_free(s.history[k]);
+    mem_free(s.history);
+    mem_free(s.last_read);
+    free_row(s.row);
+    free_row(s.next);
+    mem_free(scratch);
+}
