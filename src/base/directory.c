@@ -47,7 +47,11 @@ int directory_sync(const char *path)
     if (fd < 0)
         return fail(ERR_IO, "%s: cannot open the directory: %s", path, strerror(errno));
     int status = OK;
-    if (fsync(fd) != 0 && errno != EINVAL && errno != ENOTSUP)
+    int failed;
+    do
+        failed = fsync(fd);
+    while (failed && errno == EINTR);
+    if (failed && errno != EINVAL && errno != ENOTSUP)
         status = fail(ERR_IO, "%s: cannot flush the directory to disk: %s", path, strerror(errno));
     close(fd);
     return status;
