@@ -1,0 +1,123 @@
+/* component -- the parts a tokenizer is put together from. A new normalizer, pre-tokenizer, model,
+ * post-processor or decoder is one file with one `struct component_type` and one row in components.c.
+ *
+ * Text flows through the pipeline in pieces, pushed from stage to stage: a pre-tokenizer emits the parts of a
+ * piece to a sink, the last sink is the model. Nothing is collected on the way, so memory does not grow with
+ * the text. */
+#ifndef PLAIT_TOK_COMPONENT_H
+#define PLAIT_TOK_COMPONENT_H
+
+#include "tok/tok.h"
+#include "tok/tree.h"
+#include "tok/vocab.h"
+
+struct piece {
+    const char *bytes;
+    size_t length;
+    const struct tok_span *origins; /* per byte, its place in the input; NULL when spans are not asked for */
+    bool byte_level; /* stands for its byte-level form (byte_level.h), which is made only where a stage needs
+                        it */
+};
+
+struct sink {
+    int (*emit)(struct sink *s, const struct piece *p);
+};
+
+/* Text that a stage has changed. */
+struct text {
+    struct str bytes;
+    struct tok_span *origins; /* as many as bytes, when tracked */
+    size_t origin_capacity;
+    bool tracked;
+};
+void text_init(struct text *t, bool tracked);
+void text_release(struct text *t);
+void text_clear(struct text *t);
+void text_append(struct text *t, const char *bytes, size_t length, struct tok_span origin);
+void text_append_piece(struct text *t, const struct piece *p);
+struct piece text_piece(const struct text *t);
+struct piece piece_slice(const struct piece *p, size_t begin, size_t end);
+/* Input bytes p[begin..end) come from: the range that covers the places of all of them. */
+struct tok_span piece_origin(const struct piece *p, size_t begin, size_t end);
+
+/* What a component is read from. The model and the added tokens are read first: tokenizer_id knows them. */
+struct component_source {
+    const struct tree *tree;
+    const struct tokenizer *tokenizer;
+    struct vocab *vocab; /* of the model, which fills it */
+};
+
+struct model_ops {
+    void *(*scratch_create)(const void *state);
+    void (*scratch_free)(void *scratch);
+    /* Appends the ids of one word. */
+    int (*encode)(const void *state, void *scratch, const struct piece *word, struct encoding *out);
+    void (*write)(const void *state, const struct vocab *vocab,
+                  struct json_writer *w); /* the members after "type" */
+    int (*save)(const void *state, const struct vocab *vocab, const char *directory); /* files of its own */
+    bool takes_bytes; /* knows what byte_level means */
+};
+
+/* For model_ops.save: replaces a file of the directory. */
+int model_save_text(const char *directory, const char *name, const struct str *text);
+
+/* What a post-processor sees and changes. */
+struct process {
+    const struct tokenizer *tokenizer;
+    struct encoding *encoding;
+    size_t begin; /* the first id of this text in the encoding */
+    bool special; /* add special tokens */
+};
+
+/* Tokens on their way to text. */
+struct token_list {
+    struct str bytes;
+    size_t *ends, count, capacity; /* token i is bytes[ends[i - 1] .. ends[i]) */
+};
+void token_list_release(struct token_list *l);
+void token_list_add(struct token_list *l, const char *bytes, size_t length);
+/* Broken UTF-8 becomes U+FFFD, one for each longest prefix of a character (Unicode 16.0, section 3.9, table
+ * 3-8). */
+void token_list_add_lossy(struct token_list *l, const char *bytes, size_t length);
+
+struct component_type {
+    const char *name;
+    int (*parse)(const struct component_source *s, const struct node *n,
+                 void **state);   /* NULL: nothing to read */
+    void (*release)(void *state); /* NULL: nothing to free */
+    /* one of these, by kind */
+    int (*normalize)(const void *state, struct text *text);
+    int (*split)(const void *state, const struct piece *in, struct sink *out);
+    const struct model_ops *model;
+    int (*process)(const void *state, struct process *p);
+    int (*decode)(const void *state, struct token_list *tokens);
+    size_t (*added)(const void *state); /* post-processor: special tokens it adds; NULL: none */
+};
+
+struct component {
+    const struct component_type *type; /* NULL: absent */
+    void *state;
+};
+
+enum component_kind {
+    KIND_NORMALIZER,
+    KIND_PRE_TOKENIZER,
+    KIND_MODEL,
+    KIND_POST_PROCESSOR,
+    KIND_DECODER,
+};
+
+int component_parse(enum component_kind kind, const struct component_source *s, const struct node *n,
+                    struct component *out);
+void component_release(struct component *c);
+
+/* An array of components, the whole of every "Sequence". */
+struct component_list {
+    struct component *items;
+    size_t count;
+};
+int component_list_parse(enum component_kind kind, const struct component_source *s, const struct node *array,
+                         struct component_list *out);
+void component_list_release(struct component_list *l);
+
+#endif

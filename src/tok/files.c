@@ -1,0 +1,203 @@
+/* vocab.json + merges.txt, GPT-2's own form. Both are checked where they stand, so that messages name them,
+ * and then put together to a tokenizer.json that is read like any other. */
+#include <string.h>
+
+#include "base/err.h"
+#include "base/file.h"
+#include "base/mem.h"
+#include "tok/class.h"
+
+struct line {
+    const char *bytes, *space; /* space: between the parts */
+    size_t length;
+};
+
+/* The next line without its end; false: no more. */
+static bool next_line(const char **p, const char *end, struct line *out)
+{
+    const char *stop;
+
+    if (*p >= end)
+        return false;
+    stop = memchr(*p, '\n', (size_t)(end - *p));
+    out->bytes = *p;
+    out->length = (size_t)((stop ? stop : end) - *p);
+    if (out->length > 0 && out->bytes[out->length - 1] == '\r')
+        out->length--;
+    *p = stop ? stop + 1 : end;
+    return true;
+}
+
+static int check_part(const struct vocab *v, const char *path, size_t number, const char *part, size_t length)
+{
+    struct str s;
+
+    if (vocab_id(v, part, length) >= 0)
+        return OK;
+    str_init(&s);
+    str_append_escaped(&s, part, length, 40);
+    fail(ERR_DATA, "%s:%zu: \"%s\" is not in the vocabulary", path, number, s.data);
+    str_release(&s);
+    return ERR_DATA;
+}
+
+static int check_merge(const struct vocab *v, const char *path, size_t number, struct line *l)
+{
+    const char *space = memchr(l->bytes, ' ', l->length);
+    size_t left = space ? (size_t)(space - l->bytes) : 0, right = l->length - left - 1;
+    struct str joined;
+    int status;
+
+    if (!space || left == 0 || right == 0 || memchr(space + 1, ' ', right))
+        return fail(ERR_DATA, "%s:%zu: expected two parts with one space between them", path, number);
+    TRY(check_part(v, path, number, l->bytes, left));
+    TRY(check_part(v, path, number, space + 1, right));
+    str_init(&joined);
+    str_append_bytes(&joined, l->bytes, left);
+    str_append_bytes(&joined, space + 1, right);
+    status = check_part(v, path, number, joined.data, joined.length);
+    str_release(&joined);
+    l->space = space;
+    return status;
+}
+
+/* The lines of merges.txt as an array of pairs. Empty lines at the end are passed over. */
+static int write_merges(const struct vocab *v, const char *path, const struct str *text,
+                        struct json_writer *w)
+{
+    const char *p = text->data, *end = p + text->length;
+    struct map seen;
+    struct line l = { 0 };
+    int status = OK;
+
+    while (end > p && (end[-1] == '\n' || end[-1] == '\r'))
+        end--;
+    if (utf8_valid_prefix(p, (size_t)(end - p)) < (size_t)(end - p))
+        return fail(ERR_DATA, "%s: not UTF-8 at byte %zu", path, utf8_valid_prefix(p, (size_t)(end - p)));
+    map_init(&seen);
+    json_write_array_begin(w);
+    for (size_t number = 1; status == OK && next_line(&p, end, &l); number++) {
+        if (l.length >= 8 && memcmp(l.bytes, "#version", 8) == 0)
+            continue;
+        status = check_merge(v, path, number, &l);
+        if (status == OK && !map_add(&seen, l.bytes, l.length, (int64_t)number))
+            status = fail(ERR_DATA, "%s:%zu: this pair stands in the list already, at line %lld", path,
+                          number, (long long)map_find(&seen, l.bytes, l.length)->value);
+        if (status != OK)
+            break;
+        json_write_array_begin(w);
+        json_write_bytes(w, l.bytes, (size_t)(l.space - l.bytes));
+        json_write_bytes(w, l.space + 1, l.length - (size_t)(l.space - l.bytes) - 1);
+        json_write_array_end(w);
+    }
+    json_write_array_end(w);
+    map_release(&seen);
+    return status;
+}
+
+static int write_model(const char *vocab_path, const struct str *vocab, const char *merges_path,
+                       const struct str *merges, struct str *out)
+{
+    struct json_writer w;
+    struct vocab v;
+    struct tree t;
+    int status;
+
+    TRY(tree_parse(&t, vocab_path, vocab->data, vocab->length));
+    vocab_init(&v);
+    status = vocab_parse(&v, &t, t.root);
+    json_writer_init(&w, out, -1);
+    json_write_object_begin(&w);
+    json_write_key(&w, "model");
+    json_write_object_begin(&w);
+    json_write_key(&w, "type");
+    json_write_string(&w, "BPE");
+    json_write_key(&w, "vocab");
+    vocab_write(&v, &w);
+    json_write_key(&w, "merges");
+    if (status == OK)
+        status = write_merges(&v, merges_path, merges, &w);
+    if (status == OK) {
+        json_write_object_end(&w);
+        json_write_object_end(&w);
+    }
+    vocab_release(&v);
+    tree_release(&t);
+    return status;
+}
+
+static int read_model(const char *directory, struct str *out)
+{
+    char *vocab_path = path_join(directory, "vocab.json"), *merges_path = path_join(directory, "merges.txt");
+    struct str vocab, merges;
+    int status;
+
+    str_init(&vocab);
+    str_init(&merges);
+    status = file_read(vocab_path, 0, &vocab);
+    if (status == OK)
+        status = file_read(merges_path, 0, &merges);
+    if (status == OK)
+        status = write_model(vocab_path, &vocab, merges_path, &merges, out);
+    str_release(&vocab);
+    str_release(&merges);
+    mem_free(vocab_path);
+    mem_free(merges_path);
+    return status;
+}
+
+/* Without a class it is GPT-2's, but nothing is added for it. */
+static int build(struct tokenizer *t, const struct tree *config)
+{
+    const struct node *name = node_get(config->root, "tokenizer_class");
+    const struct tok_class *class = name && name->type == JSON_STRING ? class_find(name->text) : NULL;
+    const char *eos = class_default()->specials[TOK_EOS];
+
+    if (!class && vocab_id(&t->vocab, eos, strlen(eos)) >= 0)
+        for (int i = 0; i < TOK_SPECIAL_COUNT; i++)
+            if (class_default()->specials[i])
+                class_add_special(t, class_default(), (enum tok_special)i);
+    TRY(class_build(t, class ? class : class_default(), config));
+    return tokenizer_index(t);
+}
+
+static int build_from_config(struct tokenizer *t, const char *directory)
+{
+    char *path = path_join(directory, "tokenizer_config.json");
+    struct tree tree = { 0 };
+    struct str text;
+    int status = OK;
+
+    str_init(&text);
+    if (file_exists(path)) {
+        status = file_read(path, 0, &text);
+        if (status == OK)
+            status = tree_parse(&tree, path, text.data, text.length);
+    }
+    if (status == OK)
+        status = build(t, &tree);
+    tree_release(&tree);
+    str_release(&text);
+    mem_free(path);
+    return status;
+}
+
+int tokenizer_load_files(const char *directory, struct tokenizer **out)
+{
+    struct tokenizer *t = NULL;
+    struct str json;
+    int status;
+
+    str_init(&json);
+    status = read_model(directory, &json);
+    if (status == OK)
+        status = tokenizer_parse(directory, json.data, json.length, &t);
+    if (status == OK)
+        status = build_from_config(t, directory);
+    str_release(&json);
+    if (status == OK)
+        *out = t;
+    else
+        tokenizer_free(t);
+    return status;
+}

@@ -1,0 +1,122 @@
+/* tok -- tokenizers: text to ids and back, exactly as tokenizer.json (or vocab.json + merges.txt) says.
+ *
+ * A tokenizer is a pipeline of components, each chosen by its "type" in tokenizer.json (component.h):
+ *     added tokens -> normalizer -> pre-tokenizer -> model -> post-processor        and back: decoder.
+ * A loaded tokenizer is constant; any number of threads may use it, each with an encoder of its own (what a
+ * caller keeps between calls: the cache of words and scratch space). Nothing here is collective. */
+#ifndef PLAIT_TOK_TOK_H
+#define PLAIT_TOK_TOK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/str.h"
+
+struct tokenizer;
+struct encoder;
+
+/* ---- loading ---- */
+
+/* A tokenizer.json file, or a directory with tokenizer.json or vocab.json + merges.txt; beside them
+ * tokenizer_config.json and special_tokens_map.json are read as transformers reads them. ERR_OPEN, ERR_DATA.
+ */
+int tokenizer_load(const char *path, struct tokenizer **out);
+/* The text of a tokenizer.json; name is for messages. */
+int tokenizer_parse(const char *name, const char *bytes, size_t length, struct tokenizer **out);
+void tokenizer_free(struct tokenizer *t); /* NULL is fine */
+
+/* ---- tokens and ids ---- */
+
+int32_t tokenizer_size(const struct tokenizer *t); /* distinct tokens, added ones included: len(tokenizer) */
+int32_t tokenizer_id_limit(const struct tokenizer *t); /* largest id + 1: rows a model needs */
+int32_t tokenizer_id(const struct tokenizer *t, const char *token, size_t length); /* -1 when absent */
+const char *tokenizer_token(const struct tokenizer *t, int32_t id,
+                            size_t *length); /* NULL when absent; borrowed */
+
+enum tok_special { TOK_BOS, TOK_EOS, TOK_UNK, TOK_SEP, TOK_PAD, TOK_CLS, TOK_MASK, TOK_SPECIAL_COUNT };
+extern const char *const tok_special_keys[TOK_SPECIAL_COUNT]; /* "bos_token", ... */
+
+int32_t tokenizer_special_id(const struct tokenizer *t, enum tok_special which); /* -1 when there is none */
+/* Names the token that plays a part; it has to be in the vocabulary (ERR_CONFIG). NULL takes the part away.
+ */
+int tokenizer_set_special(struct tokenizer *t, enum tok_special which, const char *token);
+bool tokenizer_is_special(const struct tokenizer *t, int32_t id); /* left out by decode's skip_special */
+int64_t tokenizer_max_length(const struct tokenizer *t); /* model_max_length; INT64_MAX when there is none */
+void tokenizer_set_max_length(struct tokenizer *t, int64_t length);
+uint64_t tokenizer_hash(const struct tokenizer *t); /* of everything that decides ids */
+
+/* ---- text to ids ---- */
+
+struct tok_span {
+    uint32_t begin, end; /* bytes of the input */
+};
+
+struct encoding { /* zeroed to begin with; grows; encoding_release frees */
+    int32_t *ids;
+    struct tok_span *spans; /* where each id comes from, (0, 0) for special tokens; NULL when not asked for */
+    size_t count, capacity, span_capacity;
+};
+void encoding_release(struct encoding *e);
+
+struct encode_options {
+    bool no_special_tokens; /* leave out what the post-processor adds */
+    bool spans;
+};
+
+struct encoder *encoder_create(const struct tokenizer *t); /* the tokenizer outlives it */
+void encoder_free(struct encoder *e);
+
+/* Appends the ids of one text to out. Bytes that are not UTF-8 are taken one by one as symbols of no class.
+ * Padding and truncation settings of the file do not act here, as they do not in transformers. options NULL:
+ * all false. */
+int tokenizer_encode(struct encoder *e, const char *text, size_t length, const struct encode_options *options,
+                     struct encoding *out);
+
+struct tok_text {
+    const char *bytes;
+    size_t length;
+};
+/* count texts into count encodings (zeroed by the caller), on all threads; padding and truncation act. */
+int tokenizer_encode_batch(const struct tokenizer *t, const struct tok_text *texts, size_t count,
+                           const struct encode_options *options, struct encoding *out);
+
+/* ---- ids to text ---- */
+
+/* Appends the text of ids. Ids that are no token are passed over, as in transformers; broken UTF-8 gives
+ * U+FFFD. */
+int tokenizer_decode(const struct tokenizer *t, const int32_t *ids, size_t count, bool skip_special,
+                     struct str *out);
+
+/* ---- saving ---- */
+
+/* tokenizer.json, the model's own files (vocab.json + merges.txt) and tokenizer_config.json, into a directory
+ * that is there; opened by transformers' AutoTokenizer it gives the same ids. */
+int tokenizer_save(const struct tokenizer *t, const char *directory);
+void tokenizer_write(const struct tokenizer *t, struct str *out); /* the text of tokenizer.json, appended */
+
+/* ---- training ---- */
+
+struct tok_train_options {
+    int64_t vocab_size;          /* special tokens and alphabet included */
+    int64_t min_frequency;       /* of a pair that is merged */
+    const char *const *specials; /* special tokens, first in the vocabulary */
+    size_t special_count;
+    bool add_prefix_space;
+};
+
+/* Counts words as text comes in, then merges. Word for word what tokenizers' ByteLevelBPETokenizer does. */
+struct tok_trainer;
+int tok_trainer_create(const struct tok_train_options *options, struct tok_trainer **out); /* ERR_CONFIG */
+void tok_trainer_free(struct tok_trainer *t);
+/* One document: words do not cross its ends. ERR_DATA when it is not UTF-8. */
+int tok_trainer_feed(struct tok_trainer *t, const char *text, size_t length);
+/* A text file's content: each line, its line break included, is a document. name is for messages. On all
+ * threads. */
+int tok_trainer_feed_lines(struct tok_trainer *t, const char *name, const char *text, size_t length);
+int tok_trainer_feed_file(struct tok_trainer *t, const char *path);
+/* The merges. progress may be NULL: done of total. */
+int tok_trainer_finish(struct tok_trainer *t, void (*progress)(void *context, int64_t done, int64_t total),
+                       void *context, struct tokenizer **out);
+
+#endif

@@ -1,0 +1,71 @@
+/* tokenizer -- the inside of struct tokenizer, for the files of this folder. */
+#ifndef PLAIT_TOK_TOKENIZER_H
+#define PLAIT_TOK_TOKENIZER_H
+
+#include "tok/added.h"
+#include "tok/component.h"
+
+/* Sections of tokenizer.json that are kept as text for writing. */
+enum section {
+    SECTION_NORMALIZER,
+    SECTION_PRE_TOKENIZER,
+    SECTION_POST_PROCESSOR,
+    SECTION_DECODER,
+    SECTION_TRUNCATION,
+    SECTION_PADDING,
+    SECTION_COUNT
+};
+extern const char *const section_keys[SECTION_COUNT];
+
+struct truncation {
+    bool active, left, second_only;
+    int64_t max_length;
+};
+
+struct padding {
+    bool active, left;
+    int64_t fixed;    /* 0: to the longest of the batch */
+    int64_t multiple; /* 0: none */
+    int32_t id;
+};
+
+struct tokenizer {
+    struct vocab vocab; /* of the model */
+    struct added added;
+    struct component normalizer, pre_tokenizer, model, post_processor, decoder;
+    struct truncation truncation;
+    struct padding padding;
+    int32_t size, id_limit;
+    uint32_t *added_by_id;               /* index + 1 into added.tokens; id_limit of them */
+    char *sections[SECTION_COUNT];       /* JSON; NULL: null */
+    int32_t specials[TOK_SPECIAL_COUNT]; /* ids, -1: none */
+    int64_t max_length;
+    char *config; /* tokenizer_config.json as it was read, or NULL */
+};
+
+struct tokenizer *tokenizer_create(void);
+/* The id tokenizers would give a new added token. */
+int32_t tokenizer_next_id(const struct tokenizer *t);
+/* Adds a token (its id is set by this when it is -1), without indexing. */
+void tokenizer_add(struct tokenizer *t, const struct added_token *token);
+/* After tokens were added: sizes, tables by id, tries. */
+int tokenizer_index(struct tokenizer *t);
+/* Reads one section from a node and keeps its text. */
+int tokenizer_read_section(struct tokenizer *t, const struct tree *tree, enum section which,
+                           const struct node *n);
+/* Puts another component in its place, written as JSON by us. */
+int tokenizer_set_section(struct tokenizer *t, enum section which, const char *json);
+/* tokenizer_config.json and special_tokens_map.json of a directory, when they are there. */
+int tokenizer_load_config(struct tokenizer *t, const char *directory);
+int tokenizer_load_files(const char *directory, struct tokenizer **out); /* vocab.json + merges.txt */
+
+/* Encodes up to the truncation that is given (may be NULL). */
+int encode_text(struct encoder *e, const struct tok_text *text, const struct encode_options *options,
+                const struct truncation *truncation, struct encoding *out);
+
+/* Writes {"content": ..., "lstrip": ...} without id. */
+void added_token_write(struct json_writer *w, const struct added_token *a);
+/* Reads the flags and the content of an added token; content is borrowed from the tree. */
+int added_token_read(const struct tree *t, const struct node *n, struct added_token *out);
+
+#endif
