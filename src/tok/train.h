@@ -1,0 +1,106 @@
+/* train -- byte pair encoding learned from text, in three steps: words are counted as text comes in
+ * (train_count.c); the most frequent pair of symbols is merged again and again (train_merge.c); the result is
+ * written as a tokenizer.json and read back (train.c).
+ *
+ * The merges are those of tokenizers' BpeTrainer, entry for entry, so its rules are kept to the letter: the
+ * highest count first, then the smaller pair of ids; a pair is pushed at the end of the step that made it,
+ * with the words of that step; the count of a merged pair is never taken back; a token two merges arrive at
+ * is one token. */
+#ifndef PLAIT_TOK_TRAIN_H
+#define PLAIT_TOK_TRAIN_H
+
+#include "base/map.h"
+#include "base/str.h"
+#include "tok/tok.h"
+
+enum { TRAIN_LONG_WORD = 256 }; /* symbols; longer words are merged by train_long.c */
+
+/* ---- pairs ---- */
+
+struct pair_word {       /* a word in the list of a pair */
+    uint32_t word, next; /* next: index + 1 into the pool */
+};
+
+struct pair_entry {
+    uint64_t pair; /* left << 32 | right */
+    int64_t count;
+    uint32_t first, last; /* words where this step made the pair: index + 1; 0: none */
+};
+
+struct pairs {
+    struct pair_entry *entries;
+    size_t count, capacity;
+    uint32_t *slots; /* index + 1, open addressing */
+    size_t slot_mask;
+    struct pair_word *pool;
+    size_t pool_count, pool_capacity;
+    uint32_t free_words; /* index + 1 */
+    uint32_t *touched;   /* entries with words since the last step */
+    size_t touched_count, touched_capacity;
+};
+
+static inline uint64_t pair_of(int32_t left, int32_t right)
+{
+    return (uint64_t)(uint32_t)left << 32 | (uint32_t)right;
+}
+
+/* A pair has come to stand in a word (weight > 0) or stands there no more (weight < 0), that many times in
+ * the text. */
+void pairs_change(struct pairs *p, int32_t left, int32_t right, uint32_t word, int64_t weight);
+
+/* ---- words ---- */
+
+struct long_word;
+
+struct train_word {
+    size_t begin; /* in symbols */
+    uint32_t length;
+    int64_t count;
+    struct long_word *longer; /* NULL: a short one */
+};
+
+struct train_words {
+    int32_t *symbols;
+    struct train_word *items;
+    size_t count;
+};
+
+struct long_word *long_word_create(const int32_t *symbols, size_t length);
+void long_word_free(struct long_word *w);
+/* Merges left and right everywhere in the word, left to right, and tells the pairs. */
+void long_word_merge(struct long_word *w, uint64_t pair, int32_t result, struct pairs *p, uint32_t word,
+                     int64_t count);
+
+/* ---- the vocabulary that grows ---- */
+
+struct train_merge {
+    uint64_t pair;
+    int32_t result;
+};
+
+struct train_result {
+    struct map ids;             /* token -> id, in the order of ids */
+    struct train_merge *merges; /* by rank */
+    size_t merge_count, merge_capacity;
+};
+
+struct train_progress {
+    void (*call)(void *context, int64_t done, int64_t total); /* may be NULL */
+    void *context;
+};
+
+/* Adds merged tokens to result->ids until there are vocab_size. words are used up. */
+void train_merges(struct train_words *words, const struct tok_train_options *options,
+                  const struct train_progress *progress, struct train_result *result);
+
+/* ---- the counter ---- */
+
+struct tok_trainer {
+    struct tok_train_options options;
+    char **specials;    /* copies; options.specials points here */
+    struct map *counts; /* word -> count; one for each thread, the first is the sum after trainer_gather */
+    int count_tables;
+};
+void trainer_gather(struct tok_trainer *t);
+
+#endif
