@@ -46,7 +46,8 @@ static int64_t add_rows(struct batch *b, const int32_t *ids, int64_t length, int
     int64_t first = b->rows;
 
     if (first + length > b->row_capacity || b->sequences == b->sequence_capacity)
-        BUG("a sample of %lld rows does not fit a batch of %lld", (long long)length, (long long)b->row_capacity);
+        BUG("a sample of %lld rows does not fit a batch of %lld", (long long)length,
+            (long long)b->row_capacity);
     for (int64_t i = 0; i < length; i++) {
         b->ids[first + i] = ids[i];
         b->positions[first + i] = b->order[first + i] = b->key_order[first + i] = (int32_t)i;
@@ -57,7 +58,8 @@ static int64_t add_rows(struct batch *b, const int32_t *ids, int64_t length, int
     return first;
 }
 
-void batch_add(struct batch *b, const int32_t *ids, const int32_t *labels, int64_t length, int64_t sample, int64_t T)
+void batch_add(struct batch *b, const int32_t *ids, const int32_t *labels, int64_t length, int64_t sample,
+               int64_t T)
 {
     int64_t first = add_rows(b, ids, length, sample, T);
 
@@ -65,8 +67,8 @@ void batch_add(struct batch *b, const int32_t *ids, const int32_t *labels, int64
         add_label(b, first + i, labels[i]);
 }
 
-void batch_add_causal(struct batch *b, const int32_t *ids, const int32_t *labels, int64_t length, int64_t sample,
-                      int64_t T)
+void batch_add_causal(struct batch *b, const int32_t *ids, const int32_t *labels, int64_t length,
+                      int64_t sample, int64_t T)
 {
     int64_t first = add_rows(b, ids, length, sample, T);
 
