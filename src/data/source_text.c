@@ -1,0 +1,69 @@
+/* Text: every line is a document, its line break included, as in Hugging Face's "text" data sets: Python's
+ * universal newlines, so lines end at "\n", "\r\n" or "\r" and the break that is kept is "\n" in every case;
+ * the last line may have none. Other characters that Unicode calls line breaks are text. A byte order mark is
+ * text, too.
+ *
+ * Any bytes are taken; where they are not UTF-8, the tile remembers the place for a warning. */
+#include <string.h>
+
+#include "base/err.h"
+#include "base/str.h"
+#include "data/source.h"
+
+static size_t cut(const char *bytes, size_t begin, size_t goal, size_t length, bool end)
+{
+    size_t at = goal > begin + 1 ? goal - 1 : begin; /* the last byte of the record, at the least */
+    while (at < length && bytes[at] != '\n' && bytes[at] != '\r')
+        at++;
+    if (at >= length || (bytes[at] == '\r' && at + 1 == length && !end))
+        return 0;
+    return bytes[at] == '\r' && at + 1 < length && bytes[at + 1] == '\n' ? at + 2 : at + 1;
+}
+
+/* The line at p without its break; *next is where the following line begins. returns: the tile has a '\r'. */
+static size_t line_length(const char *p, const char *end, bool returns, const char **next)
+{
+    const char *stop = p;
+    if (!returns) {
+        stop = memchr(p, '\n', (size_t)(end - p));
+        *next = stop ? stop + 1 : end;
+        return (size_t)((stop ? stop : end) - p);
+    }
+    while (stop < end && *stop != '\n' && *stop != '\r')
+        stop++;
+    *next = stop + (stop < end) + (end - stop > 1 && stop[0] == '\r' && stop[1] == '\n');
+    return (size_t)(stop - p);
+}
+
+static void read_lines(struct source_tile *t, document_fn *emit, void *context)
+{
+    const char *end = t->bytes + t->length, *next;
+    bool returns = memchr(t->bytes, '\r', t->length) != NULL, keep = !t->options->drop_linebreaks;
+    struct str changed;
+    str_init(&changed);
+    t->strange = utf8_valid_prefix(t->bytes, t->length);
+    for (const char *p = t->bytes; p < end && t->bad <= t->options->max_bad; p = next) {
+        struct document d = { .text = p, .length = line_length(p, end, returns, &next) };
+        if (keep && next > p + d.length && p[d.length] == '\n') {
+            d.length++;
+        } else if (keep && next > p + d.length) {
+            str_clear(&changed);
+            str_append_bytes(&changed, p, d.length);
+            str_append_char(&changed, '\n');
+            d.text = changed.data;
+            d.length = changed.length;
+        }
+        if (emit(context, &d) != OK)
+            source_tile_bad(t, false);
+        t->lines++;
+    }
+    str_release(&changed);
+}
+
+const struct source_format source_text = {
+    .name = "text",
+    .endings = (const char *const[]){ ".txt", NULL },
+    .record_limit = (size_t)1 << 30,
+    .cut = cut,
+    .read = read_lines,
+};
