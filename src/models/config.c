@@ -1,3 +1,5 @@
+/* Reading. Keys come in as (name, JSON) pairs; what the architecture reads is then taken from them field by
+ * field, so that changing a key and reading a file are one thing. */
 #include "models/config.h"
 
 #include <math.h>
@@ -6,8 +8,12 @@
 
 #include "base/err.h"
 #include "base/file.h"
+#include "base/log.h"
+#include "models/config_internal.h"
 
-/* ---- Keys ---- */
+enum { EXCERPT = 60 };
+
+/* ---- keys ---- */
 
 const char *config_get(const struct config *c, const char *key)
 {
@@ -17,7 +23,7 @@ const char *config_get(const struct config *c, const char *key)
     return NULL;
 }
 
-static void put_key(struct config *c, const char *key, const char *json, size_t length)
+void config_put_key(struct config *c, const char *key, const char *json, size_t length)
 {
     for (size_t i = 0; i < c->key_count; i++) {
         if (strcmp(c->keys[i].name, key) == 0) {
@@ -31,7 +37,7 @@ static void put_key(struct config *c, const char *key, const char *json, size_t 
     c->keys[c->key_count++].json = mem_strndup(json, length);
 }
 
-static int read_keys(struct config *c, const char *bytes, size_t length)
+int config_read_keys(struct config *c, const char *bytes, size_t length)
 {
     struct json_reader r;
     struct json_string key;
@@ -42,8 +48,10 @@ static int read_keys(struct config *c, const char *bytes, size_t length)
         while (json_next_key(&r, &key)) {
             char *name = mem_strndup(key.data, key.length);
             struct json_string raw = json_raw(&r);
+            if (strlen(name) != key.length)
+                json_fail(&r, "a zero byte in a key");
             if (json_status(&r) == OK)
-                put_key(c, name, raw.data, raw.length);
+                config_put_key(c, name, raw.data, raw.length);
             mem_free(name);
         }
     }
@@ -52,46 +60,84 @@ static int read_keys(struct config *c, const char *bytes, size_t length)
     return status;
 }
 
-/* ---- Values ---- */
+const struct field *config_find_field(const struct model_def *def, const char *key)
+{
+    for (const struct field *f = def->fields; f->key; f++)
+        if (strcmp(f->key, key) == 0 || (f->alias && strcmp(f->alias, key) == 0))
+            return f;
+    return NULL;
+}
 
+/* ---- values ---- */
+
+static bool is_null(const char *json)
+{
+    return !json || strcmp(json, "null") == 0;
+}
+
+/* "config.json: $.n_head: WHAT (found 0, expected an integer from 1 to 1048576)" */
 static int wrong(const struct config *c, const char *key, const char *json, const char *expected)
 {
     struct str found;
 
     str_init(&found);
-    str_append_escaped(&found, json, strlen(json), 60);
-    fail(ERR_DATA, "%s: $.%s is %s, expected %s", c->name, key, found.data, expected);
+    str_append_escaped(&found, json, strlen(json), EXCERPT);
+    fail(ERR_DATA, "%s: $.%s: wrong value (found %s, expected %s)", c->name, key, found.data, expected);
     str_release(&found);
     return ERR_DATA;
 }
 
+const char *config_get_field(const struct config *c, const struct field *f)
+{
+    const char *json = config_get(c, f->key);
+
+    if (!json && f->alias)
+        json = config_get(c, f->alias);
+    return json ? json : f->preset;
+}
+
+/* A key under two names with two values would leave it to chance which of them holds. */
+static int check_alias(const struct config *c, const struct field *f)
+{
+    const char *one = config_get(c, f->key), *other = f->alias ? config_get(c, f->alias) : NULL;
+
+    if (one && other && strcmp(one, other) != 0)
+        return fail(ERR_CONFIG, "%s: $.%s and $.%s are names of one key but differ (found %.40s and %.40s)",
+                    c->name, f->key, f->alias, one, other);
+    return OK;
+}
+
 static int parse_int(const struct config *c, const struct field *f, const char *json, int64_t *out)
 {
-    char range[80], *end;
+    char expected[80], *end;
     long long v;
 
-    if (strcmp(json, "null") == 0 && f->preset && strcmp(f->preset, "null") == 0) {
+    if (is_null(json) && f->preset && is_null(f->preset)) {
         *out = INT_NONE;
         return OK;
     }
-    if (json[0] == '"')
-        return wrong(c, f->key, json, "an integer");
-    v = strtoll(json, &end, 10);
-    snprintf(range, sizeof(range), "an integer in %.0f..%.0f", f->min, f->max);
+    v = strtoll(json, &end,
+                10); /* JSON knows no other integers than strtoll does; out of range it saturates */
+    snprintf(expected, sizeof(expected), "an integer from %.0f to %.0f", f->min, f->max);
     if (*end || end == json || (double)v < f->min || (double)v > f->max)
-        return wrong(c, f->key, json, f->max > 0 ? range : "an integer");
+        return wrong(c, f->key, json, expected);
     *out = v;
     return OK;
 }
 
 static int parse_double(const struct config *c, const struct field *f, const char *json, double *out)
 {
-    char range[80], *end;
-    double v = strtod(json, &end);
+    char expected[80];
+    struct json_reader r;
+    double v = NAN;
 
-    snprintf(range, sizeof(range), "a number in %g..%g", f->min, f->max);
-    if (*end || end == json || !isfinite(v) || v < f->min || (f->max > f->min && v > f->max))
-        return wrong(c, f->key, json, range);
+    json_reader_init(&r, f->key, json, strlen(json));
+    if (json_peek(&r) == JSON_NUMBER)
+        v = json_double(&r);
+    json_reader_release(&r);
+    snprintf(expected, sizeof(expected), "a number from %g to %g", f->min, f->max);
+    if (!isfinite(v) || v < f->min || v > f->max)
+        return wrong(c, f->key, json, expected);
     *out = v;
     return OK;
 }
@@ -101,33 +147,23 @@ static int parse_activation(const struct config *c, const struct field *f, const
     size_t length = strlen(json);
     enum activation_kind kind;
     char name[64];
-    int status;
 
     if (length < 2 || json[0] != '"' || length - 2 >= sizeof(name))
         return wrong(c, f->key, json, "the name of an activation");
     memcpy(name, json + 1, length - 2);
     name[length - 2] = '\0';
-    status = activation_find(name, &kind);
-    if (status != OK)
+    if (activation_find(name, &kind) != OK)
         return error_prefix("%s: $.%s: ", c->name, f->key);
     *out = (int)kind;
     return OK;
 }
 
-static const char *field_json(const struct config *c, const struct field *f)
-{
-    const char *json = config_get(c, f->key);
-
-    if (!json && f->alias)
-        json = config_get(c, f->alias);
-    return json ? json : f->preset;
-}
-
 static int parse_field(const struct config *c, const struct field *f, char *values)
 {
-    const char *json = field_json(c, f);
+    const char *json = config_get_field(c, f);
     void *at = values + f->offset;
 
+    TRY(check_alias(c, f));
     if (!json)
         return fail(ERR_CONFIG, "%s: $.%s is missing", c->name, f->key);
     switch (f->type) {
@@ -142,39 +178,48 @@ static int parse_field(const struct config *c, const struct field *f, char *valu
     return OK;
 }
 
-/* A token id, or the first of a list of them; absent and null give INT_NONE. */
+/* ---- token ids ---- */
+
+/* An id or a list of at most `most`. Absent, null and negative ones give none. */
 static int parse_ids(const struct config *c, const char *key, int64_t ids[], int most, int *count)
 {
     const char *json = config_get(c, key);
     struct json_reader r;
-    int status;
+    int n = 0, status;
 
     *count = 0;
-    if (!json || strcmp(json, "null") == 0)
+    if (is_null(json))
         return OK;
     json_reader_init(&r, key, json, strlen(json));
     if (json_peek(&r) == JSON_ARRAY) {
         json_array_begin(&r);
-        while (json_next_element(&r) && *count < most)
-            ids[(*count)++] = json_int(&r, 0, INT32_MAX);
+        for (; json_next_element(&r); n++) {
+            int64_t id = json_int(&r, 0, INT32_MAX);
+            if (n < most)
+                ids[n] = id;
+        }
     } else {
-        ids[(*count)++] = json_int(&r, -1, INT32_MAX);
+        ids[n++] = json_int(&r, INT32_MIN, INT32_MAX);
     }
-    status = json_status(&r);
+    status = json_end(&r);
     json_reader_release(&r);
-    if (status != OK)
-        return error_prefix("%s: ", c->name);
-    if (*count == 1 && ids[0] < 0)
-        *count = 0;
+    if (status != OK || n > most) {
+        error_clear();
+        return wrong(c, key, json,
+                     most > 1 ? "a token id, a list of at most 8 or null" : "a token id or null");
+    }
+    *count = n == 1 && ids[0] < 0 ? 0 : n;
     return OK;
 }
 
 static int parse_id(const struct config *c, const char *key, int64_t *id)
 {
+    int64_t value = INT_NONE;
     int count;
 
-    *id = INT_NONE;
-    return parse_ids(c, key, id, 1, &count);
+    TRY(parse_ids(c, key, &value, 1, &count));
+    *id = count ? value : INT_NONE;
+    return OK;
 }
 
 static int parse_special_ids(struct config *c)
@@ -186,7 +231,7 @@ static int parse_special_ids(struct config *c)
     return parse_ids(c, "eos_token_id", c->eos, CONFIG_MAX_EOS, &c->eos_count);
 }
 
-/* ---- Architecture ---- */
+/* ---- architecture ---- */
 
 static bool quoted_equals(const char *json, const char *text)
 {
@@ -195,59 +240,124 @@ static bool quoted_equals(const char *json, const char *text)
     return json[0] == '"' && strncmp(json + 1, text, length) == 0 && strcmp(json + 1 + length, "\"") == 0;
 }
 
+static int fail_unsupported(const struct config *c, const char *key, const char *json,
+                            const struct str *known)
+{
+    struct str found;
+
+    str_init(&found);
+    str_append_escaped(&found, json, strlen(json), EXCERPT);
+    fail(ERR_CONFIG, "%s: $.%s: not supported (found %s, expected %s)", c->name, key, found.data,
+         known->data);
+    str_release(&found);
+    return ERR_CONFIG;
+}
+
 static int find_def(struct config *c)
 {
     const char *json = config_get(c, "model_type");
     struct str known;
+    int status;
 
     if (!json)
         return fail(ERR_CONFIG, "%s: $.model_type is missing", c->name);
+    str_init(&known);
     for (int i = 0; model_table[i]; i++) {
+        str_appendf(&known, "%s\"%s\"", i ? ", " : "", model_table[i]->name);
         if (quoted_equals(json, model_table[i]->name)) {
+            str_release(&known);
             c->def = model_table[i];
             return OK;
         }
     }
-    str_init(&known);
-    for (int i = 0; model_table[i]; i++)
-        str_appendf(&known, "%s%s", i ? ", " : "", model_table[i]->name);
-    fail(ERR_CONFIG, "%s: $.model_type %s is not supported (supported: %s)", c->name, json, known.data);
+    status = fail_unsupported(c, "model_type", json, &known);
     str_release(&known);
-    return ERR_CONFIG;
+    return status;
+}
+
+static const char *find_name(const struct model_def *def, struct json_string name)
+{
+    for (int i = 0; def->architectures[i]; i++)
+        if (strlen(def->architectures[i]) == name.length &&
+            memcmp(def->architectures[i], name.data, name.length) == 0)
+            return def->architectures[i];
+    return NULL;
 }
 
 static int find_architecture(struct config *c)
 {
-    const char *json = config_get(c, "architectures");
-    size_t length = json ? strlen(json) : 0;
+    const char *json = config_get(c, "architectures"), *found = NULL;
+    struct json_reader r;
+    struct json_string name;
+    struct str known;
+    int status, count = 0;
 
     c->architecture = c->def->architectures[0];
-    if (!json || strcmp(json, "null") == 0 || strcmp(json, "[]") == 0)
+    if (is_null(json))
         return OK;
-    for (int i = 0; c->def->architectures[i]; i++) {
-        const char *found = strstr(json, c->def->architectures[i]);
-        size_t name = strlen(c->def->architectures[i]);
-        if (found && found > json && found[-1] == '"' && (size_t)(found - json) + name < length && found[name] == '"') {
-            c->architecture = c->def->architectures[i];
-            return OK;
-        }
+    json_reader_init(&r, "architectures", json, strlen(json));
+    if (json_array_begin(&r))
+        for (; json_next_element(&r); count++)
+            if (json_string(&r, &name) && !found)
+                found = find_name(c->def, name);
+    status = json_end(&r);
+    json_reader_release(&r);
+    if (status != OK) {
+        error_clear();
+        return wrong(c, "architectures", json, "a list of names of classes");
     }
-    return fail(ERR_CONFIG, "%s: $.architectures %s is not supported (supported: %s)", c->name, json,
-                c->def->architectures[0]);
+    if (found || count == 0) {
+        c->architecture = found ? found : c->architecture;
+        return OK;
+    }
+    str_init(&known);
+    for (int i = 0; c->def->architectures[i]; i++)
+        str_appendf(&known, "%s\"%s\"", i ? ", " : "", c->def->architectures[i]);
+    status = fail_unsupported(c, "architectures", json, &known);
+    str_release(&known);
+    return status;
+}
+
+/* ---- what is not supported ---- */
+
+static int refuse_quantized(const struct config *c)
+{
+    const char *json = config_get(c, "quantization_config");
+    struct json_reader r;
+    struct json_string key, method = { 0 };
+    struct str found;
+
+    if (is_null(json))
+        return OK;
+    str_init(&found);
+    json_reader_init(&r, "quantization_config", json, strlen(json));
+    if (json_peek(&r) == JSON_OBJECT && json_object_begin(&r))
+        while (!method.data && json_next_key(&r, &key)) {
+            if (json_key_is(&r, "quant_method"))
+                method = json_raw(&r);
+            else
+                json_skip(&r);
+        }
+    if (method.data)
+        str_append_escaped(&found, method.data, method.length, EXCERPT);
+    json_reader_release(&r);
+    fail(ERR_CONFIG,
+         "%s: $.quantization_config%s%s: quantized weights are not supported (expected float32, bfloat16 or "
+         "float16)",
+         c->name, found.length ? ".quant_method " : "", found.data);
+    str_release(&found);
+    return ERR_CONFIG;
 }
 
 static int refuse(const struct config *c)
 {
-    const char *quantized = config_get(c, "quantization_config");
-
-    if (quantized && strcmp(quantized, "null") != 0)
-        return fail(ERR_CONFIG, "%s: $.quantization_config is not supported: weights must be fp32, bf16 or fp16",
-                    c->name);
+    TRY(refuse_quantized(c));
     for (const struct field *f = c->def->refused; f->key; f++) {
         const char *json = config_get(c, f->key);
-        if (json && strcmp(json, f->preset) != 0 && strcmp(json, "null") != 0)
-            return fail(ERR_CONFIG, "%s: $.%s %s changes the computation and is not supported (supported: %s)", c->name,
-                        f->key, json, f->preset);
+        if (!is_null(json) && strcmp(json, f->preset) != 0)
+            return fail(ERR_CONFIG,
+                        "%s: $.%s: changes the computation and is not supported (found %.60s, expected %s)",
+                        c->name, f->key, json, f->preset);
     }
     return OK;
 }
@@ -265,26 +375,23 @@ static void find_dtype(struct config *c)
             c->dtype = names[i];
 }
 
-static int read_values(struct config *c)
+/* ---- the whole ---- */
+
+int config_read_values(struct config *c)
 {
     char *values;
-    int status;
+    int status = OK;
 
     TRY(find_def(c));
     TRY(find_architecture(c));
     TRY(refuse(c));
     values = mem_alloc(c->def->config_bytes);
-    for (const struct field *f = c->def->fields; f->key; f++) {
+    for (const struct field *f = c->def->fields; f->key && status == OK; f++)
         status = parse_field(c, f, values);
-        if (status != OK) {
-            mem_free(values);
-            return status;
-        }
-    }
     mem_free(c->values);
     c->values = values;
-    status = c->def->check(values);
-    if (status != OK)
+    TRY(status);
+    if (c->def->check(values) != OK)
         return error_prefix("%s: ", c->name);
     c->def->sizes(values, &c->sizes);
     find_dtype(c);
@@ -296,9 +403,11 @@ int config_parse(struct config *c, const char *name, const char *bytes, size_t l
     int status;
 
     *c = (struct config){ .name = mem_strdup(name) };
-    status = read_keys(c, bytes, length);
+    status = config_read_keys(c, bytes, length);
     if (status == OK)
-        status = read_values(c);
+        status = config_read_values(c);
+    if (status == OK && !is_null(config_get(c, "auto_map")))
+        warn("%s: $.auto_map names program code that came with the model; it is ignored", name);
     if (status != OK)
         config_release(c);
     return status;
@@ -311,7 +420,7 @@ int config_load(struct config *c, const char *path)
     int status;
 
     str_init(&text);
-    status = file_read(file, 64 << 20, &text);
+    status = file_read(file, CONFIG_MAX_BYTES, &text);
     if (status == OK)
         status = config_parse(c, file, text.data, text.length);
     str_release(&text);
@@ -329,111 +438,4 @@ void config_release(struct config *c)
     mem_free(c->values);
     mem_free(c->name);
     *c = (struct config){ 0 };
-}
-
-/* ---- Changes ---- */
-
-int config_set(struct config *c, const char *key, const char *json)
-{
-    const char *old = config_get(c, key);
-    char *before = old ? mem_strdup(old) : NULL;
-    int status;
-
-    put_key(c, key, json, strlen(json));
-    status = read_values(c);
-    if (status != OK) { /* back to what it was, which was readable; the failure stays recorded */
-        if (before)
-            put_key(c, key, before, strlen(before));
-        else
-            c->key_count--, mem_free(c->keys[c->key_count].name), mem_free(c->keys[c->key_count].json);
-        if (read_values(c) != OK)
-            BUG("a config that was readable no longer is");
-    }
-    mem_free(before);
-    return status;
-}
-
-static bool key_is_known(const struct config *c, const char *key)
-{
-    for (const struct field *f = c->def->fields; f->key; f++)
-        if (strcmp(f->key, key) == 0 || (f->alias && strcmp(f->alias, key) == 0))
-            return true;
-    return config_get(c, key) != NULL;
-}
-
-/* A value as written on a command line, as JSON: numbers, true, false and null as they are, anything else a string. */
-static void value_to_json(const char *value, struct str *out)
-{
-    struct json_writer w;
-    char lower[8] = "";
-    char *end;
-
-    for (size_t i = 0; i + 1 < sizeof(lower) && value[i]; i++)
-        lower[i] = (char)(value[i] | 0x20);
-    strtod(value, &end);
-    if ((*value && !*end) || strcmp(value, "null") == 0)
-        str_append(out, value);
-    else if (strcmp(value, "None") == 0)
-        str_append(out, "null");
-    else if (strcmp(lower, "true") == 0 || strcmp(lower, "false") == 0)
-        str_append(out, lower);
-    else {
-        json_writer_init(&w, out, -1);
-        json_write_string(&w, value);
-    }
-}
-
-static int override_one(struct config *c, const char *pair, size_t length)
-{
-    char *text = mem_strndup(pair, length), *equals = strchr(text, '=');
-    struct str json;
-    int status;
-
-    str_init(&json);
-    if (!equals)
-        status = fail(ERR_USAGE, "--config_overrides: \"%s\" is not key=value", text);
-    else {
-        *equals = '\0';
-        value_to_json(equals + 1, &json);
-        status = key_is_known(c, text)
-                     ? config_set(c, text, json.data)
-                     : fail(ERR_USAGE, "--config_overrides: key %s is no key of %s's config", text, c->def->name);
-    }
-    str_release(&json);
-    mem_free(text);
-    return status;
-}
-
-int config_override(struct config *c, const char *overrides)
-{
-    while (*overrides) {
-        size_t length = strcspn(overrides, ",");
-        TRY(override_one(c, overrides, length));
-        overrides += length + (overrides[length] == ',');
-    }
-    return OK;
-}
-
-static int by_name(const void *a, const void *b)
-{
-    return strcmp(((const struct config_key *)a)->name, ((const struct config_key *)b)->name);
-}
-
-void config_write(const struct config *c, struct str *out)
-{
-    struct config_key *sorted = mem_alloc_array(c->key_count + 1, sizeof(sorted[0]));
-    struct json_writer w;
-
-    if (c->key_count)
-        memcpy(sorted, c->keys, c->key_count * sizeof(sorted[0]));
-    qsort(sorted, c->key_count, sizeof(sorted[0]), by_name);
-    json_writer_init(&w, out, 2);
-    json_write_object_begin(&w);
-    for (size_t i = 0; i < c->key_count; i++) {
-        json_write_key(&w, sorted[i].name);
-        json_write_raw(&w, sorted[i].json, strlen(sorted[i].json));
-    }
-    json_write_object_end(&w);
-    str_append(out, "\n");
-    mem_free(sorted);
 }

@@ -40,6 +40,7 @@ static const struct field fields[] = {
 
 static const struct field refused[] = {
     { "add_cross_attention", FIELD_BOOL, 0, "false", 0, 0, NULL },
+    { "pruned_heads", FIELD_BOOL, 0, "{}", 0, 0, NULL },
     { 0 },
 };
 
@@ -169,12 +170,14 @@ static void build(struct builder *b, const void *config, const struct model_inpu
 
 static const char *const architectures[] = { "GPT2LMHeadModel", NULL };
 static const char *const ignored[] = { ".attn.bias", ".attn.masked_bias", NULL };
+static const struct tied_tensor tied[] = { { "lm_head.weight", "transformer.wte.weight" }, { 0 } };
 
 const struct model_def model_gpt2 = {
     .name = "gpt2",
     .architectures = architectures,
     .prefix = "transformer.",
     .ignored_tensors = ignored,
+    .tied = tied,
     .config_bytes = sizeof(struct gpt2),
     .fields = fields,
     .refused = refused,

@@ -23,11 +23,12 @@ struct field { /* one key of config.json that changes the computation */
 
 /* Inputs of a graph, made before the model builds. Rows are packed token rows. */
 struct model_inputs {
-    struct tensor *ids;         /* I32 [N] token ids */
-    struct tensor *positions;   /* I32 [N] position ids for position embeddings */
-    struct sequences sequences; /* offsets I32 [S+1], positions I32 [N] (order in the sequence), place I64 [N] */
-    struct sequences keys;      /* of the rows as keys: positions < 0 mask a key */
-    bool cached;                /* generation: keys and values go through a cache */
+    struct tensor *ids;       /* I32 [N] token ids */
+    struct tensor *positions; /* I32 [N] position ids for position embeddings */
+    /* offsets I32 [S+1], positions I32 [N] (order in the sequence), place I64 [N] */
+    struct sequences sequences;
+    struct sequences keys;               /* of the rows as keys: positions < 0 mask a key */
+    bool cached;                         /* generation: keys and values go through a cache */
     int64_t cache_rows, cache_positions; /* C and T of the cache */
     struct tensor *slot, *source;        /* I32 [N], I32 [C, T] */
 };
@@ -41,6 +42,10 @@ struct model_sizes { /* what others need to know of a config */
     int64_t vocab, positions, width, layers, heads;
 };
 
+struct tied_tensor { /* a second name that files may have for a parameter */
+    const char *name, *param;
+};
+
 struct model_def {
     const char *name; /* config.json's model_type */
     const char *const
@@ -48,6 +53,7 @@ struct model_def {
     const char *prefix; /* base-model prefix of parameter names that files may leave out: "transformer." */
     const char *const *ignored_tensors; /* patterns of buffers in files that are no parameters,
                                          * NULL-terminated: suffixes such as ".attn.bias" */
+    const struct tied_tensor *tied;     /* copies of parameters that files may hold; ends with name NULL */
     size_t config_bytes;
     const struct field *fields; /* ends with key NULL */
     const struct field

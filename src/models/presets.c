@@ -1,0 +1,131 @@
+/* Configs that plait knows by itself: the published config.json of well-known models, key for key, and for
+ * each architecture what transformers' configuration class takes by default. A row is a JSON text, or one
+ * that is changed in a few keys. Found by name when there is neither a directory nor a file nor a snapshot in
+ * a cache. */
+#include <string.h>
+
+#include "base/err.h"
+#include "models/config_internal.h"
+
+static const char gpt2_default[] =
+    "{\"activation_function\": \"gelu_new\", \"add_cross_attention\": false, \"attn_pdrop\": 0.1,"
+    " \"bos_token_id\": 50256, \"embd_pdrop\": 0.1, \"eos_token_id\": 50256,"
+    " \"initializer_range\": 0.02, \"layer_norm_epsilon\": 1e-05, \"model_type\": \"gpt2\","
+    " \"n_embd\": 768, \"n_head\": 12, \"n_inner\": null, \"n_layer\": 12, \"n_positions\": 1024,"
+    " \"pad_token_id\": null, \"reorder_and_upcast_attn\": false, \"resid_pdrop\": 0.1,"
+    " \"scale_attn_by_inverse_layer_idx\": false, \"scale_attn_weights\": true,"
+    " \"summary_activation\": null, \"summary_first_dropout\": 0.1, \"summary_proj_to_labels\": true,"
+    " \"summary_type\": \"cls_index\", \"summary_use_proj\": true, \"tie_word_embeddings\": true,"
+    " \"use_cache\": true, \"vocab_size\": 50257}";
+
+static const char gpt2[] =
+    "{\"activation_function\": \"gelu_new\", \"architectures\": [\"GPT2LMHeadModel\"],"
+    " \"attn_pdrop\": 0.1, \"bos_token_id\": 50256, \"embd_pdrop\": 0.1, \"eos_token_id\": 50256,"
+    " \"initializer_range\": 0.02, \"layer_norm_epsilon\": 1e-05, \"model_type\": \"gpt2\","
+    " \"n_ctx\": 1024, \"n_embd\": 768, \"n_head\": 12, \"n_layer\": 12, \"n_positions\": 1024,"
+    " \"resid_pdrop\": 0.1, \"summary_activation\": null, \"summary_first_dropout\": 0.1,"
+    " \"summary_proj_to_labels\": true, \"summary_type\": \"cls_index\", \"summary_use_proj\": true,"
+    " \"task_specific_params\": {\"text-generation\": {\"do_sample\": true, \"max_length\": 50}},"
+    " \"vocab_size\": 50257}";
+
+static const struct {
+    const char *model_type, *json;
+} defaults[] = {
+    { "gpt2", gpt2_default },
+};
+
+static const struct preset {
+    const char *name, *other_name; /* of today, and the old one without organisation (NULL: none) */
+    const char *json, *changes;    /* changes: an object with other or more keys, or NULL */
+} presets[] = {
+    { "openai-community/gpt2", "gpt2", gpt2, NULL },
+    { "openai-community/gpt2-medium", "gpt2-medium", gpt2,
+      "{\"n_embd\": 1024, \"n_head\": 16, \"n_layer\": 24, \"n_special\": 0,"
+      " \"predict_special_tokens\": true}" },
+    { "openai-community/gpt2-large", "gpt2-large", gpt2,
+      "{\"n_embd\": 1280, \"n_head\": 20, \"n_layer\": 36}" },
+    { "openai-community/gpt2-xl", "gpt2-xl", gpt2,
+      "{\"n_embd\": 1600, \"n_head\": 25, \"n_layer\": 48, \"output_past\": true}" },
+    { "distilbert/distilgpt2", "distilgpt2", gpt2,
+      "{\"n_layer\": 6, \"_num_labels\": 1, \"id2label\": {\"0\": \"LABEL_0\"},"
+      " \"label2id\": {\"LABEL_0\": 0}}" },
+};
+
+enum { PRESETS = sizeof(presets) / sizeof(presets[0]), DEFAULTS = sizeof(defaults) / sizeof(defaults[0]) };
+
+const char *config_preset_name(size_t i)
+{
+    return i < PRESETS ? presets[i].name : NULL;
+}
+
+static int fail_no_preset(const char *name)
+{
+    const char *names[2 * PRESETS], *nearest;
+    struct str known;
+    size_t count = 0;
+
+    str_init(&known);
+    for (size_t i = 0; i < PRESETS; i++) {
+        names[count++] = presets[i].name;
+        if (presets[i].other_name)
+            names[count++] = presets[i].other_name;
+        str_appendf(&known, "%s%s", i ? ", " : "", presets[i].name);
+    }
+    nearest = str_nearest(name, names, count);
+    fail(ERR_CONFIG, "%s: no built-in config of this name (expected one of %s%s%s%s)", name, known.data,
+         nearest ? "; did you mean " : "", nearest ? nearest : "", nearest ? "?" : "");
+    str_release(&known);
+    return ERR_CONFIG;
+}
+
+static int read_texts(struct config *c, const char *name, const char *json, const char *changes)
+{
+    int status;
+
+    *c = (struct config){ .name = mem_strdup(name) };
+    status = config_read_keys(c, json, strlen(json));
+    if (status == OK && changes)
+        status = config_read_keys(c, changes, strlen(changes));
+    if (status == OK)
+        status = config_read_values(c);
+    if (status != OK)
+        BUG("built-in config %s: %s", name, error_message());
+    return OK;
+}
+
+int config_preset(struct config *c, const char *name)
+{
+    for (size_t i = 0; i < PRESETS; i++) {
+        const struct preset *p = &presets[i];
+        if (strcmp(name, p->name) == 0 || (p->other_name && strcmp(name, p->other_name) == 0))
+            return read_texts(c, p->name, p->json, p->changes);
+    }
+    return fail_no_preset(name);
+}
+
+const char *config_default_text(const char *model_type)
+{
+    for (size_t i = 0; i < DEFAULTS; i++)
+        if (strcmp(model_type, defaults[i].model_type) == 0)
+            return defaults[i].json;
+    return NULL;
+}
+
+int config_default(struct config *c, const char *model_type)
+{
+    const char *json = config_default_text(model_type), *names[DEFAULTS], *nearest;
+    struct str known;
+
+    if (json)
+        return read_texts(c, model_type, json, NULL);
+    str_init(&known);
+    for (size_t i = 0; i < DEFAULTS; i++) {
+        names[i] = defaults[i].model_type;
+        str_appendf(&known, "%s%s", i ? ", " : "", names[i]);
+    }
+    nearest = str_nearest(model_type, names, DEFAULTS);
+    fail(ERR_CONFIG, "model_type \"%.60s\" is not supported (expected one of %s%s%s%s)", model_type,
+         known.data, nearest ? "; did you mean " : "", nearest ? nearest : "", nearest ? "?" : "");
+    str_release(&known);
+    return ERR_CONFIG;
+}
