@@ -6,7 +6,7 @@ bool placement_equal(struct placement a, struct placement b)
         return false;
     if (a.kind == SHARD)
         return a.dim == b.dim;
-    return a.kind == REPLICATE || a.reduction == b.reduction;
+    return a.kind != PARTIAL || a.reduction == b.reduction;
 }
 
 const char *axis_name(enum axis axis)

@@ -1,7 +1,10 @@
-/* placement -- how a tensor lies on the mesh. The mesh is a grid of ranks with named axes; on each axis a
- * tensor is REPLICATE  the same on all ranks of the axis, SHARD(d)   rank i holds entries [i*c, (i+1)*c) of
- * dim d, c = ceil(size / axis size): what lies past the end is padding, in memory only, PARTIAL    the tensor
- * is a reduction over the axis of what the ranks hold: their sum, maximum or log-sum-exp. */
+/* placement -- how a tensor lies on the mesh, which is a grid of ranks with named axes. On each axis:
+ *
+ *   REPLICATE  all ranks hold the same.
+ *   SHARD(d)   rank i holds entries [i*c, (i+1)*c) of dim d, c = ceil(size / axis size). What lies past the
+ *              end is padding, in memory only.
+ *   PARTIAL    the tensor is a reduction over what the ranks hold: their sum, maximum or log-sum-exp.
+ *   HELD       the first rank has all of it, the others nothing, which counts as zeros. */
 #ifndef PLAIT_CORE_PLACEMENT_H
 #define PLAIT_CORE_PLACEMENT_H
 
@@ -14,7 +17,7 @@ struct mesh {
     int size[AXIS_COUNT]; /* ranks along each axis, >= 1; rank = dp * size[TP] + tp */
 };
 
-enum placement_kind { REPLICATE, SHARD, PARTIAL };
+enum placement_kind { REPLICATE, SHARD, PARTIAL, HELD };
 enum reduction { REDUCE_SUM, REDUCE_MAX, REDUCE_LOGSUMEXP };
 
 struct placement {

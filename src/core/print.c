@@ -29,6 +29,8 @@ static void print_layout(const struct layout *l, struct str *out)
             str_appendf(out, " %s:S%d", axis_name((enum axis)a), p.dim);
         else if (p.kind == PARTIAL)
             str_appendf(out, " %s:P", axis_name((enum axis)a));
+        else if (p.kind == HELD)
+            str_appendf(out, " %s:H", axis_name((enum axis)a));
     }
 }
 

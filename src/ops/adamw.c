@@ -16,10 +16,7 @@ static void shard_squares(const struct node *n, const struct placement have[], s
     struct placement *in = arena_alloc(r->arena, (size_t)n->nin * sizeof(in[0]));
 
     for (int i = 0; i < n->nin; i++)
-        in[i] = have[i].kind == SHARD ? have[i] : ON_SUM; /* REPLICATE -> PARTIAL keeps it on one rank */
-    for (int i = 0; i < n->nin; i++)
-        if (have[i].kind == PARTIAL)
-            return; /* squares of partial values are no partial squares: only the replicated form is left */
+        in[i] = have[i].kind == SHARD ? have[i] : ON_FIRST;
     shard_rules_add(r, n, in, (struct placement[]){ ON_SUM }, true);
 }
 

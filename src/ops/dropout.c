@@ -61,5 +61,5 @@ const struct op_def op_dropout = {
 
 struct tensor *dropout(struct builder *b, struct tensor *x, struct tensor *place, double p)
 {
-    return p > 0 ? output_of(emit(b, x, place, p), 0) : x;
+    return p > 0 && b->training ? output_of(emit(b, x, place, p), 0) : x;
 }

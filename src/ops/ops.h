@@ -46,7 +46,7 @@ int activation_find(const char *name, enum activation_kind *kind);
 enum { DROPOUT_X, DROPOUT_PLACE };
 enum { DROPOUT_P };
 struct tensor *dropout(struct builder *b, struct tensor *x, struct tensor *place,
-                       double p); /* p 0: x itself */
+                       double p); /* p 0, or not training: x itself */
 
 /* layernorm: s = x + residual (or x); y = (s - mean) * rstd * weight + bias over the last dim D. Outputs: y,
  * mean[N], rstd[N] (fp32), s! (wanted when there is a residual). bias optional. */

@@ -136,17 +136,18 @@ int plan_compile(const struct model_def *def, const void *config, const struct c
 {
     struct plan *p = mem_alloc(sizeof(*p));
     struct compilation c = { .o = o, .p = p };
-    struct tensor *outputs[4];
+    struct tensor *outputs[4], **const read[] = { &p->loss, &p->logits, &p->hidden };
     int status;
 
     p->graph = graph_create();
     p->mesh = o->mesh;
     p->task = o->task;
     builder_init(&c.b, p->graph);
+    c.b.training = o->task == TASK_TRAIN;
     status = build_graph(&c, def, config);
     if (status != OK)
         goto out;
-    status = shard_graph(p->graph, &o->mesh);
+    status = shard_graph(p->graph, &o->mesh, &o->cluster, read, o->task == TASK_TRAIN ? 0 : 3);
     if (status != OK)
         goto out;
     if (!o->keep_all)

@@ -26,11 +26,20 @@ struct adamw_options {
 typedef struct tensor *loss_fn(struct builder *b, const struct model_outputs *out, const struct model_inputs *in,
                                struct tensor *label_rows, struct tensor *labels, void *context);
 
+/* What computing and communicating cost on the machines a plan is for. Zero: figures of one ordinary host. */
+struct cluster {
+    double flops;           /* of one rank, per second */
+    double memory_bytes;    /* moved per second by one rank */
+    double link_bytes;      /* per second between ranks */
+    double message_seconds; /* for any message, however small */
+};
+
 struct compile_options {
     enum task task;
     int64_t rows, sequences, labels;     /* capacities of one dp rank's microbatch */
     int64_t cache_rows, cache_positions; /* TASK_GENERATE */
     struct mesh mesh;
+    struct cluster cluster;
     struct adamw_options adamw; /* TASK_TRAIN */
     loss_fn *loss;              /* NULL: cross-entropy of the head */
     void *loss_context;
@@ -68,7 +77,9 @@ int64_t plan_bytes(const struct plan *p); /* all that one rank takes */
 /* update.c: loss and gradients of the whole step -> AdamW. Returns the control tensor. */
 struct tensor *update_build(struct builder *b, struct tensor *loss, const struct adamw_options *o);
 /* shard.c: gives every tensor its placements on the mesh and puts the collectives in. */
-int shard_graph(struct graph *g, const struct mesh *mesh);
+/* outputs: tensors the host reads, made whole on tp (NULLs are passed over). */
+int shard_graph(struct graph *g, const struct mesh *mesh, const struct cluster *cluster,
+                struct tensor **const outputs[], int count);
 /* assign.c: kernels, lifetimes, offsets. `outputs` stay until their program ends. */
 int plan_assign(struct plan *p, const struct machine *machine, struct tensor *const outputs[], int count);
 

@@ -26,8 +26,7 @@ struct state {
 
 struct search {
     const struct graph *g;
-    enum axis axis;
-    int size;
+    const struct axis_cost *cost;
     bool backward; /* there is a backward pass to be charged */
     struct arena *rules;
     int *last_read; /* [tensor]: place of the last forward reader, -1: none */
@@ -64,7 +63,7 @@ static double backward_seconds(const struct search *s, const struct tensor *t, s
     if (placement_equal(from, to) || (lay->charged && from.kind == PARTIAL))
         return 0;
     lay->charged = true;
-    return redistribute_seconds(t, from, to, s->size);
+    return redistribute_seconds(s->cost, t, from, to);
 }
 
 static double input_seconds(const struct search *s, const struct tensor *t, struct placement want, double work,
@@ -76,7 +75,7 @@ static double input_seconds(const struct search *s, const struct tensor *t, stru
         lay->now = lay->born = want;
         return want.kind == PARTIAL ? INFINITY : 0;
     }
-    seconds = redistribute_seconds(t, lay->now, want, s->size);
+    seconds = redistribute_seconds(s->cost, t, lay->now, want);
     if (seconds == INFINITY)
         return INFINITY;
     seconds += backward_seconds(s, t, want, work, lay);
@@ -88,7 +87,7 @@ static double input_seconds(const struct search *s, const struct tensor *t, stru
 static double rule_seconds(const struct search *s, const struct node *n, const struct shard_rule *rule,
                            struct lay lay[])
 {
-    double seconds = node_seconds(n, rule->work) * (s->backward ? 3 : 1);
+    double seconds = node_seconds(s->cost, n, rule->work) * (s->backward ? 3 : 1);
 
     for (int i = 0; i < n->nin && seconds < INFINITY; i++)
         if (n->in[i])
@@ -96,8 +95,13 @@ static double rule_seconds(const struct search *s, const struct node *n, const s
     for (int j = 0; j < n->nout; j++) {
         if (!n->out[j])
             continue;
-        if (n->out[j]->into && !placement_equal(lay[n->out[j]->into->id].now, rule->out[j]))
-            return INFINITY;
+        if (n->out[j]->into) {
+            struct lay *there = &lay[n->out[j]->into->id];
+            if (placement_is_free(there->now))
+                there->now = there->born = rule->out[j];
+            if (!placement_equal(there->now, rule->out[j]))
+                return INFINITY;
+        }
         lay[n->out[j]->id] = (struct lay){ rule->out[j], rule->out[j], false };
     }
     return seconds;
@@ -149,7 +153,7 @@ static void expand(struct search *s, int place, int from, struct lay *scratch)
 
     for (int i = 0; i < n->nin; i++)
         have[i] = n->in[i] ? state->lay[n->in[i]->id].now : PLACEMENT_FREE;
-    node_rules(n, have, s->axis, s->size, s->rules, &rules);
+    node_rules(n, have, s->cost, s->rules, &rules);
     for (int r = 0; r < rules.count; r++) {
         struct state new = { .parent = from, .lay = scratch };
         memcpy(scratch, state->lay, s->g->tensor_count * sizeof(struct lay));
@@ -209,10 +213,10 @@ static void free_row(struct state *row)
     mem_free(row);
 }
 
-void search_rules(const struct graph *g, enum axis axis, int size, const struct placement on[], struct arena *arena,
+void search_rules(const struct graph *g, const struct axis_cost *c, const struct placement on[], struct arena *arena,
                   const struct shard_rule *choice[])
 {
-    struct search s = { .g = g, .axis = axis, .size = size, .rules = arena };
+    struct search s = { .g = g, .cost = c, .rules = arena };
     struct lay *scratch = mem_alloc_array(g->tensor_count + 1, sizeof(scratch[0]));
 
     s.last_read = mem_alloc_array(g->tensor_count + 1, sizeof(s.last_read[0]));

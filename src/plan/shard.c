@@ -10,43 +10,49 @@
 #include "base/err.h"
 #include "plan/plan.h"
 
-/* ---- What things cost. Rough figures of one host; only their proportions matter. ---- */
+/* ---- What things cost ---- */
 
-static const double bytes_per_second = 6e9, message_seconds = 20e-6;
-static const double flops_per_second = 150e9, memory_per_second = 12e9;
-
-double redistribute_seconds(const struct tensor *t, struct placement have, struct placement want, int size)
+static double or_else(double figure, double ordinary)
 {
-    double part = (size - 1.0) / size, move = (double)tensor_bytes(t) * part / bytes_per_second;
+    return figure > 0 ? figure : ordinary;
+}
+
+double redistribute_seconds(const struct axis_cost *c, const struct tensor *t, struct placement have,
+                            struct placement want)
+{
+    double part = (c->size - 1.0) / c->size;
+    double move = (double)tensor_bytes(t) * part / or_else(c->cluster->link_bytes, 6e9);
+    double message = or_else(c->cluster->message_seconds, 20e-6);
 
     if (placement_equal(have, want))
         return 0;
     if (have.kind == REPLICATE)
-        return want.kind == PARTIAL && want.reduction != REDUCE_SUM ? INFINITY : 1e-6; /* a local copy at most */
-    if (want.kind == PARTIAL)
+        return want.kind == PARTIAL && want.reduction != REDUCE_SUM ? INFINITY : 1e-9; /* a local copy at most */
+    if (want.kind == PARTIAL || have.kind == HELD)
         return INFINITY;
     if (have.kind == PARTIAL)
-        return want.kind == REPLICATE ? 2 * move + 2 * message_seconds : move + message_seconds;
-    return want.kind == REPLICATE ? move + message_seconds : 2 * move + message_seconds;
+        return want.kind == SHARD ? move + message : 2 * move + 2 * message;
+    return want.kind == REPLICATE ? move + message : 2 * move + message;
 }
 
-double node_seconds(const struct node *n, double work)
+double node_seconds(const struct axis_cost *c, const struct node *n, double work)
 {
-    struct op_cost c = n->op->cost ? n->op->cost(n) : (struct op_cost){ 0 };
-    double flops = c.flops / flops_per_second, bytes = c.bytes / memory_per_second;
+    struct op_cost cost = n->op->cost ? n->op->cost(n) : (struct op_cost){ 0 };
+    double flops = cost.flops / or_else(c->cluster->flops, 150e9);
+    double bytes = cost.bytes / or_else(c->cluster->memory_bytes, 12e9);
 
     return work * (flops > bytes ? flops : bytes);
 }
 
-void node_rules(const struct node *n, const struct placement have[], enum axis axis, int size, struct arena *arena,
+void node_rules(const struct node *n, const struct placement have[], const struct axis_cost *c, struct arena *arena,
                 struct shard_rules *out)
 {
     struct placement *in = arena_alloc(arena, (size_t)n->nin * sizeof(in[0]) + 1); /* zero: REPLICATE */
     struct placement all[MAX_OUTPUTS] = { 0 };
 
     out->arena = arena;
-    out->axis = axis;
-    out->size = size;
+    out->axis = c->axis;
+    out->size = c->size;
     out->count = 0;
     if (n->op->shard)
         n->op->shard(n, have, out);
@@ -64,16 +70,15 @@ struct form { /* another placement of a tensor that has been made already */
 struct pass {
     struct builder b;
     struct graph *g;
-    enum axis axis;
-    int size;
+    struct axis_cost cost;
     struct arena arena;
-    struct form **forms; /* [tensor] */
+    struct form **forms; /* [tensor] that was there before the pass: readers hold those until they are rewritten */
     size_t tensor_count; /* before the pass */
 };
 
 static struct placement *on(const struct pass *s, struct tensor *t)
 {
-    return &t->layout.on[s->axis];
+    return &t->layout.on[s->cost.axis];
 }
 
 /* Parameters and what follows them are free on tp, REPLICATE on dp; gradients follow what is added to them. */
@@ -81,7 +86,7 @@ static void set_known(struct pass *s)
 {
     for (size_t i = 0; i < s->g->tensor_count; i++) {
         struct tensor *t = s->g->tensors[i];
-        bool free = t->kind == TENSOR_GRAD || (s->axis == AXIS_TP && t->kind != TENSOR_INPUT);
+        bool free = t->kind == TENSOR_GRAD || (s->cost.axis == AXIS_TP && t->kind != TENSOR_INPUT);
         if (t->producer)
             continue;
         if (free)
@@ -104,19 +109,23 @@ static struct tensor *emit_collective(struct pass *s, struct tensor *t, struct p
     const struct op_def *op = collective_for(have, want);
     int dim = want.kind == SHARD ? want.dim : have.kind == SHARD ? have.dim : 0;
     struct node *n = graph_node(&s->b, op, 1, &t,
-                                (struct attr_value[]){ { "axis", s->axis },
+                                (struct attr_value[]){ { "axis", s->cost.axis },
                                                        { "dim", dim },
                                                        { "reduction", have.kind == PARTIAL ? have.reduction : 0 },
                                                        { 0 } });
 
     n->out[0]->layout = t->layout;
     n->out[0]->param = t->param;
-    *on(s, n->out[0]) = op == &op_all_gather ? (struct placement){ .kind = REPLICATE } : want;
+    *on(s, n->out[0]) = want;
     if (op == &op_all_reduce && tensor_storage(t)->kind == TENSOR_GRAD)
         node_write_into(n, 0, t, false);
-    if (op == &op_all_gather && want.kind != REPLICATE)
-        return emit_collective(s, n->out[0], want);
     return n->out[0];
+}
+
+/* Some changes are two collectives, by way of REPLICATE. */
+static bool is_one_step(struct placement have, struct placement want)
+{
+    return have.kind == REPLICATE || want.kind == REPLICATE || (have.kind == PARTIAL && want.kind == SHARD);
 }
 
 /* Gathered values are gathered again in the backward pass, not kept; reduced ones are kept. */
@@ -127,24 +136,40 @@ static bool may_use(const struct form *f, enum unit unit)
     return f->t->producer->op != &op_all_gather || (f->unit != UNIT_FORWARD) == backward;
 }
 
-static struct tensor *redistribute(struct pass *s, struct tensor *t, struct placement want, const struct node *reader)
+/* The cheapest form of t to make `want` from. A value cut into shares will be wanted whole again, so a node that would
+ * only cut it is charged for that; inputs and weights have no such future. */
+static struct tensor *cheapest_form(const struct pass *s, struct tensor *t, struct placement want, enum unit unit,
+                                    double *seconds)
 {
-    struct form *f;
+    struct placement all = { .kind = REPLICATE };
     struct tensor *best = t;
-    double least;
 
-    if (placement_is_free(*on(s, t)))
-        *on(s, t) = want;
-    least = redistribute_seconds(t, *on(s, t), want, s->size);
-    for (f = s->forms[t->id]; f; f = f->next) {
-        double seconds = redistribute_seconds(t, *on(s, f->t), want, s->size);
-        if (seconds < least && may_use(f, reader->unit)) {
-            least = seconds;
+    *seconds = redistribute_seconds(&s->cost, t, *on(s, t), want);
+    for (const struct form *f = s->forms[t->id]; f; f = f->next) {
+        double other = redistribute_seconds(&s->cost, t, *on(s, f->t), want);
+        if (other < *seconds && may_use(f, unit)) {
+            *seconds = other;
             best = f->t;
         }
     }
+    if (t->kind == TENSOR_VALUE && want.kind == SHARD && on(s, best)->kind == REPLICATE)
+        *seconds += redistribute_seconds(&s->cost, t, want, all);
+    return best;
+}
+
+static struct tensor *redistribute(struct pass *s, struct tensor *t, struct placement want, const struct node *reader)
+{
+    struct form *f;
+    struct tensor *best;
+    double seconds;
+
+    if (placement_is_free(*on(s, t)))
+        *on(s, t) = want;
+    best = cheapest_form(s, t, want, reader->unit, &seconds);
     if (placement_equal(*on(s, best), want))
         return best;
+    if (!is_one_step(*on(s, best), want))
+        best = redistribute(s, t, (struct placement){ .kind = REPLICATE }, reader);
     s->b.unit = reader->unit;
     s->b.layer = reader->layer;
     memcpy(s->b.scope, reader->scope, strlen(reader->scope) + 1);
@@ -156,43 +181,43 @@ static struct tensor *redistribute(struct pass *s, struct tensor *t, struct plac
     return f->t;
 }
 
-/* An output that goes into an accumulator must lie as what is there; the first one decides. A gradient of a SHARDed
- * parameter is SHARDed alike. */
-static bool output_fits(const struct pass *s, const struct tensor *out, struct placement p)
+static const struct tensor *param_of(const struct pass *s, const struct tensor *gradient)
+{
+    for (size_t i = 0; gradient->param && i < s->tensor_count; i++)
+        if (s->g->tensors[i]->kind == TENSOR_PARAM && s->g->tensors[i]->param == gradient->param)
+            return s->g->tensors[i];
+    return NULL;
+}
+
+/* An output that goes into an accumulator must lie as what is there; the first one decides, and pays for what it takes to
+ * bring the sum to where the parameter lies. */
+static double output_seconds(const struct pass *s, const struct tensor *out, struct placement p)
 {
     struct placement there;
+    const struct tensor *param;
 
     if (!out || !out->into)
-        return true;
-    there = *on(s, out->into);
+        return 0;
+    there = out->into->layout.on[s->cost.axis];
     if (!placement_is_free(there))
-        return placement_equal(there, p);
-    for (size_t i = 0; i < s->tensor_count && out->into->param; i++) {
-        const struct tensor *param = s->g->tensors[i];
-        if (param->kind != TENSOR_PARAM || param->param != out->into->param)
-            continue;
-        return param->layout.on[s->axis].kind == SHARD ? placement_equal(param->layout.on[s->axis], p)
-                                                       : p.kind != SHARD;
-    }
-    return true;
+        return placement_equal(there, p) ? 0 : INFINITY;
+    param = param_of(s, out->into);
+    if (!param || placement_is_free(param->layout.on[s->cost.axis]))
+        return 0;
+    return redistribute_seconds(&s->cost, out, p, param->layout.on[s->cost.axis]);
 }
 
 static double rule_seconds(const struct pass *s, const struct node *n, const struct shard_rule *rule)
 {
-    double seconds = node_seconds(n, rule->work);
+    double seconds = node_seconds(&s->cost, n, rule->work), more;
 
     for (int j = 0; j < n->nout; j++)
-        if (!output_fits(s, n->out[j], rule->out[j]))
-            return INFINITY;
+        seconds += output_seconds(s, n->out[j], rule->out[j]);
     for (int i = 0; i < n->nin && seconds < INFINITY; i++) {
-        double least;
         if (!n->in[i] || placement_is_free(*on(s, n->in[i])))
             continue;
-        least = redistribute_seconds(n->in[i], *on(s, n->in[i]), rule->in[i], s->size);
-        for (const struct form *f = s->forms[n->in[i]->id]; f; f = f->next)
-            if (may_use(f, n->unit))
-                least = fmin(least, redistribute_seconds(n->in[i], *on(s, f->t), rule->in[i], s->size));
-        seconds += least;
+        cheapest_form(s, n->in[i], rule->in[i], n->unit, &more);
+        seconds += more;
     }
     return seconds;
 }
@@ -206,7 +231,7 @@ static const struct shard_rule *cheapest(struct pass *s, const struct node *n)
 
     for (int i = 0; i < n->nin; i++)
         have[i] = n->in[i] ? *on(s, n->in[i]) : PLACEMENT_FREE;
-    node_rules(n, have, s->axis, s->size, &s->arena, rules);
+    node_rules(n, have, &s->cost, &s->arena, rules);
     for (int r = 0; r < rules->count; r++) {
         double seconds = rule_seconds(s, n, &rules->rule[r]);
         if (seconds < least) {
@@ -215,7 +240,7 @@ static const struct shard_rule *cheapest(struct pass *s, const struct node *n)
         }
     }
     if (!best)
-        BUG("%s: no sharding rule of op %s fits on %s", n->scope, n->op->name, axis_name(s->axis));
+        BUG("%s: no sharding rule of op %s fits on %s", n->scope, n->op->name, axis_name(s->cost.axis));
     return best;
 }
 
@@ -234,32 +259,37 @@ static void apply(struct pass *s, struct node *n, const struct shard_rule *rule)
     graph_append(s->g, n);
 }
 
-static void grow_forms(struct pass *s)
+static void make_whole(struct pass *s, struct tensor **const outputs[], int count)
 {
-    /* readers hold the original tensors until they are rewritten, so forms are kept by those alone */
-    s->forms = mem_alloc_array(s->tensor_count + 1, sizeof(s->forms[0]));
+    struct node host = { .unit = UNIT_FORWARD, .scope = "" };
+
+    for (int i = 0; i < count; i++)
+        if (*outputs[i])
+            *outputs[i] = redistribute(s, *outputs[i], (struct placement){ .kind = REPLICATE }, &host);
 }
 
-static void shard_axis(struct graph *g, enum axis axis, int size)
+static void shard_axis(struct graph *g, const struct axis_cost *cost, struct tensor **const outputs[], int count)
 {
-    struct pass s = { .g = g, .axis = axis, .size = size, .tensor_count = g->tensor_count };
-    size_t count = g->node_count;
-    struct node **nodes = mem_alloc_array(count + 1, sizeof(nodes[0]));
-    const struct shard_rule **choice = mem_alloc_array(count + 1, sizeof(choice[0]));
+    struct pass s = { .g = g, .cost = *cost, .tensor_count = g->tensor_count };
+    size_t node_count = g->node_count;
+    struct node **nodes = mem_alloc_array(node_count + 1, sizeof(nodes[0]));
+    const struct shard_rule **choice = mem_alloc_array(node_count + 1, sizeof(choice[0]));
     struct placement *known = mem_alloc_array(g->tensor_count + 1, sizeof(known[0]));
 
     arena_init(&s.arena);
     builder_init(&s.b, g);
-    grow_forms(&s);
+    s.forms = mem_alloc_array(s.tensor_count + 1, sizeof(s.forms[0]));
     set_known(&s);
     for (size_t i = 0; i < g->tensor_count; i++)
         known[i] = *on(&s, g->tensors[i]);
-    if (axis == AXIS_TP)
-        search_rules(g, axis, size, known, &s.arena, choice);
-    memcpy(nodes, g->nodes, count * sizeof(nodes[0]));
+    if (cost->axis == AXIS_TP)
+        search_rules(g, cost, known, &s.arena, choice);
+    memcpy(nodes, g->nodes, node_count * sizeof(nodes[0]));
     g->node_count = 0;
-    for (size_t k = 0; k < count; k++)
+    for (size_t k = 0; k < node_count; k++)
         apply(&s, nodes[k], choice[k] ? choice[k] : cheapest(&s, nodes[k]));
+    if (cost->axis == AXIS_TP)
+        make_whole(&s, outputs, count);
     for (size_t i = 0; i < g->tensor_count; i++)
         if (placement_is_free(*on(&s, g->tensors[i])))
             *on(&s, g->tensors[i]) = (struct placement){ .kind = REPLICATE };
@@ -270,11 +300,13 @@ static void shard_axis(struct graph *g, enum axis axis, int size)
     mem_free(known);
 }
 
-int shard_graph(struct graph *g, const struct mesh *mesh)
+int shard_graph(struct graph *g, const struct mesh *mesh, const struct cluster *cluster,
+                struct tensor **const outputs[], int count)
 {
     for (int a = 0; a < AXIS_COUNT; a++)
         if (mesh->size[a] > 1)
-            shard_axis(g, (enum axis)a, mesh->size[a]);
+            shard_axis(g, &(struct axis_cost){ .axis = (enum axis)a, .size = mesh->size[a], .cluster = cluster },
+                       outputs, count);
     if (mesh_ranks(mesh) > 1)
         graph_check(g);
     return OK;

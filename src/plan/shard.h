@@ -3,12 +3,20 @@
 #ifndef PLAIT_PLAN_SHARD_H
 #define PLAIT_PLAN_SHARD_H
 
-#include "core/op.h"
+#include "plan/plan.h"
 
-/* Seconds to turn t from one placement to another on an axis of `size` ranks; INFINITY when there is no way. */
-double redistribute_seconds(const struct tensor *t, struct placement have, struct placement want, int size);
+/* An axis as the cost of crossing it. */
+struct axis_cost {
+    enum axis axis;
+    int size; /* ranks */
+    const struct cluster *cluster;
+};
+
+/* Seconds to turn t from one placement to another; INFINITY when there is no way. */
+double redistribute_seconds(const struct axis_cost *c, const struct tensor *t, struct placement have,
+                            struct placement want);
 /* Seconds one rank computes for n when it does `work` of it. */
-double node_seconds(const struct node *n, double work);
+double node_seconds(const struct axis_cost *c, const struct node *n, double work);
 
 /* A tensor's placement may still be free (a parameter nobody has read yet): it takes what the first reader wants. */
 #define PLACEMENT_FREE ((struct placement){ .kind = (enum placement_kind)(-1) })
@@ -18,13 +26,13 @@ static inline bool placement_is_free(struct placement p)
 }
 
 /* All rules of n on this axis, "everything REPLICATE" among them. */
-void node_rules(const struct node *n, const struct placement have[], enum axis axis, int size, struct arena *arena,
+void node_rules(const struct node *n, const struct placement have[], const struct axis_cost *c, struct arena *arena,
                 struct shard_rules *out);
 
 /* Chooses rules for the forward nodes on an axis so that computing and communicating, forward and backward, take the
  * least time. on: [tensor] placements known before (or PLACEMENT_FREE). choice: [node] the rule to take, NULL for nodes
  * that are not forward. Rules live in arena. */
-void search_rules(const struct graph *g, enum axis axis, int size, const struct placement on[], struct arena *arena,
+void search_rules(const struct graph *g, const struct axis_cost *c, const struct placement on[], struct arena *arena,
                   const struct shard_rule *choice[]);
 
 #endif

@@ -1,0 +1,260 @@
+/* Forward pass, loss and gradients of the stored GPT-2 cases on meshes of in-process ranks: each mesh must give what
+ * transformers gave. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/file.h"
+#include "cpu/machine.h"
+#include "lib/gpt2_case.h"
+
+#include <cmocka.h>
+
+struct job {
+    const char *dir;
+    struct mesh mesh;
+    struct config config;
+    struct case_inputs in;
+    struct plan *plan;
+    struct store *stores[8];
+    float *logits;    /* [B, T, V] gathered from dp ranks */
+    double loss[8];   /* each rank's share of the sum */
+    int64_t label_count;
+};
+
+static int run_rank(void *context, int rank, struct comm *comm)
+{
+    struct job *j = context;
+    int dp = mesh_coordinate(&j->mesh, rank, AXIS_DP);
+    int64_t share = j->in.samples / j->mesh.size[AXIS_DP];
+    struct executor *e;
+    struct batch b;
+    struct view v;
+
+    j->stores[rank] = store_create();
+    TRY(executor_create(j->plan, j->stores[rank], comm, rank, &e));
+    TRY(case_fill_store(j->stores[rank], j->dir, j->config.def->prefix));
+    batch_init(&b, share * j->in.length, share);
+    case_batch(&b, &j->in, dp * share, share);
+    executor_set_batch(e, &b);
+    TRY(executor_run(e, PROGRAM_MICROBATCH, &(struct run_options){ .first_microbatch = true }));
+    j->loss[rank] = *(double *)executor_view(e, j->plan->loss).data;
+    v = executor_view(e, j->plan->logits);
+    if (mesh_coordinate(&j->mesh, rank, AXIS_TP) == 0) {
+        j->label_count += b.label_count;
+        memcpy(j->logits + dp * share * j->in.length * j->config.sizes.vocab, v.data,
+               (size_t)(v.dim[0] * v.dim[1]) * sizeof(float));
+    }
+    batch_release(&b);
+    executor_free(e);
+    return OK;
+}
+
+/* The whole gradient of the mean loss: shares put together over tp, sums over dp (and over tp where PARTIAL). */
+static float *whole_gradient(const struct job *j, const char *param, int64_t *count)
+{
+    char name[256];
+    float *sum = NULL, *part;
+
+    snprintf(name, sizeof(name), "grad.%s", param);
+    for (int r = 0; r < mesh_ranks(&j->mesh); r++) {
+        const struct stored *s = store_find(j->stores[r], name);
+        const struct tensor *t = NULL;
+        bool adds;
+        if (!s)
+            return NULL;
+        for (size_t i = 0; i < j->plan->graph->tensor_count; i++)
+            if (j->plan->graph->tensors[i]->kind == TENSOR_GRAD && strcmp(j->plan->graph->tensors[i]->name, param) == 0)
+                t = j->plan->graph->tensors[i];
+        *count = 1;
+        for (int d = 0; d < s->ndim; d++)
+            *count *= s->dims[d];
+        if (!sum)
+            sum = mem_alloc_array((size_t)*count + 1, sizeof(float));
+        part = mem_alloc_array((size_t)*count + 1, sizeof(float));
+        stored_to_whole(s, part);
+        adds = t->layout.on[AXIS_TP].kind != REPLICATE || mesh_coordinate(&j->mesh, r, AXIS_TP) == 0;
+        for (int64_t i = 0; adds && i < *count; i++)
+            sum[i] += part[i];
+        mem_free(part);
+    }
+    for (int64_t i = 0; sum && i < *count; i++)
+        sum[i] /= (float)j->label_count;
+    return sum;
+}
+
+static double gradient_norm(const struct job *j)
+{
+    double sum = 0;
+
+    for (size_t i = 0; i < store_count(j->stores[0]); i++) {
+        const struct stored *s = store_at(j->stores[0], i);
+        char name[256];
+        int64_t count;
+        float *g;
+        if (s->kind != TENSOR_PARAM)
+            continue;
+        snprintf(name, sizeof(name), "grad.%s", s->name);
+        g = case_expected(j->dir, name, &count);
+        for (int64_t k = 0; g && k < count; k++)
+            sum += (double)g[k] * g[k];
+        mem_free(g);
+    }
+    return sqrt(sum);
+}
+
+/* Cases about files hold no gradients. */
+static bool has_gradients(const struct job *j)
+{
+    int64_t count;
+    float *g = case_expected(j->dir, "grad.transformer.ln_f.weight", &count);
+
+    bool found = g != NULL;
+
+    mem_free(g);
+    return found;
+}
+
+static void check_gradients(const struct job *j)
+{
+    double floor = 1e-4 * gradient_norm(j);
+
+    for (size_t i = 0; i < store_count(j->stores[0]); i++) {
+        const struct stored *s = store_at(j->stores[0], i);
+        int64_t count = 0, expected_count = 0;
+        double difference = 0, norm = 0;
+        float *g, *expected;
+        char name[256];
+        if (s->kind != TENSOR_PARAM)
+            continue;
+        snprintf(name, sizeof(name), "grad.%s", s->name);
+        expected = case_expected(j->dir, name, &expected_count);
+        g = whole_gradient(j, s->name, &count);
+        if (!expected || !g)
+            fail_msg("%s: no %s", j->dir, name);
+        assert_int_equal(count, expected_count);
+        for (int64_t k = 0; k < count; k++) {
+            difference += ((double)g[k] - expected[k]) * ((double)g[k] - expected[k]);
+            norm += (double)expected[k] * expected[k];
+        }
+        if (sqrt(difference) > 1e-3 * fmax(sqrt(norm), floor))
+            fail_msg("%s dp %d tp %d: %s differs by %g of %g", j->dir, j->mesh.size[AXIS_DP], j->mesh.size[AXIS_TP],
+                     name, sqrt(difference), sqrt(norm));
+        mem_free(g);
+        mem_free(expected);
+    }
+}
+
+static void check_outputs(const struct job *j)
+{
+    int64_t count = 0;
+    double loss = 0, difference;
+    float *expected = case_expected(j->dir, "logits", &count);
+
+    difference = case_difference(j->logits, expected, count);
+    if (!(difference < 2e-5))
+        fail_msg("%s dp %d tp %d: logits differ by %g", j->dir, j->mesh.size[AXIS_DP], j->mesh.size[AXIS_TP], difference);
+    mem_free(expected);
+    expected = case_expected(j->dir, "loss", &count);
+    for (int r = 0; r < mesh_ranks(&j->mesh); r++)
+        if (mesh_coordinate(&j->mesh, r, AXIS_TP) == 0 || j->plan->loss->layout.on[AXIS_TP].kind == PARTIAL)
+            loss += j->loss[r];
+    loss /= (double)j->label_count;
+    if (expected && !(fabs(loss - expected[0]) < 2e-5 * fabs(expected[0])))
+        fail_msg("%s dp %d tp %d: loss %.8f, expected %.8f", j->dir, j->mesh.size[AXIS_DP], j->mesh.size[AXIS_TP], loss,
+                 expected[0]);
+    mem_free(expected);
+}
+
+static void must(int status)
+{
+    if (status != OK)
+        fail_msg("%s", error_message());
+}
+
+static void run_case(const char *name, int dp, int tp)
+{
+    struct job j = { .mesh = { { dp, tp } } };
+    struct compile_options o = { .task = TASK_GRADIENT, .mesh = j.mesh, .cluster = case_fast_links };
+    struct machine machine;
+    char dir[512];
+
+    snprintf(dir, sizeof(dir), GOLDEN_DIR "/gpt2/%s", name);
+    j.dir = dir;
+    must(config_load(&j.config, dir));
+    must(case_inputs_load(&j.in, dir));
+    if (!j.in.labels || j.in.samples % dp != 0)
+        goto out;
+    o.sequences = j.in.samples / dp;
+    o.rows = o.labels = o.sequences * j.in.length;
+    must(machine_detect(&machine));
+    must(plan_compile(j.config.def, j.config.values, &o, &machine, &j.plan));
+    j.logits = mem_alloc_array((size_t)(j.in.samples * j.in.length * j.config.sizes.vocab), sizeof(float));
+    must(comm_local_run(&j.mesh, 1, run_rank, &j));
+    check_outputs(&j);
+    if (has_gradients(&j))
+        check_gradients(&j);
+    for (int r = 0; r < mesh_ranks(&j.mesh); r++)
+        store_free(j.stores[r]);
+    mem_free(j.logits);
+    plan_free(j.plan);
+out:
+    case_inputs_release(&j.in);
+    config_release(&j.config);
+}
+
+static void run_all(int dp, int tp)
+{
+    struct str list;
+    char *save, *name;
+
+    str_init(&list);
+    must(file_read(GOLDEN_DIR "/gpt2/cases.txt", 0, &list));
+    for (name = strtok_r(list.data, "\n", &save); name; name = strtok_r(NULL, "\n", &save))
+        run_case(name, dp, tp);
+    str_release(&list);
+}
+
+static void one_rank(void **state)
+{
+    (void)state;
+    run_all(1, 1);
+}
+
+static void tp_2(void **state)
+{
+    (void)state;
+    run_all(1, 2);
+}
+
+static void dp_2(void **state)
+{
+    (void)state;
+    run_all(2, 1);
+}
+
+static void dp_2_tp_2(void **state)
+{
+    (void)state;
+    run_all(2, 2);
+}
+
+static void tp_4(void **state)
+{
+    (void)state;
+    run_all(1, 4);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(one_rank), cmocka_unit_test(tp_2), cmocka_unit_test(dp_2),
+        cmocka_unit_test(dp_2_tp_2), cmocka_unit_test(tp_4),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
