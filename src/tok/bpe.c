@@ -1,5 +1,5 @@
 /* "BPE": what tokenizer.json says of it, read and written. */
-#include "tok/bpe.h"
+#include "tok/bpe_merge.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -138,6 +138,7 @@ static int read_merges(struct bpe *b, const struct tree *t, const struct node *a
                              bpe_find(b, m->left, m->right)->rank);
         slots_add(b, m, b->merge_count++);
     }
+    b->is_ordered = bpe_is_ordered(b->merges, b->merge_count, b->vocab->id_count);
     return OK;
 }
 

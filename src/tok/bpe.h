@@ -28,6 +28,7 @@ struct bpe {
     char *unk_token, *prefix, *suffix; /* NULL when there is none; prefix: continuing_subword_prefix */
     int32_t unk_id;
     bool fuse_unk, byte_fallback, ignore_merges;
+    bool is_ordered;           /* each part of a merge comes only from merges before it */
     bool has_bytes;            /* every byte's character is a token, so byte_ids serves byte-level pieces */
     int32_t byte_ids[256];     /* of a byte's character; -1: not in the vocabulary */
     int32_t fallback_ids[256]; /* of "<0xHH>"; -1: not in the vocabulary */
@@ -63,10 +64,5 @@ struct bpe_scratch {
 void *bpe_scratch_create(const void *state);
 void bpe_scratch_free(void *scratch);
 int bpe_encode(const void *state, void *scratch, const struct piece *word, struct encoding *out);
-
-/* Merges all that can be merged. */
-void bpe_merge(const struct bpe *b, struct bpe_symbols *s, struct bpe_lists *lists);
-struct bpe_lists *bpe_lists_create(void);
-void bpe_lists_free(struct bpe_lists *l);
 
 #endif

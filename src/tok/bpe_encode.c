@@ -3,7 +3,7 @@
 
 #include "base/err.h"
 #include "base/mem.h"
-#include "tok/bpe.h"
+#include "tok/bpe_merge.h"
 #include "tok/byte_level.h"
 #include "tok/encoding.h"
 

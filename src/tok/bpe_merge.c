@@ -1,41 +1,61 @@
 /* Merging, three ways with one result.
  *
  * Short words: the pair of least rank is looked for again after every merge. O(n^2), but n is small and all
- * of it lies in the first cache line or two.
+ * of it lies in the first cache lines.
  *
- * Long words: symbols in a linked list and, for every rank, a list of places where its pair stands; ranks are
- * taken in ascending order, so the work is linear in the length. That holds while a merge never gives rise to
- * a pair of a rank that has been passed, which is so whenever each part of a merge is made by merges before
- * it. Places of one rank may be taken in any order, because they cannot overlap, unless the pair is one
- * symbol twice: then left to right.
+ * By rank, when merges are *ordered*: each part of a merge comes only from merges before it. Then no merge
+ * gives rise to a pair of a rank that has been passed, and ranks can be taken in ascending order with a list
+ * of places for each: linear in the length. Places of one rank cannot overlap and may be taken in any order,
+ * unless the pair is one symbol twice: then left to right.
  *
- * Should a pair of a passed rank appear after all, the word is begun anew with a heap of (rank, place), which
- * is the definition itself: O(n log n). */
+ * Words longer than a block are cut. With ordered merges the symbols inside what becomes one token are never
+ * touched from outside, so two encodings side by side are the encoding of the whole just when their two
+ * tokens at the seam, encoded together, are still these two. A block ends wherever it ends, so its last
+ * tokens are dropped and the next block begins there; if the seam does not hold, more tokens are dropped and
+ * a larger block is tried.
+ *
+ * By heap of (rank, place), when merges are not ordered: the definition itself, O(n log n). */
+#include "tok/bpe_merge.h"
+
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
-#include "tok/bpe.h"
 
-enum { SHORT = 40, KEPT = 1 << 16, NO_SYMBOL = -1 }; /* KEPT: space for words so long is kept */
+enum { SHORT = 40, BLOCK = 4096, DROPPED = 8, NO_SYMBOL = -1 };
 #define NOWHERE UINT32_MAX
+
+struct symbol {
+    int32_t id;
+    uint32_t previous, next;
+};
 
 struct entry {            /* a place in the list of a rank */
     uint32_t place, next; /* next: index + 1 */
 };
 
+struct token {
+    int32_t id;
+    uint32_t first; /* symbol of the word */
+};
+
+struct tokens {
+    struct token *items;
+    size_t count, capacity;
+};
+
 struct bpe_lists {
-    uint32_t *previous, *next; /* of symbols */
-    size_t symbol_capacity;
+    struct symbol *symbols;
+    size_t symbol_count, symbol_capacity;
     uint32_t *heads;  /* by rank: index + 1 into entries; all 0 between words */
     uint64_t *filled; /* a bit for each rank whose list is not empty */
-    int32_t rank_count;
     struct entry *entries;
     size_t entry_count, entry_capacity;
-    uint32_t *places; /* of one rank, to be sorted */
+    uint32_t *places; /* of one rank */
     size_t place_capacity;
     uint64_t *heap; /* rank << 32 | place */
     size_t heap_count, heap_capacity;
+    struct tokens done, block, seam;
 };
 
 struct bpe_lists *bpe_lists_create(void)
@@ -43,22 +63,31 @@ struct bpe_lists *bpe_lists_create(void)
     return mem_alloc(sizeof(struct bpe_lists));
 }
 
-static void lists_clear(struct bpe_lists *l)
+void bpe_lists_free(struct bpe_lists *l)
 {
-    mem_free(l->previous);
-    mem_free(l->next);
+    mem_free(l->symbols);
     mem_free(l->heads);
     mem_free(l->filled);
     mem_free(l->entries);
     mem_free(l->places);
     mem_free(l->heap);
-    *l = (struct bpe_lists){ 0 };
+    mem_free(l->done.items);
+    mem_free(l->block.items);
+    mem_free(l->seam.items);
+    mem_free(l);
 }
 
-void bpe_lists_free(struct bpe_lists *l)
+bool bpe_is_ordered(const struct bpe_merge *merges, int32_t count, int32_t id_count)
 {
-    lists_clear(l);
-    mem_free(l);
+    int32_t *made = mem_alloc_array((size_t)id_count, sizeof(*made)); /* last merge that gives an id, + 1 */
+    bool ordered = true;
+
+    for (int32_t i = 0; i < count; i++)
+        made[merges[i].result] = i + 1;
+    for (int32_t i = 0; i < count && ordered; i++)
+        ordered = made[merges[i].left] <= i && made[merges[i].right] <= i;
+    mem_free(made);
+    return ordered;
 }
 
 /* ---- short words ---- */
@@ -100,61 +129,69 @@ static void merge_short(const struct bpe *b, struct bpe_symbols *s)
     s->count = n;
 }
 
-/* ---- the linked list of a long word ---- */
+/* ---- symbols in a linked list ---- */
 
-static void link_symbols(struct bpe_lists *l, size_t n)
+static void link_symbols(struct bpe_lists *l, const int32_t *ids, size_t n)
 {
     if (n > l->symbol_capacity) {
         l->symbol_capacity = n;
-        l->previous = mem_resize(l->previous, n * sizeof(*l->previous));
-        l->next = mem_resize(l->next, n * sizeof(*l->next));
+        l->symbols = mem_resize(l->symbols, n * sizeof(*l->symbols));
     }
-    for (size_t i = 0; i < n; i++) {
-        l->previous[i] = i > 0 ? (uint32_t)i - 1 : NOWHERE;
-        l->next[i] = i + 1 < n ? (uint32_t)i + 1 : NOWHERE;
-    }
+    l->symbol_count = n;
+    for (size_t i = 0; i < n; i++)
+        l->symbols[i] = (struct symbol){
+            .id = ids[i],
+            .previous = i > 0 ? (uint32_t)i - 1 : NOWHERE,
+            .next = i + 1 < n ? (uint32_t)i + 1 : NOWHERE,
+        };
 }
 
-/* Joins the symbol at a place with the next one. */
-static void join(struct bpe_lists *l, struct bpe_symbols *s, uint32_t place, int32_t result)
+/* The merge of the symbol at a place with the next one, or NULL. */
+static const struct bpe_slot *slot_at(const struct bpe *b, const struct bpe_lists *l, uint32_t place)
 {
-    uint32_t right = l->next[place];
+    const struct symbol *s = &l->symbols[place];
 
-    s->ids[place] = result;
-    s->lengths[place] += s->lengths[right];
-    s->ids[right] = NO_SYMBOL;
-    l->next[place] = l->next[right];
-    if (l->next[right] != NOWHERE)
-        l->previous[l->next[right]] = place;
+    return s->next == NOWHERE ? NULL : bpe_find(b, s->id, l->symbols[s->next].id);
 }
 
-static const struct bpe_slot *slot_at(const struct bpe *b, const struct bpe_lists *l,
-                                      const struct bpe_symbols *s, uint32_t place)
+/* Merges at a place if the pair still stands there. */
+static bool join(struct bpe_lists *l, const struct bpe_merge *m, uint32_t place)
 {
-    return l->next[place] == NOWHERE ? NULL : bpe_find(b, s->ids[place], s->ids[l->next[place]]);
+    struct symbol *left = &l->symbols[place], *right;
+
+    if (left->id != m->left || left->next == NOWHERE || l->symbols[left->next].id != m->right)
+        return false;
+    right = &l->symbols[left->next];
+    left->id = m->result;
+    left->next = right->next;
+    right->id = NO_SYMBOL;
+    if (right->next != NOWHERE)
+        l->symbols[right->next].previous = place;
+    return true;
 }
 
-static void compact(struct bpe_symbols *s)
+static void collect(const struct bpe_lists *l, size_t first, struct tokens *out)
 {
-    size_t n = 0;
-
-    for (size_t i = 0; i < s->count; i++) {
-        if (s->ids[i] == NO_SYMBOL)
+    for (size_t i = 0; i < l->symbol_count; i++) {
+        if (l->symbols[i].id == NO_SYMBOL)
             continue;
-        s->ids[n] = s->ids[i];
-        s->lengths[n++] = s->lengths[i];
+        out->items = mem_grow(out->items, out->count, &out->capacity, sizeof(*out->items));
+        out->items[out->count++] = (struct token){ l->symbols[i].id, (uint32_t)(first + i) };
     }
-    s->count = n;
 }
 
 /* ---- by rank ---- */
 
-static void entry_push(struct bpe_lists *l, int32_t rank, uint32_t place)
+static void push_place(const struct bpe *b, struct bpe_lists *l, uint32_t place)
 {
+    const struct bpe_slot *slot = place == NOWHERE ? NULL : slot_at(b, l, place);
+
+    if (!slot)
+        return;
     l->entries = mem_grow(l->entries, l->entry_count, &l->entry_capacity, sizeof(*l->entries));
-    l->entries[l->entry_count] = (struct entry){ place, l->heads[rank] };
-    l->heads[rank] = (uint32_t)++l->entry_count;
-    l->filled[rank / 64] |= (uint64_t)1 << (rank % 64);
+    l->entries[l->entry_count] = (struct entry){ place, l->heads[slot->rank] };
+    l->heads[slot->rank] = (uint32_t)++l->entry_count;
+    l->filled[slot->rank / 64] |= (uint64_t)1 << (slot->rank % 64);
 }
 
 static int compare_places(const void *a, const void *b)
@@ -164,93 +201,110 @@ static int compare_places(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* The places of a rank, ascending where that matters. */
+/* Lists are filled from left to right and read from the last entry on, so most of them are descending. */
+static void sort_places(uint32_t *places, size_t n)
+{
+    size_t i = 1;
+
+    while (i < n && places[i] < places[i - 1])
+        i++;
+    if (i < n) {
+        qsort(places, n, sizeof(*places), compare_places);
+        return;
+    }
+    for (i = 0; i < n / 2; i++) {
+        uint32_t swap = places[i];
+        places[i] = places[n - 1 - i];
+        places[n - 1 - i] = swap;
+    }
+}
+
+/* The places of a rank, ascending where that matters. Its list is empty then. */
 static size_t take_places(const struct bpe *b, struct bpe_lists *l, int32_t rank)
 {
     size_t n = 0;
-    bool descending = true;
 
     for (uint32_t e = l->heads[rank]; e; e = l->entries[e - 1].next) {
         l->places = mem_grow(l->places, n, &l->place_capacity, sizeof(*l->places));
         l->places[n++] = l->entries[e - 1].place;
-        descending = descending && (n < 2 || l->places[n - 1] < l->places[n - 2]);
     }
     l->heads[rank] = 0;
     l->filled[rank / 64] &= ~((uint64_t)1 << (rank % 64));
-    for (size_t i = 0; descending && i < n / 2; i++) {
-        uint32_t swap = l->places[i];
-        l->places[i] = l->places[n - 1 - i];
-        l->places[n - 1 - i] = swap;
-    }
-    if (!descending && b->merges[rank].left == b->merges[rank].right)
-        qsort(l->places, n, sizeof(*l->places), compare_places);
+    if (b->merges[rank].left == b->merges[rank].right)
+        sort_places(l->places, n);
     return n;
 }
 
-/* False: a pair of a rank that has been passed has appeared. */
-static bool merge_rank(const struct bpe *b, struct bpe_lists *l, struct bpe_symbols *s, int32_t rank)
+static void merge_rank(const struct bpe *b, struct bpe_lists *l, int32_t rank)
 {
-    const struct bpe_merge *m = &b->merges[rank];
     size_t n = take_places(b, l, rank);
 
     for (size_t i = 0; i < n; i++) {
-        uint32_t place = l->places[i];
-        const struct bpe_slot *slot;
-        if (s->ids[place] != m->left || l->next[place] == NOWHERE || s->ids[l->next[place]] != m->right)
+        if (!join(l, &b->merges[rank], l->places[i]))
             continue;
-        join(l, s, place, m->result);
-        slot = slot_at(b, l, s, place);
-        if (slot && slot->rank <= rank)
-            return false;
-        if (slot)
-            entry_push(l, slot->rank, place);
-        if (l->previous[place] == NOWHERE)
-            continue;
-        slot = slot_at(b, l, s, l->previous[place]);
-        if (slot && slot->rank <= rank)
-            return false;
-        if (slot)
-            entry_push(l, slot->rank, l->previous[place]);
+        push_place(b, l, l->places[i]);
+        push_place(b, l, l->symbols[l->places[i]].previous);
     }
-    return true;
 }
 
-static void ranks_reserve(struct bpe_lists *l, int32_t count)
+/* Symbols begin .. end of the word, alone, to tokens. */
+static void merge_by_rank(const struct bpe *b, struct bpe_lists *l, const int32_t *ids, size_t begin,
+                          size_t end, struct tokens *out)
 {
-    if (l->heads)
-        return;
-    l->rank_count = count;
-    l->heads = mem_alloc_array((size_t)count, sizeof(*l->heads));
-    l->filled = mem_alloc_array((size_t)count / 64 + 1, sizeof(*l->filled));
-}
-
-static void ranks_clear(struct bpe_lists *l)
-{
-    memset(l->heads, 0, (size_t)l->rank_count * sizeof(*l->heads));
-    memset(l->filled, 0, ((size_t)l->rank_count / 64 + 1) * sizeof(*l->filled));
-}
-
-static bool merge_by_rank(const struct bpe *b, struct bpe_lists *l, struct bpe_symbols *s)
-{
-    ranks_reserve(l, b->merge_count);
-    link_symbols(l, s->count);
+    if (!l->heads) {
+        l->heads = mem_alloc_array((size_t)b->merge_count, sizeof(*l->heads));
+        l->filled = mem_alloc_array((size_t)b->merge_count / 64 + 1, sizeof(*l->filled));
+    }
+    link_symbols(l, ids + begin, end - begin);
     l->entry_count = 0;
-    for (size_t i = 0; i < s->count; i++) {
-        const struct bpe_slot *slot = slot_at(b, l, s, (uint32_t)i);
-        if (slot)
-            entry_push(l, slot->rank, (uint32_t)i);
-    }
-    for (int32_t word = 0; word <= l->rank_count / 64; word++) {
-        while (l->filled[word]) {
-            int32_t rank = word * 64 + __builtin_ctzll(l->filled[word]);
-            if (!merge_rank(b, l, s, rank)) {
-                ranks_clear(l);
-                return false;
-            }
+    for (size_t i = 0; i < l->symbol_count; i++)
+        push_place(b, l, (uint32_t)i);
+    for (int32_t word = 0; word <= b->merge_count / 64; word++)
+        while (l->filled[word])
+            merge_rank(b, l, word * 64 + __builtin_ctzll(l->filled[word]));
+    out->count = 0;
+    collect(l, begin, out);
+}
+
+/* Whether the last token done and the first of the block stay as they are side by side. */
+static bool seam_holds(const struct bpe *b, struct bpe_lists *l, const int32_t *ids, size_t end)
+{
+    size_t begin, middle = l->block.items[0].first;
+
+    if (l->done.count == 0)
+        return true;
+    begin = l->done.items[l->done.count - 1].first;
+    if (l->block.count > 1)
+        end = l->block.items[1].first;
+    merge_by_rank(b, l, ids, begin, end, &l->seam);
+    return l->seam.count == 2 && l->seam.items[1].first == middle;
+}
+
+static void merge_in_blocks(const struct bpe *b, struct bpe_lists *l, const int32_t *ids, size_t n)
+{
+    size_t begin = 0, size = BLOCK, dropped = DROPPED;
+
+    l->done.count = 0;
+    while (begin < n) {
+        size_t end = n - begin > size ? begin + size : n, kept;
+        merge_by_rank(b, l, ids, begin, end, &l->block);
+        if (!seam_holds(b, l, ids, end)) {
+            l->done.count -= dropped < l->done.count ? dropped : l->done.count;
+            begin = l->done.count ? l->done.items[l->done.count].first : 0;
+            dropped *= 2;
+            size *= 2;
+            continue;
         }
+        kept = end == n ? l->block.count : l->block.count > 2 * DROPPED ? l->block.count - DROPPED : 0;
+        size = kept ? BLOCK : size * 2;
+        dropped = kept ? DROPPED : dropped;
+        for (size_t i = 0; i < kept; i++) {
+            l->done.items = mem_grow(l->done.items, l->done.count, &l->done.capacity, sizeof(*l->done.items));
+            l->done.items[l->done.count++] = l->block.items[i];
+        }
+        if (kept)
+            begin = end == n ? n : l->block.items[kept].first;
     }
-    compact(s);
-    return true;
 }
 
 /* ---- by heap ---- */
@@ -287,56 +341,57 @@ static uint64_t heap_pop(struct bpe_lists *l)
     return top;
 }
 
-static void heap_push_pair(const struct bpe *b, struct bpe_lists *l, const struct bpe_symbols *s,
-                           uint32_t place)
+static void heap_push_place(const struct bpe *b, struct bpe_lists *l, uint32_t place)
 {
-    const struct bpe_slot *slot = place == NOWHERE ? NULL : slot_at(b, l, s, place);
+    const struct bpe_slot *slot = place == NOWHERE ? NULL : slot_at(b, l, place);
 
     if (slot)
         heap_push(l, slot->rank, place);
 }
 
-static void merge_by_heap(const struct bpe *b, struct bpe_lists *l, struct bpe_symbols *s)
+static void merge_by_heap(const struct bpe *b, struct bpe_lists *l, const int32_t *ids, size_t n)
 {
-    link_symbols(l, s->count);
+    link_symbols(l, ids, n);
     l->heap_count = 0;
-    for (size_t i = 0; i < s->count; i++)
-        heap_push_pair(b, l, s, (uint32_t)i);
+    for (size_t i = 0; i < n; i++)
+        heap_push_place(b, l, (uint32_t)i);
     while (l->heap_count > 0) {
         uint64_t top = heap_pop(l);
-        const struct bpe_merge *m = &b->merges[top >> 32];
         uint32_t place = (uint32_t)top;
-        if (s->ids[place] != m->left || l->next[place] == NOWHERE || s->ids[l->next[place]] != m->right)
+        if (!join(l, &b->merges[top >> 32], place))
             continue;
-        join(l, s, place, m->result);
-        heap_push_pair(b, l, s, l->previous[place]);
-        heap_push_pair(b, l, s, place);
+        heap_push_place(b, l, l->symbols[place].previous);
+        heap_push_place(b, l, place);
     }
-    compact(s);
+    l->done.count = 0;
+    collect(l, 0, &l->done);
+}
+
+/* ---- a word ---- */
+
+/* The tokens in place of the symbols, with the bytes they cover. */
+static void put_tokens(struct bpe_symbols *s, const struct tokens *t)
+{
+    for (size_t i = 0; i < t->count; i++) {
+        size_t end = i + 1 < t->count ? t->items[i + 1].first : s->count;
+        uint32_t length = 0;
+        for (size_t k = t->items[i].first; k < end; k++)
+            length += s->lengths[k];
+        s->ids[i] = t->items[i].id;
+        s->lengths[i] = length;
+    }
+    s->count = t->count;
 }
 
 void bpe_merge(const struct bpe *b, struct bpe_symbols *s, struct bpe_lists *l)
 {
-    int32_t *ids;
-    uint32_t *lengths;
-
     if (s->count <= SHORT) {
         merge_short(b, s);
         return;
     }
-    if (b->merge_count == 0)
-        return;
-    ids = mem_alloc_array(s->count, sizeof(*ids));
-    lengths = mem_alloc_array(s->count, sizeof(*lengths));
-    memcpy(ids, s->ids, s->count * sizeof(*ids));
-    memcpy(lengths, s->lengths, s->count * sizeof(*lengths));
-    if (!merge_by_rank(b, l, s)) {
-        memcpy(s->ids, ids, s->count * sizeof(*ids));
-        memcpy(s->lengths, lengths, s->count * sizeof(*lengths));
-        merge_by_heap(b, l, s);
-    }
-    mem_free(ids);
-    mem_free(lengths);
-    if (l->symbol_capacity > KEPT)
-        lists_clear(l);
+    if (b->is_ordered)
+        merge_in_blocks(b, l, s->ids, s->count);
+    else
+        merge_by_heap(b, l, s->ids, s->count);
+    put_tokens(s, &l->done);
 }
