@@ -12,10 +12,16 @@ static void trie_release(struct added_trie *t)
     *t = (struct added_trie){ 0 };
 }
 
+static void token_release(struct added_token *t)
+{
+    mem_free(t->content);
+    mem_free(t->shown);
+}
+
 void added_release(struct added *a)
 {
     for (size_t i = 0; i < a->count; i++)
-        mem_free(a->tokens[i].content);
+        token_release(&a->tokens[i]);
     if (a->count > 0)
         map_release(&a->places);
     mem_free(a->tokens);
@@ -40,9 +46,12 @@ void added_put(struct added *a, const struct added_token *t)
         map_init(&a->places);
     if (map_get(&a->places, t->content, t->length, &place)) {
         copy.content = a->tokens[place].content;
+        copy.shown = NULL;
+        mem_free(a->tokens[place].shown);
         a->tokens[place] = copy;
         return;
     }
+    copy.shown = NULL;
     copy.content = mem_strndup(t->content, t->length);
     map_add(&a->places, t->content, t->length, (int64_t)a->count);
     a->tokens = mem_grow(a->tokens, a->count, &a->capacity, sizeof(*a->tokens));
@@ -93,29 +102,38 @@ static void trie_add(struct added_trie *t, const char *text, size_t length, uint
         t->nodes[node].token = token;
 }
 
+static int normal_form(struct added_token *t, const struct component *normalizer)
+{
+    struct text form;
+    int status;
+
+    mem_free(t->shown);
+    t->shown = NULL;
+    if (!t->normalized || !normalizer->type)
+        return OK;
+    text_init(&form, false);
+    text_append(&form, t->content, t->length, (struct tok_span){ 0 });
+    status = normalizer->type->normalize(normalizer->state, &form);
+    t->shown_length = form.bytes.length;
+    t->shown = mem_strndup(form.bytes.data, form.bytes.length);
+    text_release(&form);
+    return status;
+}
+
 /* Special tokens come first where two have one form, as in tokenizers. */
 static int index_tokens(struct added *a, const struct component *normalizer, bool special)
 {
-    struct text form;
-    int status = OK;
-
-    text_init(&form, false);
-    for (size_t i = 0; i < a->count && status == OK; i++) {
-        const struct added_token *t = &a->tokens[i];
+    for (size_t i = 0; i < a->count; i++) {
+        struct added_token *t = &a->tokens[i];
         if (t->special != special)
             continue;
-        if (!t->normalized) {
-            trie_add(&a->raw, t->content, t->length, (uint32_t)i + 1);
-            continue;
-        }
-        text_clear(&form);
-        text_append(&form, t->content, t->length, (struct tok_span){ 0 });
-        if (normalizer && normalizer->type)
-            status = normalizer->type->normalize(normalizer->state, &form);
-        trie_add(&a->normalized, form.bytes.data, form.bytes.length, (uint32_t)i + 1);
+        TRY(normal_form(t, normalizer));
+        if (t->shown)
+            trie_add(&a->normalized, t->shown, t->shown_length, (uint32_t)i + 1);
+        else
+            trie_add(t->normalized ? &a->normalized : &a->raw, t->content, t->length, (uint32_t)i + 1);
     }
-    text_release(&form);
-    return status;
+    return OK;
 }
 
 int added_index(struct added *a, const struct component *normalizer)
@@ -196,19 +214,21 @@ static const char *next_candidate(const struct added_trie *trie, const char *p, 
     return p;
 }
 
-/* Adds the white space that the token takes along. What the match before took is not looked at again. */
+/* Adds the white space that the token takes along. A match inside the space that the match before took
+ * (taken) keeps its own place, as in tokenizers; the rest of that space is known and not looked at again. */
 static void take_spaces(const struct piece *text, size_t taken, struct added_match *m)
 {
     const char *begin = text->bytes, *end = begin + text->length;
+    size_t stop = m->end;
 
+    if (m->token->rstrip)
+        m->end = stop < taken ? taken : stop + spaces_after(begin + stop, end);
+    if (!m->token->lstrip)
+        return;
     if (m->begin < taken)
         m->begin = taken;
-    else if (m->token->lstrip)
+    else
         m->begin -= spaces_before(begin + taken, begin + m->begin);
-    if (m->end < taken)
-        m->end = taken;
-    else if (m->token->rstrip)
-        m->end += spaces_after(begin + m->end, end);
 }
 
 bool added_next(const struct added *a, const struct added_trie *trie, const struct piece *text, size_t *from,
@@ -236,7 +256,9 @@ bool added_next(const struct added *a, const struct added_trie *trie, const stru
         out->begin = (size_t)(p - begin);
         out->end = *from;
         take_spaces(text, taken, out);
-        return true;
+        if (out->begin < out->end)
+            return true;
+        p = after; /* nothing is left of it */
     }
     return false;
 }

@@ -8,6 +8,8 @@
 struct added_token {
     char *content; /* owned */
     size_t length;
+    char *shown; /* its normal form, when it has another: what ids are shown and decoded as; owned */
+    size_t shown_length;
     int32_t id;
     bool single_word, lstrip, rstrip, normalized, special;
 };
@@ -38,7 +40,7 @@ void added_release(struct added *a);
 /* Takes the flags of t; its content is copied. A token that is there already takes the new flags. */
 void added_put(struct added *a, const struct added_token *t);
 const struct added_token *added_find(const struct added *a, const char *content, size_t length);
-/* Builds the tries; `normalizer` may be NULL. */
+/* Builds the tries. */
 int added_index(struct added *a, const struct component *normalizer);
 
 struct added_match {

@@ -4,10 +4,13 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "base/file.h"
+#include "base/mem.h"
 
 static const struct tok_class classes[] = {
     {
         .names = { "GPT2Tokenizer", "GPT2TokenizerFast" },
+        .model_type = "gpt2",
         .specials = {
             [TOK_BOS] = "<|endoftext|>",
             [TOK_EOS] = "<|endoftext|>",
@@ -17,6 +20,7 @@ static const struct tok_class classes[] = {
     },
     {
         .names = { "RobertaTokenizer", "RobertaTokenizerFast" },
+        .model_type = "roberta",
         .specials = {
             [TOK_BOS] = "<s>",
             [TOK_EOS] = "</s>",
@@ -32,13 +36,56 @@ static const struct tok_class classes[] = {
     },
 };
 
-const struct tok_class *class_find(const char *name)
+static const struct tok_class *find_name(const struct node *name)
 {
     for (size_t i = 0; i < sizeof(classes) / sizeof(classes[0]); i++)
         for (const char *const *n = classes[i].names; *n; n++)
-            if (strcmp(*n, name) == 0)
+            if (node_is(name, *n))
                 return &classes[i];
     return NULL;
+}
+
+static const struct tok_class *find_model_type(const struct node *type)
+{
+    for (size_t i = 0; i < sizeof(classes) / sizeof(classes[0]); i++)
+        if (node_is(type, classes[i].model_type))
+            return &classes[i];
+    return NULL;
+}
+
+static int find_in_config(const char *path, const struct tok_class **out)
+{
+    struct tree tree = { 0 };
+    struct str text;
+    int status;
+
+    str_init(&text);
+    status = file_read(path, 0, &text);
+    if (status == OK)
+        status = tree_parse(&tree, path, text.data, text.length);
+    if (status == OK)
+        *out = find_model_type(node_get(tree.root, "model_type"));
+    tree_release(&tree);
+    str_release(&text);
+    return status;
+}
+
+int class_of_directory(const char *directory, const struct tree *config, const struct tok_class **out)
+{
+    const struct node *name = node_get(config->root, "tokenizer_class");
+    char *path;
+    int status = OK;
+
+    *out = NULL;
+    if (name) {
+        *out = find_name(name);
+        return OK;
+    }
+    path = path_join(directory, "config.json");
+    if (file_exists(path))
+        status = find_in_config(path, out);
+    mem_free(path);
+    return status;
 }
 
 const struct tok_class *class_default(void)

@@ -184,15 +184,13 @@ static int read_clean_up(const struct tokenizer *t, const struct tree *tree)
     return OK;
 }
 
-static int config_apply(struct tokenizer *t, const struct config *c)
+static int config_apply(struct tokenizer *t, const char *directory, const struct config *c)
 {
     const struct tree *tree = &c->main.tree;
-    const struct node *decoder = node_get(tree->root, "added_tokens_decoder"), *name;
-    const struct tok_class *class = NULL;
+    const struct node *decoder = node_get(tree->root, "added_tokens_decoder");
+    const struct tok_class *class;
 
-    name = node_get(tree->root, "tokenizer_class");
-    if (name && name->type == JSON_STRING)
-        class = class_find(name->text);
+    TRY(class_of_directory(directory, tree, &class));
     if (decoder)
         TRY(add_all(t, tree, decoder, read_decoder_entry));
     else if (c->added.tree.root)
@@ -218,7 +216,7 @@ int tokenizer_load_config(struct tokenizer *t, const char *directory)
     if (status == OK)
         status = config_file_open(&c.added, directory, "added_tokens.json");
     if (status == OK)
-        status = config_apply(t, &c);
+        status = config_apply(t, directory, &c);
     config_file_close(&c.main);
     config_file_close(&c.specials);
     config_file_close(&c.added);

@@ -147,12 +147,12 @@ static int read_model(const char *directory, struct str *out)
 }
 
 /* Without a class it is GPT-2's, but nothing is added for it. */
-static int build(struct tokenizer *t, const struct tree *config)
+static int build(struct tokenizer *t, const char *directory, const struct tree *config)
 {
-    const struct node *name = node_get(config->root, "tokenizer_class");
-    const struct tok_class *class = name && name->type == JSON_STRING ? class_find(name->text) : NULL;
     const char *eos = class_default()->specials[TOK_EOS];
+    const struct tok_class *class;
 
+    TRY(class_of_directory(directory, config, &class));
     if (!class && vocab_id(&t->vocab, eos, strlen(eos)) >= 0)
         for (int i = 0; i < TOK_SPECIAL_COUNT; i++)
             if (class_default()->specials[i])
@@ -175,7 +175,7 @@ static int build_from_config(struct tokenizer *t, const char *directory)
             status = tree_parse(&tree, path, text.data, text.length);
     }
     if (status == OK)
-        status = build(t, &tree);
+        status = build(t, directory, &tree);
     tree_release(&tree);
     str_release(&text);
     mem_free(path);

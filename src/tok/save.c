@@ -110,7 +110,7 @@ static void write_added_decoder(const struct tokenizer *t, struct json_writer *w
 static void write_special(const struct tokenizer *t, int which, struct json_writer *w)
 {
     size_t length;
-    const char *token = tokenizer_token(t, t->specials[which], &length);
+    const char *token = tokenizer_content(t, t->specials[which], &length);
 
     if (!token)
         return;

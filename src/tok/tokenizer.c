@@ -115,6 +115,16 @@ const char *tokenizer_token(const struct tokenizer *t, int32_t id, size_t *lengt
 
     if (!a)
         return vocab_token(&t->vocab, id, length);
+    *length = a->shown ? a->shown_length : a->length;
+    return a->shown ? a->shown : a->content;
+}
+
+const char *tokenizer_content(const struct tokenizer *t, int32_t id, size_t *length)
+{
+    const struct added_token *a = added_of(t, id);
+
+    if (!a)
+        return vocab_token(&t->vocab, id, length);
     *length = a->length;
     return a->content;
 }
@@ -178,6 +188,14 @@ static int append_joined(const struct token_list *l, const char *between, struct
     return OK;
 }
 
+/* By content, as in tokenizers: a special token whose normal form is another one is not left out. */
+static bool is_hidden(const struct tokenizer *t, const char *token, size_t length)
+{
+    const struct added_token *a = added_find(&t->added, token, length);
+
+    return a && a->special;
+}
+
 int tokenizer_decode(const struct tokenizer *t, const int32_t *ids, size_t count, bool skip_special,
                      struct str *out)
 {
@@ -188,7 +206,7 @@ int tokenizer_decode(const struct tokenizer *t, const int32_t *ids, size_t count
     str_init(&list.bytes);
     for (size_t i = 0; i < count; i++) {
         const char *token = tokenizer_token(t, ids[i], &length);
-        if (token && !(skip_special && tokenizer_is_special(t, ids[i])))
+        if (token && !(skip_special && is_hidden(t, token, length)))
             token_list_add(&list, token, length);
     }
     if (t->decoder.type)

@@ -50,6 +50,8 @@ int32_t tokenizer_next_id(const struct tokenizer *t);
 void tokenizer_add(struct tokenizer *t, const struct added_token *token);
 /* After tokens were added: sizes, tables by id, tries. */
 int tokenizer_index(struct tokenizer *t);
+/* The token as files have it; tokenizer_token gives its normal form. */
+const char *tokenizer_content(const struct tokenizer *t, int32_t id, size_t *length);
 /* Reads one section from a node and keeps its text. */
 int tokenizer_read_section(struct tokenizer *t, const struct tree *tree, enum section which,
                            const struct node *n);
