@@ -18,7 +18,10 @@
 #include "cpu/view.h"
 #include "ops/ops.h"
 
-enum { QUERIES = 64, KEYS = 64 };
+enum { QUERIES = 64, KEYS = 64, HALF = QUERIES / 2 };
+
+/* Scores are kept in units of log 2. */
+static const float log2_e = 1.44269504f, log_2 = 0.693147181f;
 
 static inline int64_t least_of(int64_t a, int64_t b)
 {
@@ -100,6 +103,7 @@ struct queries {          /* a tile of query rows; those past count repeat the l
     int64_t wide;         /* count, rounded up to whole vectors: as many columns are worked on */
     int64_t head;         /* local */
     int32_t least, most;  /* positions */
+    int32_t half_most[2]; /* the largest position of each half */
     int32_t position[QUERIES];
     uint32_t place[2][QUERIES]; /* low and high words of step << 40 | place */
 };
@@ -117,6 +121,7 @@ static inline void queries_init(struct queries *t, const struct attend *w, int64
         t->position[i] = at;
         t->least = at < t->least ? at : t->least;
         t->most = at > t->most ? at : t->most;
+        t->half_most[i / HALF] = i % HALF == 0 || at > t->half_most[i / HALF] ? at : t->half_most[i / HALF];
         t->place[0][i] = (uint32_t)place;
         t->place[1][i] = (uint32_t)(place >> 32);
     }
@@ -125,6 +130,7 @@ static inline void queries_init(struct queries *t, const struct attend *w, int64
 struct keys { /* a tile of key rows of a sequence that starts at row `start` */
     int64_t first, count, start;
     enum { KEYS_NONE, KEYS_SOME, KEYS_ALL } allowed; /* of the pairs with a tile of queries */
+    int64_t until[2]; /* for each half of the queries: no pair with a key from here on is allowed */
 };
 
 static inline struct keys keys_init(const struct attend *w, const struct queries *q, int64_t start,
@@ -133,12 +139,17 @@ static inline struct keys keys_init(const struct attend *w, const struct queries
     struct keys t = { .first = first, .count = count, .start = start, .allowed = KEYS_SOME };
     int32_t least = INT32_MAX, most = -1, lowest = INT32_MAX;
 
-    for (int64_t j = first; j < first + count; j++) {
-        int32_t at = w->kv_positions[j];
+    for (int64_t j = 0; j < count; j++) {
+        int32_t at = w->kv_positions[first + j];
         lowest = at < lowest ? at : lowest;
         most = at > most ? at : most;
         least = at >= 0 && at < least ? at : least;
+        for (int half = 0; half < 2; half++)
+            if (!w->causal || at <= q->half_most[half])
+                t.until[half] = j + 1;
     }
+    if (q->count <= HALF)
+        t.until[1] = t.until[0]; /* repeats the last query */
     if (most < 0 || (w->causal && least > q->most) ||
         (w->window > 0 && (int64_t)q->least - most >= w->window))
         t.allowed = KEYS_NONE;
@@ -146,6 +157,58 @@ static inline struct keys keys_init(const struct attend *w, const struct queries
              (w->window == 0 || (int64_t)q->most - least < w->window))
         t.allowed = KEYS_ALL;
     return t;
+}
+
+/* Runs a product over the halves of the queries that have allowed pairs, for the three ways in which keys and
+ * queries may lie in it; what is left out of c is not written. */
+static inline void product_of_scores(struct product p, const struct keys *k) /* rows: keys, cols: queries */
+{
+    int64_t both = least_of(k->until[0], k->until[1]), last = k->until[0] + k->until[1] - both;
+    int64_t right = k->until[0] < k->until[1] ? HALF : 0, cols = p.cols;
+
+    p.rows = both;
+    product(&p);
+    p.c += both * p.c_row + right;
+    p.a += both * p.a_row;
+    p.b += right;
+    p.rows = last - both;
+    p.cols = right ? cols - HALF : least_of(cols, HALF);
+    product(&p);
+}
+
+static inline void product_over_keys(struct product p, const struct keys *k) /* depth: keys, cols: queries */
+{
+    int64_t cols = p.cols;
+
+    p.depth = k->until[0];
+    if (k->until[0] == k->until[1] || cols <= HALF) {
+        product(&p);
+        return;
+    }
+    p.cols = HALF;
+    product(&p);
+    p.c += HALF;
+    p.b += HALF;
+    p.shrink = p.shrink ? p.shrink + HALF : NULL;
+    p.depth = k->until[1];
+    p.cols = cols - HALF;
+    product(&p);
+}
+
+static inline void product_over_queries(struct product p,
+                                        const struct keys *k) /* rows: keys, depth: queries */
+{
+    int64_t both = least_of(k->until[0], k->until[1]), last = k->until[0] + k->until[1] - both;
+    int64_t right = k->until[0] < k->until[1] ? HALF : 0, depth = p.depth;
+
+    p.rows = both;
+    product(&p);
+    p.c += both * p.c_row;
+    p.a += both * p.a_row + right * p.a_depth;
+    p.b += right * p.b_row;
+    p.rows = last - both;
+    p.depth = right ? depth - HALF : least_of(depth, HALF);
+    product(&p);
 }
 
 /* Sets the scores of pairs that are not allowed to -infinity. scores: [KEYS][QUERIES] */
@@ -157,6 +220,8 @@ static inline void mask_scores(const struct attend *w, const struct queries *q, 
     for (int64_t j = 0; j < k->count; j++) {
         int32_t at = w->kv_positions[k->first + j];
         for (int64_t i = 0; i < q->wide; i += LANES) {
+            if (j >= k->until[i / HALF])
+                continue;
             veci position, score, banned = at < 0 ? zero - 1 : zero;
             memcpy(&position, q->position + i, sizeof(position));
             memcpy(&score, scores + j * QUERIES + i, sizeof(score));

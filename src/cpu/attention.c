@@ -24,7 +24,7 @@ struct tile { /* everything of one tile of queries; queries side by side */
     float *columns;     /* [K][QUERIES] queries, scaled */
     float *sum;         /* [K][QUERIES] weighted sum of values */
     float *scores;      /* [KEYS][QUERIES] scores, then probabilities */
-    float most[QUERIES], total[QUERIES];
+    float most[QUERIES], total[QUERIES], shrink[QUERIES];
 };
 
 static int64_t scratch_floats(int64_t width)
@@ -32,26 +32,26 @@ static int64_t scratch_floats(int64_t width)
     return (2 * width + KEYS) * QUERIES;
 }
 
-/* Scores to exponentials under the new largest score; what is there from earlier keys is scaled down to it.
+/* Scores to exponentials under the new largest score; shrink: what earlier exponentials are scaled down with.
  */
-static void soften(struct tile *t, int64_t keys, int64_t width)
+static void soften(struct tile *t, const struct keys *k)
 {
     for (int64_t i = 0; i < t->q.wide; i += LANES) {
         float *s = t->scores + i;
+        int64_t keys = k->until[i / HALF];
         vec before = vec_load(t->most + i), most = before, total = vec_zero();
         for (int64_t j = 0; j < keys; j++)
             most = vec_max(most, vec_load(s + j * QUERIES));
         vec level = vec_max(vec_set(-FLT_MAX), most); /* finite where nothing is allowed yet */
         for (int64_t j = 0; j < keys; j++) {
-            vec p = vec_exp(vec_load(s + j * QUERIES) - level);
+            vec p = vec_exp2(vec_load(s + j * QUERIES) - level);
             total += p;
             vec_store(s + j * QUERIES, p);
         }
-        vec shrink = vec_exp(before - level);
+        vec shrink = vec_exp2(before - level);
         vec_store(t->most + i, most);
+        vec_store(t->shrink + i, shrink);
         vec_store(t->total + i, vec_fma(vec_load(t->total + i), shrink, total));
-        for (int64_t c = 0; c < width; c++)
-            vec_store(t->sum + c * QUERIES + i, shrink * vec_load(t->sum + c * QUERIES + i));
     }
 }
 
@@ -59,9 +59,11 @@ static void drop(const struct attend *w, const struct tile *t, const struct keys
 {
     for (int64_t j = 0; j < k->count; j += 4) {
         for (int64_t i = 0; i < t->q.wide; i += LANES) {
+            int64_t keys = least_of(4, k->until[i / HALF] - j);
             vec factor[4];
-            keep_quad(w, &t->q, i, k->first - k->start + j, factor);
-            for (int64_t r = 0; r < least_of(4, k->count - j); r++) {
+            if (keys > 0)
+                keep_quad(w, &t->q, i, k->first - k->start + j, factor);
+            for (int64_t r = 0; r < keys; r++) {
                 float *p = t->scores + (j + r) * QUERIES + i;
                 vec_store(p, factor[r] * vec_load(p));
             }
@@ -78,7 +80,6 @@ static void attend_keys(const struct attend *w, struct tile *t, const struct key
                               .a_row = w->k.row,
                               .a_depth = 1,
                               .b_row = QUERIES,
-                              .rows = k->count,
                               .depth = w->width,
                               .cols = t->q.wide };
     struct product values = { .c = t->sum,
@@ -89,17 +90,16 @@ static void attend_keys(const struct attend *w, struct tile *t, const struct key
                               .a_depth = w->v.row,
                               .b_row = QUERIES,
                               .rows = w->width,
-                              .depth = k->count,
                               .cols = t->q.wide,
-                              .add = true };
+                              .shrink = t->shrink };
 
-    product(&scores);
+    product_of_scores(scores, k);
     if (k->allowed == KEYS_SOME)
         mask_scores(w, &t->q, k, t->scores);
-    soften(t, k->count, w->width);
+    soften(t, k);
     if (w->dropout)
         drop(w, t, k);
-    product(&values);
+    product_over_keys(values, k);
 }
 
 /* Writes the tile's rows of out and lse: zero and +infinity where no key was allowed. */
@@ -112,7 +112,7 @@ static void finish(const struct work *w, struct tile *t)
     for (int64_t i = 0; i < t->q.wide; i += LANES) {
         vec total = vec_load(t->total + i);
         vec_store(share + i, vec_if_less(vec_zero(), total, vec_set(1.0f) / total, total));
-        vec_store(level + i, vec_load(t->most + i) + vec_log(total));
+        vec_store(level + i, vec_fma(vec_load(t->most + i), vec_set(log_2), vec_log(total)));
     }
     columns_to_rows(out, row, t->sum, QUERIES, t->q.count, at->width, share);
     for (int64_t i = 0; w->lse && i < t->q.count; i++)
@@ -150,7 +150,7 @@ static void query_tile(const struct work *w, int64_t sequence, int64_t head, int
     for (int64_t i = 0; i < QUERIES; i++)
         t.most[i] = -INFINITY;
     rows_to_columns(t.columns, QUERIES, at->q.data + first * at->q.row + head * at->width, at->q.row,
-                    t.q.count, at->width, at->scale);
+                    t.q.count, at->width, at->scale * log2_e);
     for (int64_t j = start; j < end; j += KEYS) {
         struct keys k = keys_init(at, &t.q, start, j, least_of(KEYS, end - j));
         if (k.allowed != KEYS_NONE)

@@ -58,13 +58,13 @@ static void load_queries(const struct work *w, struct tile *t, int64_t first, in
     const float *q = at->q.data + first * at->q.row + t->q.head * at->width;
 
     queries_init(&t->q, at, first, count);
-    rows_to_columns(t->q_columns, QUERIES, q, at->q.row, count, at->width, at->scale);
+    rows_to_columns(t->q_columns, QUERIES, q, at->q.row, count, at->width, at->scale * log2_e);
     rows_to_columns(t->dout_columns, QUERIES, w->dout + from, row, count, at->width, 1);
     copy_rows(t->q_rows, t->row, q, at->q.row, count, at->width);
     copy_rows(t->dout_rows, t->row, w->dout + from, row, count, at->width);
     memset(t->dq_columns, 0, (size_t)(at->width * QUERIES) * sizeof(float));
     for (int64_t i = 0; i < t->q.wide; i++) {
-        t->lse[i] = i < count ? w->lse[(first + i) * at->heads + t->q.head] : INFINITY;
+        t->lse[i] = i < count ? log2_e * w->lse[(first + i) * at->heads + t->q.head] : INFINITY;
         t->sum[i] = i < count ? dot(w->dout + from + i * row, w->out + from + i * row, at->width) : 0;
     }
 }
@@ -77,11 +77,12 @@ static void score_grads(const struct attend *w, struct tile *t, const struct key
     for (int64_t j = 0; j < k->count; j += 4) {
         for (int64_t i = 0; i < t->q.wide; i += LANES) {
             vec lse = vec_load(t->lse + i), sum = vec_load(t->sum + i);
-            if (w->dropout)
+            int64_t keys = least_of(4, k->until[i / HALF] - j);
+            if (w->dropout && keys > 0)
                 keep_quad(w, &t->q, i, k->first - k->start + j, factor);
-            for (int64_t r = 0; r < least_of(4, k->count - j); r++) {
+            for (int64_t r = 0; r < keys; r++) {
                 float *p = t->p + (j + r) * QUERIES + i, *ds = t->ds + (j + r) * QUERIES + i;
-                vec share = vec_exp(vec_load(p) - lse), dropped = share * factor[r];
+                vec share = vec_exp2(vec_load(p) - lse), dropped = share * factor[r];
                 vec_store(p, dropped);
                 vec_store(ds, scale * (dropped * vec_load(ds) - share * sum));
             }
@@ -99,7 +100,6 @@ static void pair_products(const struct attend *w, struct tile *t, const struct k
                               .a_row = w->k.row,
                               .a_depth = 1,
                               .b_row = QUERIES,
-                              .rows = k->count,
                               .depth = w->width,
                               .cols = t->q.wide };
     struct product values = scores;
@@ -108,8 +108,8 @@ static void pair_products(const struct attend *w, struct tile *t, const struct k
     values.a = w->v.data + k->first * w->v.row + t->g * w->width;
     values.a_row = w->v.row;
     values.b = t->dout_columns;
-    product(&scores);
-    product(&values);
+    product_of_scores(scores, k);
+    product_of_scores(values, k);
 }
 
 static void attend_keys(const struct work *w, struct tile *t, const struct keys *k)
@@ -122,7 +122,6 @@ static void attend_keys(const struct work *w, struct tile *t, const struct keys 
                             .a_row = QUERIES,
                             .a_depth = 1,
                             .b_row = t->row,
-                            .rows = k->count,
                             .depth = t->q.count,
                             .cols = at->width,
                             .add = true };
@@ -135,7 +134,6 @@ static void attend_keys(const struct work *w, struct tile *t, const struct keys 
                                .a_depth = at->k.row,
                                .b_row = QUERIES,
                                .rows = at->width,
-                               .depth = k->count,
                                .cols = t->q.wide,
                                .add = true };
 
@@ -148,10 +146,10 @@ static void attend_keys(const struct work *w, struct tile *t, const struct keys 
         mask_scores(at, &t->q, k, t->p);
     score_grads(at, t, k);
     if (w->dv.data)
-        product(&values);
+        product_over_queries(values, k);
     if (w->dk.data)
-        product(&keys);
-    product(&queries);
+        product_over_queries(keys, k);
+    product_over_keys(queries, k);
 }
 
 static void query_tile(const struct work *w, struct tile *t, int64_t first, int64_t count)

@@ -1,5 +1,5 @@
 /* product -- small matrix products from strided operands, for the tiles of attention:
- *     c[rows, cols] (+)= a[rows, depth] * b[depth, cols]
+ *     c[rows, cols] (+)= a[rows, depth] * b[depth, cols]      or      c = c * shrink[cols] + a * b
  * a may lie in either order (its entries are broadcast one by one), b and c have their cols side by side.
  * Blocks of 6 rows and as many vectors of columns as the registers hold are summed in registers. */
 #ifndef PLAIT_CPU_PRODUCT_H
@@ -15,6 +15,7 @@ struct product {
     int64_t c_row, a_row, a_depth, b_row; /* strides in floats */
     int64_t rows, depth, cols;            /* b's rows are readable up to cols rounded up to LANES */
     bool add;                             /* to what c holds */
+    const float *shrink;                  /* times this, for each column; NULL: times 1 */
 };
 
 /* Vectors of columns in a block: 6 x 4 sums of 32 registers, or 6 x 2 of 16. */
@@ -39,6 +40,9 @@ static inline __attribute__((always_inline)) void product_block(const struct pro
 #pragma GCC unroll 4
         for (int v = 0; v < V; v++)
             sum[r][v] = vec_zero();
+    for (int r = 0; p->add && r < R; r++)
+        for (int v = 0; v < V; v++)
+            __builtin_prefetch(pc + r * p->c_row + v * LANES, 1);
     for (int64_t t = p->depth; t > 0; t--) {
 #pragma GCC unroll 4
         for (int v = 0; v < V; v++)
@@ -59,7 +63,10 @@ static inline __attribute__((always_inline)) void product_block(const struct pro
         for (int v = 0; v < V; v++) {
             float *at = pc + r * p->c_row + v * LANES;
             int64_t left = p->cols - col - v * LANES;
-            if (p->add)
+            if (p->shrink)
+                sum[r][v] =
+                    vec_fma(vec_load_upto(at, left), vec_load(p->shrink + col + v * LANES), sum[r][v]);
+            else if (p->add)
                 sum[r][v] += vec_load_upto(at, left);
             vec_store_upto(at, sum[r][v], left);
         }
