@@ -168,8 +168,10 @@ int node_fail(const struct tree *t, const struct node *n, const char *format, ..
     }
     str_init(&s);
     str_appendf(&s, "%s:%zu:%zu: ", t->name, line, column);
-    append_path(&s, n);
-    str_append(&s, ": ");
+    if (n->parent) {
+        append_path(&s, n);
+        str_append(&s, ": ");
+    }
     va_start(args, format);
     str_append_vf(&s, format, args);
     va_end(args);

@@ -31,7 +31,7 @@ struct tree {
 int tree_parse(struct tree *t, const char *name, const char *bytes, size_t length);
 void tree_release(struct tree *t); /* of a zeroed or parsed tree */
 
-/* Records "NAME:LINE:COLUMN: $.path: WHAT" and returns ERR_DATA. */
+/* Records "NAME:LINE:COLUMN: $.path: WHAT" (no path for the document itself) and returns ERR_DATA. */
 int node_fail(const struct tree *t, const struct node *n, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 

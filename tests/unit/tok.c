@@ -74,7 +74,7 @@ static size_t ids_of(struct tok_text line, int32_t *ids, size_t most)
 static void expect_ids(const char *where, size_t line, const struct encoding *e, const int32_t *ids,
                        size_t count)
 {
-    if (e->count == count && memcmp(e->ids, ids, count * sizeof(*ids)) == 0)
+    if (e->count == count && (count == 0 || memcmp(e->ids, ids, count * sizeof(*ids)) == 0))
         return;
     print_error("%s, line %zu: %zu ids, expected %zu\n", where, line + 1, e->count, count);
     for (size_t i = 0; i < e->count || i < count; i++)
