@@ -6,7 +6,7 @@
 #include "cpu/simd.h"
 #include "ops/ops.h"
 
-enum { TILE = 1 << 14 }; /* floats */
+enum { TILE = 1 << 14, STREAM = 1 << 20 }; /* floats; STREAM: more than this goes past the caches */
 
 struct work { /* y = factor * a (+ b), or factor alone where a is NULL */
     const float *a, *b;
@@ -50,14 +50,8 @@ static void scale_tile(void *context, int64_t tile)
 static void fill_tile(void *context, int64_t tile)
 {
     const struct work *w = context;
-    float *y = w->y + tile * TILE;
-    int64_t i = 0, n = tile_count(w, tile);
-    vec value = vec_set(w->factor);
 
-    for (; i + LANES <= n; i += LANES)
-        vec_store(y + i, value);
-    if (i < n)
-        vec_store_part(y + i, value, n - i);
+    vec_fill(w->y + tile * TILE, w->factor, tile_count(w, tile), w->count > STREAM);
 }
 
 static void run_tiles(const struct kernel_args *args, tile_fn *fn, struct work *w)

@@ -7,7 +7,11 @@
 #include "cpu/simd.h"
 #include "ops/ops.h"
 
-enum { TILE = 1 << 14, COLUMNS = 32 }; /* floats */
+enum {
+    TILE = 1 << 14,
+    COLUMNS = 32,
+    STREAM = 1 << 20
+}; /* floats; STREAM: more than this goes past the caches */
 
 struct work {
     const struct view *table;
@@ -45,7 +49,7 @@ static void zero_tile(void *context, int64_t tile)
     const struct work *w = context;
     int64_t first = tile * TILE, rest = view_count(w->table) - first;
 
-    memset((float *)w->table->data + first, 0, (size_t)(rest < TILE ? rest : TILE) * sizeof(float));
+    vec_fill((float *)w->table->data + first, 0, rest < TILE ? rest : TILE, view_count(w->table) > STREAM);
 }
 
 static void backward_tile(void *context, int64_t tile)

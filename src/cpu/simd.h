@@ -142,6 +142,23 @@ static inline void vec_stream_end(void)
 #endif
 }
 
+/* p[0 .. n) = x; past the caches where that is asked for: for what is larger than they are. */
+static inline void vec_fill(float *p, float x, int64_t n, int past_caches)
+{
+    int64_t i = 0, head = (int64_t)(-(uintptr_t)p % sizeof(vec) /
+                                    sizeof(float)); /* up to the first aligned vector */
+    vec v = vec_set(x);
+
+    if (past_caches && n > head) {
+        vec_store_upto(p, v, head);
+        for (i = head; i + LANES <= n; i += LANES)
+            vec_stream(p + i, v);
+        vec_stream_end();
+    }
+    for (; i < n; i += LANES)
+        vec_store_upto(p + i, v, n - i);
+}
+
 /* ---- Arithmetic ---- */
 /* a * b + c; one rounding where the processor has it. */
 static inline vec vec_fma(vec a, vec b, vec c)
