@@ -16,7 +16,6 @@ static const struct tok_class classes[] = {
             [TOK_EOS] = "<|endoftext|>",
             [TOK_UNK] = "<|endoftext|>",
         },
-        .add_prefix_space = true,
     },
     {
         .names = { "RobertaTokenizer", "RobertaTokenizerFast" },
@@ -30,9 +29,7 @@ static const struct tok_class classes[] = {
             [TOK_CLS] = "<s>",
             [TOK_MASK] = "<mask>",
         },
-        .lstrip_mask = true,
         .roberta = true,
-        .add_prefix_space = true,
     },
 };
 
@@ -88,9 +85,11 @@ int class_of_directory(const char *directory, const struct tree *config, const s
     return status;
 }
 
-const struct tok_class *class_default(void)
+const struct tok_class *class_of_vocab(const struct tokenizer *t)
 {
-    return &classes[0];
+    const char *eos = classes[0].specials[TOK_EOS];
+
+    return vocab_id(&t->vocab, eos, strlen(eos)) >= 0 ? &classes[0] : NULL;
 }
 
 void class_add_special(struct tokenizer *t, const struct tok_class *class, enum tok_special which)
@@ -100,7 +99,6 @@ void class_add_special(struct tokenizer *t, const struct tok_class *class, enum 
         .content = (char *)text,
         .length = strlen(text),
         .id = -1,
-        .lstrip = which == TOK_MASK && class->lstrip_mask,
         .special = true,
     };
 
@@ -119,16 +117,16 @@ static int set_pre_tokenizer(struct tokenizer *t, bool add_prefix_space)
     return tokenizer_set_section(t, SECTION_PRE_TOKENIZER, json);
 }
 
-int class_apply(struct tokenizer *t, const struct tok_class *class, const struct tree *config)
+static void append_end(struct str *s, const struct tokenizer *t, const char *key, enum tok_special which)
 {
-    const struct node *key = node_get(config->root, "add_prefix_space");
-    bool space;
+    struct json_writer w;
+    size_t length;
+    const char *token = tokenizer_content(t, t->specials[which], &length);
 
-    if (!class || !class->add_prefix_space || !key || !t->pre_tokenizer.type ||
-        strcmp(t->pre_tokenizer.type->name, "ByteLevel") != 0)
-        return OK;
-    TRY(node_to_bool(config, key, &space));
-    return set_pre_tokenizer(t, space);
+    str_appendf(s, ",\"%s\":[", key);
+    json_writer_init(&w, s, -1);
+    json_write_bytes(&w, token, length);
+    str_appendf(s, ",%d]", t->specials[which]);
 }
 
 static int set_roberta(struct tokenizer *t, bool add_prefix_space)
@@ -137,27 +135,35 @@ static int set_roberta(struct tokenizer *t, bool add_prefix_space)
     int status;
 
     str_init(&s);
-    str_appendf(&s, "{\"type\":\"RobertaProcessing\",\"sep\":[\"</s>\",%d],\"cls\":[\"<s>\",%d],",
-                t->specials[TOK_SEP], t->specials[TOK_CLS]);
-    str_appendf(&s, "\"trim_offsets\":true,\"add_prefix_space\":%s}", add_prefix_space ? "true" : "false");
+    str_append(&s, "{\"type\":\"RobertaProcessing\"");
+    append_end(&s, t, "sep", TOK_SEP);
+    append_end(&s, t, "cls", TOK_CLS);
+    str_appendf(&s, ",\"trim_offsets\":true,\"add_prefix_space\":%s}", add_prefix_space ? "true" : "false");
     status = tokenizer_set_section(t, SECTION_POST_PROCESSOR, s.data);
     str_release(&s);
     return status;
 }
 
-int class_build(struct tokenizer *t, const struct tok_class *class, const struct tree *config)
+int class_apply(struct tokenizer *t, const struct tok_class *class, const struct tree *config)
+{
+    const struct node *key = node_get(config->root, "add_prefix_space");
+    bool space = false;
+
+    if (!class)
+        return OK;
+    if (key)
+        TRY(node_to_bool(config, key, &space));
+    if (key && t->pre_tokenizer.type && strcmp(t->pre_tokenizer.type->name, "ByteLevel") == 0)
+        TRY(set_pre_tokenizer(t, space));
+    return class->roberta ? set_roberta(t, space) : OK;
+}
+
+int class_build(struct tokenizer *t)
 {
     static const char byte_level[] =
         "{\"type\":\"ByteLevel\",\"add_prefix_space\":true,\"trim_offsets\":false,\"use_regex\":true}";
-    bool space = false;
 
-    if (config->root)
-        TRY(node_bool(config, config->root, "add_prefix_space", &space));
-    TRY(set_pre_tokenizer(t, space));
-    TRY(tokenizer_set_section(t, SECTION_DECODER, byte_level));
-    if (!class->roberta)
-        return tokenizer_set_section(t, SECTION_POST_PROCESSOR, byte_level);
-    for (int i = 0; i < TOK_SPECIAL_COUNT; i++)
-        class_add_special(t, class, (enum tok_special)i);
-    return set_roberta(t, space);
+    TRY(set_pre_tokenizer(t, false));
+    TRY(tokenizer_set_section(t, SECTION_POST_PROCESSOR, byte_level));
+    return tokenizer_set_section(t, SECTION_DECODER, byte_level);
 }

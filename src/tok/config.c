@@ -20,6 +20,7 @@ struct config_file {
 
 struct config {
     struct config_file main, specials, added;
+    bool bare; /* there is no tokenizer.json */
 };
 
 static int config_file_open(struct config_file *f, const char *directory, const char *name)
@@ -191,24 +192,26 @@ static int config_apply(struct tokenizer *t, const char *directory, const struct
     const struct tok_class *class;
 
     TRY(class_of_directory(directory, tree, &class));
+    if (!class && c->bare)
+        class = class_of_vocab(t);
     if (decoder)
         TRY(add_all(t, tree, decoder, read_decoder_entry));
     else if (c->added.tree.root)
         TRY(add_all(t, &c->added.tree, c->added.tree.root, read_added_entry));
     TRY(add_parts(t, c, !decoder, class));
     TRY(tokenizer_index(t));
+    TRY(class_apply(t, class, tree));
     if (!tree->root)
         return OK;
-    TRY(class_apply(t, class, tree));
     TRY(read_max_length(t, tree));
     TRY(read_clean_up(t, tree));
     t->config = mem_strndup(c->main.map.data, c->main.map.length);
     return OK;
 }
 
-int tokenizer_load_config(struct tokenizer *t, const char *directory)
+int tokenizer_load_config(struct tokenizer *t, const char *directory, bool bare)
 {
-    struct config c = { 0 };
+    struct config c = { .bare = bare };
     int status = config_file_open(&c.main, directory, "tokenizer_config.json");
 
     if (status == OK)

@@ -146,42 +146,6 @@ static int read_model(const char *directory, struct str *out)
     return status;
 }
 
-/* Without a class it is GPT-2's, but nothing is added for it. */
-static int build(struct tokenizer *t, const char *directory, const struct tree *config)
-{
-    const char *eos = class_default()->specials[TOK_EOS];
-    const struct tok_class *class;
-
-    TRY(class_of_directory(directory, config, &class));
-    if (!class && vocab_id(&t->vocab, eos, strlen(eos)) >= 0)
-        for (int i = 0; i < TOK_SPECIAL_COUNT; i++)
-            if (class_default()->specials[i])
-                class_add_special(t, class_default(), (enum tok_special)i);
-    TRY(class_build(t, class ? class : class_default(), config));
-    return tokenizer_index(t);
-}
-
-static int build_from_config(struct tokenizer *t, const char *directory)
-{
-    char *path = path_join(directory, "tokenizer_config.json");
-    struct tree tree = { 0 };
-    struct str text;
-    int status = OK;
-
-    str_init(&text);
-    if (file_exists(path)) {
-        status = file_read(path, 0, &text);
-        if (status == OK)
-            status = tree_parse(&tree, path, text.data, text.length);
-    }
-    if (status == OK)
-        status = build(t, directory, &tree);
-    tree_release(&tree);
-    str_release(&text);
-    mem_free(path);
-    return status;
-}
-
 int tokenizer_load_files(const char *directory, struct tokenizer **out)
 {
     struct tokenizer *t = NULL;
@@ -193,7 +157,7 @@ int tokenizer_load_files(const char *directory, struct tokenizer **out)
     if (status == OK)
         status = tokenizer_parse(directory, json.data, json.length, &t);
     if (status == OK)
-        status = build_from_config(t, directory);
+        status = class_build(t);
     str_release(&json);
     if (status == OK)
         *out = t;

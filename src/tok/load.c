@@ -297,12 +297,13 @@ static bool has_file(const char *directory, const char *name)
     return there;
 }
 
-static int load_directory(const char *directory, struct tokenizer **out)
+static int load_directory(const char *directory, bool *bare, struct tokenizer **out)
 {
     char *path;
     int status;
 
-    if (!has_file(directory, "tokenizer.json")) {
+    *bare = !has_file(directory, "tokenizer.json");
+    if (*bare) {
         if (has_file(directory, "vocab.json") && has_file(directory, "merges.txt"))
             return tokenizer_load_files(directory, out);
         return fail(ERR_OPEN, "%s: no tokenizer here (looked for tokenizer.json, vocab.json with merges.txt)",
@@ -317,12 +318,13 @@ static int load_directory(const char *directory, struct tokenizer **out)
 int tokenizer_load(const char *path, struct tokenizer **out)
 {
     struct tokenizer *t;
+    bool bare;
     int status;
 
     if (!file_is_directory(path))
         return load_json(path, out);
-    TRY(load_directory(path, &t));
-    status = tokenizer_load_config(t, path);
+    TRY(load_directory(path, &bare, &t));
+    status = tokenizer_load_config(t, path, bare);
     if (status == OK)
         *out = t;
     else

@@ -57,8 +57,9 @@ int tokenizer_read_section(struct tokenizer *t, const struct tree *tree, enum se
                            const struct node *n);
 /* Puts another component in its place, written as JSON by us. */
 int tokenizer_set_section(struct tokenizer *t, enum section which, const char *json);
-/* tokenizer_config.json and special_tokens_map.json of a directory, when they are there. */
-int tokenizer_load_config(struct tokenizer *t, const char *directory);
+/* tokenizer_config.json and its like of a directory, when they are there. bare: there is no tokenizer.json.
+ */
+int tokenizer_load_config(struct tokenizer *t, const char *directory, bool bare);
 int tokenizer_load_files(const char *directory, struct tokenizer **out); /* vocab.json + merges.txt */
 
 /* Encodes up to the truncation that is given (may be NULL). */

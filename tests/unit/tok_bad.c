@@ -20,6 +20,8 @@
 #define WITH(section)       "{" section "," MODEL "}"
 #define WITH_MODEL(members) "{\"model\":{\"type\":\"BPE\"," members "}}"
 #define WITH_ADDED(token)   WITH("\"added_tokens\":[" token "]")
+#define BYTES               "{\"type\":\"ByteLevel\"}"
+#define WITH_PRE(list)      WITH("\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":[" list "]}")
 #define WITH_POST(post)     WITH("\"post_processor\":" post)
 
 struct bad {
@@ -112,14 +114,11 @@ static const struct bad components[] = {
       "t:1:23: $.normalizer.type: \"X\" is not supported (supported: NFC, NFD" },
     { WITH("\"normalizer\":[]"), "t:1:15: $.normalizer: wrong type" },
     { WITH("\"normalizer\":{}"), "t:1:15: $.normalizer: \"type\" is missing" },
-    { WITH(
-          "\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"ByteLevel\"},{\"type\":\"X\"}]}"),
-      "t:1:83: $.pre_tokenizer.pretokenizers[1].type: \"X\" is not supported (supported: ByteLevel, Sequence)" },
+    { WITH_PRE(BYTES ",{\"type\":\"X\"}"),
+      "t:1:83: $.pre_tokenizer.pretokenizers[1].type: \"X\" is not supported (supported: ByteLevel" },
     { WITH("\"pre_tokenizer\":{\"type\":\"Sequence\"}"),
       "t:1:18: $.pre_tokenizer: \"pretokenizers\" is missing" },
-    { WITH(
-          "\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"ByteLevel\"},{\"type\":\"ByteLevel\"}]}"),
-      "t:1:18: $.pre_tokenizer: ByteLevel 2 times in one Sequence" },
+    { WITH_PRE(BYTES "," BYTES), "t:1:18: $.pre_tokenizer: ByteLevel 2 times in one Sequence" },
     { WITH("\"pre_tokenizer\":{\"type\":\"Split\",\"pattern\":{\"Regex\":\"(a+)+\"}}"),
       "t:1:26: $.pre_tokenizer.type: \"Split\" is not supported" },
     { WITH("\"decoder\":{\"type\":\"X\"}"),
@@ -162,7 +161,7 @@ static const struct bad added[] = {
     { WITH_ADDED("{\"id\":5,\"content\":\"<s>\"}"),
       "t:1:24: $.added_tokens[0].id: id 5, but the vocabulary has 3 for this token" },
     { WITH_ADDED("{\"id\":9,\"content\":\"<x>\"}"),
-      "t:1:24: $.added_tokens[0].id: id 9 of a token that is not in the vocabulary (expected 4, the next free one)" },
+      "t:1:24: $.added_tokens[0].id: id 9 of a token that is not in the vocabulary (expected 4, the next" },
     { WITH_ADDED("{\"id\":4,\"content\":\"x\"},{\"id\":4,\"content\":\"y\"}"),
       "t:1:47: $.added_tokens[1].id: id 4 of a" },
     { WITH_ADDED("{\"id\":4,\"content\":\"x\"},{\"id\":4,\"content\":\"x\"}"),
