@@ -107,6 +107,7 @@ struct source_tile {
 
 /* All documents of a tile in order, up to the first bad one when none may be skipped. */
 void source_tile_read(struct source_tile *t, document_fn *emit, void *context);
+void source_tile_release(struct source_tile *t); /* what a bad record left */
 /* For formats: the record at line t->lines is bad, with the failure recorded by this thread. placed: the
  * sentence begins with "PATH:1" for the record's own line. */
 void source_tile_bad(struct source_tile *t, bool placed);

@@ -8,16 +8,10 @@
 
 enum { WINDOW = 16 << 20, TILE = 128 << 10 };
 
-static void tile_release(struct source_tile *t)
-{
-    mem_free(t->fault.text);
-    mem_free(t->fault.hint);
-}
-
 static void drop_tiles(struct source_reader *r)
 {
     for (size_t i = 0; i < r->tile_count; i++)
-        tile_release(&r->tiles[i]);
+        source_tile_release(&r->tiles[i]);
     r->tile_count = 0;
 }
 
@@ -147,6 +141,13 @@ void source_tile_read(struct source_tile *t, document_fn *emit, void *context)
 {
     error_clear();
     t->file->format->read(t, emit, context);
+}
+
+void source_tile_release(struct source_tile *t)
+{
+    mem_free(t->fault.text);
+    mem_free(t->fault.hint);
+    t->fault = (struct source_fault){ 0 };
 }
 
 void source_tile_bad(struct source_tile *t, bool placed)
