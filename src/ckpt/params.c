@@ -1,0 +1,117 @@
+#include "ckpt/params.h"
+
+#include <string.h>
+
+#include "base/err.h"
+#include "base/parallel.h"
+#include "base/rng.h"
+
+/* ---- which there are ---- */
+
+static struct tensor *input(struct builder *b, const char *name, enum dtype dtype, enum count count)
+{
+    const struct dim dims[] = { { count == COUNT_SEQUENCES ? 2 : 1, count } };
+
+    return graph_input(b, name, dtype, 1, dims);
+}
+
+/* The model on one token. */
+static int build(struct graph *g, const struct config *c)
+{
+    struct builder b;
+    struct model_inputs in = { 0 };
+    struct model_outputs out = { 0 };
+
+    builder_init(&b, g);
+    in.ids = input(&b, "ids", DT_I32, COUNT_ROWS);
+    in.positions = input(&b, "positions", DT_I32, COUNT_ROWS);
+    in.sequences.positions = input(&b, "order", DT_I32, COUNT_ROWS);
+    in.sequences.place = input(&b, "place", DT_I64, COUNT_ROWS);
+    in.sequences.offsets = input(&b, "offsets", DT_I32, COUNT_SEQUENCES);
+    in.keys = in.sequences;
+    c->def->build(&b, c->values, &in, &out);
+    return builder_status(&b);
+}
+
+static int add_param(struct params *p, const struct tensor *t, size_t *capacity)
+{
+    struct param param = { .name = t->name, .info = t->param, .count = 1 };
+
+    for (int d = 0; d < t->param->file_ndim; d++)
+        if (!checked_mul(param.count, t->param->file_dims[d], &param.count))
+            return fail(ERR_CONFIG, "tensor \"%s\": its elements cannot be counted", t->name);
+    if (!checked_add(p->total, param.count, &p->total) || p->total > INT64_MAX / 16)
+        return fail(ERR_CONFIG, "the model is too large: its elements cannot be counted");
+    p->list = mem_grow(p->list, p->count, capacity, sizeof(p->list[0]));
+    p->list[p->count++] = param;
+    return OK;
+}
+
+int params_init(struct params *p, const struct config *c)
+{
+    size_t capacity = 0;
+    int status;
+
+    *p = (struct params){ .graph = graph_create() };
+    status = build(p->graph, c);
+    for (size_t i = 0; i < p->graph->tensor_count && status == OK; i++)
+        if (p->graph->tensors[i]->kind == TENSOR_PARAM)
+            status = add_param(p, p->graph->tensors[i], &capacity);
+    if (status != OK) {
+        error_prefix("%s: ", c->name);
+        params_release(p);
+    }
+    return status;
+}
+
+void params_release(struct params *p)
+{
+    if (p->graph)
+        graph_free(p->graph);
+    mem_free(p->list);
+    *p = (struct params){ 0 };
+}
+
+const struct param *params_find(const struct params *p, const char *name)
+{
+    for (size_t i = 0; i < p->count; i++)
+        if (strcmp(p->list[i].name, name) == 0)
+            return &p->list[i];
+    return NULL;
+}
+
+/* ---- initial values ---- */
+
+enum { TILE = 1 << 14 };
+
+struct filling {
+    struct rng_key key;
+    double scale;
+    struct param_range range;
+    float *out;
+};
+
+static void fill_tile(void *context, int64_t tile)
+{
+    const struct filling *f = context;
+    int64_t end = (tile + 1) * TILE < f->range.count ? (tile + 1) * TILE : f->range.count;
+
+    for (int64_t i = tile * TILE; i < end; i++)
+        f->out[i] = (float)(f->scale * rng_normal(f->key, 0, (uint64_t)(f->range.first + i)));
+}
+
+void param_random(const char *name, const struct param_info *info, uint64_t seed, struct param_range range,
+                  float *out)
+{
+    struct filling f = { .key = { .seed = seed, .stream = rng_stream(name) },
+                         .scale = info->init_scale,
+                         .range = range,
+                         .out = out };
+
+    if (info->init == INIT_NORMAL) {
+        parallel_for(ceil_div(range.count, TILE), fill_tile, &f);
+        return;
+    }
+    for (int64_t i = 0; i < range.count; i++)
+        out[i] = info->init == INIT_ONE ? 1 : 0;
+}
