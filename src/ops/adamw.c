@@ -59,12 +59,6 @@ static void shard_nothing(const struct node *n, const struct placement have[], s
     (void)r;
 }
 
-static struct op_cost cost_nothing(const struct node *n)
-{
-    (void)n;
-    return (struct op_cost){ 0 };
-}
-
 const struct op_def op_step_control = {
     .name = "step_control",
     .inputs = { "loss", "count", "sum_squares", "settings" },
@@ -72,7 +66,7 @@ const struct op_def op_step_control = {
     .infer = infer_control,
     .no_gradient = true,
     .shard = shard_nothing,
-    .cost = cost_nothing,
+    .cost = cost_inputs,
     .keeps_f32 = true,
 };
 

@@ -21,6 +21,19 @@ static void shard(const struct node *n, const struct placement have[], struct sh
     card_shard_elementwise(n, r, n->attr[COLLECTIVE_REDUCTION] == REDUCE_SUM && !n->op->alias);
 }
 
+/* The same for those that gather or deal out a dim: that dim is not divided by two axes, whose shares would not lie side
+ * by side. */
+static void shard_others(const struct node *n, const struct placement have[], struct shard_rules *r)
+{
+    int kept = 0;
+
+    shard(n, have, r);
+    for (int i = 0; i < r->count; i++)
+        if (r->rule[i].in[0].kind != SHARD || r->rule[i].in[0].dim != (int)n->attr[COLLECTIVE_DIM])
+            r->rule[kept++] = r->rule[i];
+    r->count = kept;
+}
+
 const struct op_def op_all_reduce = {
     .name = "all_reduce",
     .inputs = { "x" },
@@ -40,7 +53,7 @@ const struct op_def op_all_gather = {
     .attrs = { { "axis", 0 }, { "dim", 0 }, { "reduction", REDUCE_SUM } },
     .infer = infer,
     .no_gradient = true,
-    .shard = shard,
+    .shard = shard_others,
     .cost = cost,
 };
 
@@ -51,7 +64,7 @@ const struct op_def op_reduce_scatter = {
     .attrs = { { "axis", 0 }, { "dim", 0 }, { "reduction", REDUCE_SUM } },
     .infer = infer,
     .no_gradient = true,
-    .shard = shard,
+    .shard = shard_others,
     .cost = cost,
 };
 
@@ -62,7 +75,7 @@ const struct op_def op_keep_shard = {
     .attrs = { { "axis", 0 }, { "dim", 0 }, { "reduction", REDUCE_SUM } },
     .infer = infer,
     .no_gradient = true,
-    .shard = shard,
+    .shard = shard_others,
     .cost = cost,
 };
 

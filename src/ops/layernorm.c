@@ -35,13 +35,20 @@ static void grad(struct builder *b, const struct node *n, struct tensor *const d
     din[LAYERNORM_X] = output_of(g, LAYERNORM_GRAD_DX);
 }
 
-/* Rows are independent, so any dim but the last may be sharded. */
+/* Rows are independent, so any dim but the last may be sharded. Not into shares with padding: it would come
+ * out as the bias, where readers count on zeros. */
+static bool may_split(const struct tensor *x, int d, int size)
+{
+    return x->dims[d].count != COUNT_FIXED || x->dims[d].size % size == 0;
+}
+
 static void shard(const struct node *n, const struct placement have[], struct shard_rules *r)
 {
     (void)have;
     for (int d = 0; d < n->in[LAYERNORM_X]->ndim - 1; d++)
-        shard_rules_add(r, n, (struct placement[]){ ON_SHARD(d), ON_ALL, ON_ALL, ON_SHARD(d) },
-                        (struct placement[]){ ON_SHARD(d), ON_SHARD(d), ON_SHARD(d), ON_SHARD(d) }, true);
+        if (may_split(n->in[LAYERNORM_X], d, r->size))
+            shard_rules_add(r, n, (struct placement[]){ ON_SHARD(d), ON_ALL, ON_ALL, ON_SHARD(d) },
+                            (struct placement[]){ ON_SHARD(d), ON_SHARD(d), ON_SHARD(d), ON_SHARD(d) }, true);
 }
 
 static struct op_cost cost(const struct node *n)
@@ -103,10 +110,11 @@ static void shard_grad(const struct node *n, const struct placement have[], stru
 {
     (void)have;
     for (int d = 0; d < n->in[LAYERNORM_GRAD_X]->ndim - 1; d++)
-        shard_rules_add(
-            r, n,
-            (struct placement[]){ ON_SHARD(d), ON_SHARD(d), ON_ALL, ON_SHARD(d), ON_SHARD(d), ON_SHARD(d) },
-            (struct placement[]){ ON_SHARD(d), ON_SUM, ON_SUM }, true);
+        if (may_split(n->in[LAYERNORM_GRAD_X], d, r->size))
+            shard_rules_add(r, n,
+                            (struct placement[]){ ON_SHARD(d), ON_SHARD(d), ON_ALL, ON_SHARD(d), ON_SHARD(d),
+                                                  ON_SHARD(d) },
+                            (struct placement[]){ ON_SHARD(d), ON_SUM, ON_SUM }, true);
 }
 
 /* add(dx, d): the gradient that reaches the normalised sum from elsewhere is added on the way. */

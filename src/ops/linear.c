@@ -89,21 +89,27 @@ static void shard(const struct node *n, const struct placement have[], struct sh
         shard_rules_add(r, n,
                         (struct placement[]){ ON_ALL, ON_SHARD(s.out + j), ON_SHARD(j), ON_SHARD(1 + j) },
                         (struct placement[]){ ON_SHARD(1 + j), ON_SHARD(1 + j) }, true);
-    for (int i = 0; i < s.in_ndim; i++) /* row-parallel: the bias is counted once */
+    /* row-parallel: the bias is counted once, and an activation needs the whole sum */
+    for (int i = 0; i < s.in_ndim && n->attr[LINEAR_ACT] == ACT_NONE; i++)
         shard_rules_add(r, n, (struct placement[]){ ON_SHARD(1 + i), ON_SHARD(s.in + i), ON_SUM, ON_SUM },
                         (struct placement[]){ ON_SUM, ON_SUM }, true);
 }
 
-static struct op_cost cost_of(double rows, const struct tensor *weight)
+/* Every input and output moves once. */
+static struct op_cost cost_of(const struct node *n, const struct tensor *rows, const struct tensor *weight)
 {
-    double w = (double)tensor_count(weight);
+    struct op_cost c = { .flops = 2.0 * (double)tensor_rows(rows) * (double)tensor_count(weight) };
 
-    return (struct op_cost){ .flops = 2.0 * rows * w, .bytes = 4.0 * w };
+    for (int i = 0; i < n->nin; i++)
+        c.bytes += n->in[i] ? (double)tensor_bytes(n->in[i]) : 0;
+    for (int j = 0; j < n->nout; j++)
+        c.bytes += n->out[j] ? (double)tensor_bytes(n->out[j]) : 0;
+    return c;
 }
 
 static struct op_cost cost(const struct node *n)
 {
-    return cost_of((double)tensor_rows(n->in[LINEAR_X]), n->in[LINEAR_WEIGHT]);
+    return cost_of(n, n->in[LINEAR_X], n->in[LINEAR_WEIGHT]);
 }
 
 static void fuse_activation(struct rewrite *r, struct node *n)
@@ -196,7 +202,7 @@ static void shard_input(const struct node *n, const struct placement have[], str
 
 static struct op_cost cost_input(const struct node *n)
 {
-    return cost_of((double)tensor_rows(n->in[LINEAR_GRAD_INPUT_DY]), n->in[LINEAR_GRAD_INPUT_WEIGHT]);
+    return cost_of(n, n->in[LINEAR_GRAD_INPUT_DY], n->in[LINEAR_GRAD_INPUT_WEIGHT]);
 }
 
 /* activation_grad(dx, pre): the product with f'(pre) is made while dx is in cache. */
@@ -259,7 +265,7 @@ static void shard_weight(const struct node *n, const struct placement have[], st
 
 static struct op_cost cost_weight(const struct node *n)
 {
-    return cost_of((double)tensor_rows(n->in[LINEAR_GRAD_WEIGHT_X]), n->in[LINEAR_GRAD_WEIGHT_LIKE]);
+    return cost_of(n, n->in[LINEAR_GRAD_WEIGHT_X], n->in[LINEAR_GRAD_WEIGHT_LIKE]);
 }
 
 const struct op_def op_linear_grad_weight = {

@@ -7,11 +7,16 @@ static int infer(const struct node *n, struct tensor out[])
     return OK;
 }
 
-/* Only the shape of "like" counts, so where it is partial the result is the same on all ranks. */
+/* Only the shape of "like" counts, so where it is partial the result is the same on all ranks. Padding of a
+ * share must stay zero. */
 static void shard_fill(const struct node *n, const struct placement have[], struct shard_rules *r)
 {
-    for (int d = 0; d < n->in[0]->ndim; d++)
-        shard_rules_add(r, n, (struct placement[]){ ON_SHARD(d) }, (struct placement[]){ ON_SHARD(d) }, true);
+    for (int d = 0; d < n->in[0]->ndim; d++) {
+        struct dim dim = n->in[0]->dims[d];
+        if (dim.count != COUNT_FIXED || dim.size % r->size == 0 || n->attr[FILL_VALUE] == 0)
+            shard_rules_add(r, n, (struct placement[]){ ON_SHARD(d) }, (struct placement[]){ ON_SHARD(d) },
+                            true);
+    }
     if (have[0].kind == PARTIAL)
         shard_rules_add(r, n, (struct placement[]){ have[0] }, (struct placement[]){ ON_ALL }, false);
 }
