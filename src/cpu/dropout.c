@@ -1,5 +1,7 @@
 /* dropout -- which entries are kept is made anew from (seed, step, stream, place, feature) by vectors of the
  * random generator; nothing is read but x. */
+#include <string.h>
+
 #include "base/parallel.h"
 #include "cpu/isa.h"
 #include "cpu/philox.h"
@@ -84,6 +86,10 @@ static void drop(const struct kernel_args *a)
 
     if (w.width == 0)
         return;
+    if (!x->data) { /* a share that counts as zeros */
+        memset(w.y, 0, (size_t)(view_rows(x) * w.width) * sizeof(float));
+        return;
+    }
     w.tile_rows = ceil_div(TILE, w.width);
     parallel_for(ceil_div(view_rows(x), w.tile_rows), drop_tile, &w);
 }
