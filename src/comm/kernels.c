@@ -1,5 +1,6 @@
-/* Kernels of the collective ops. Along a dim other than the first, shares are gathered one after the other into workspace
- * and then dealt into place. Entries past the end of the whole dim are padding and are left out (gather) or zero (shard). */
+/* Kernels of the collective ops. Along a dim other than the first, shares are gathered one after the other
+ * into workspace and then dealt into place. Entries past the end of the whole dim are padding and are left
+ * out (gather) or zero (shard). */
 #include "comm/kernels.h"
 
 #include <string.h>
@@ -48,13 +49,23 @@ static void must(int status)
         BUG("collective: %s", error_message());
 }
 
-static void run_all_reduce(const struct kernel_args *a)
+static struct collective collective_of(const struct kernel_args *a, int64_t count)
 {
-    must(a->comm->ops->all_reduce(a->comm, axis_of(a), (enum reduction)a->node->attr[COLLECTIVE_REDUCTION],
-                                  a->out[0].dtype, a->in[0].data, a->out[0].data, view_count(&a->out[0])));
+    return (struct collective){ .axis = axis_of(a),
+                                .reduction = (enum reduction)a->node->attr[COLLECTIVE_REDUCTION],
+                                .dtype = a->in[0].dtype,
+                                .count = count };
 }
 
-/* Copies entries [first, first + n) of the whole dim from `whole` into the share; what lies past the end is zero. */
+static void run_all_reduce(const struct kernel_args *a)
+{
+    struct collective x = collective_of(a, view_count(&a->in[0]));
+
+    must(a->comm->ops->all_reduce(a->comm, &x, a->in[0].data, a->out[0].data));
+}
+
+/* Copies entries [first, first + n) of the whole dim from `whole` into the share; what lies past the end is
+ * zero. */
 static void take_share(const struct view *whole, const struct view *share, int dim)
 {
     struct span w = span_of(whole, dim), s = span_of(share, dim);
@@ -85,10 +96,10 @@ static int64_t whole_bytes(const struct node *n, const struct mesh *mesh, const 
 static void run_reduce_scatter(const struct kernel_args *a)
 {
     struct view whole = a->in[0];
+    struct collective x = collective_of(a, view_count(&whole));
 
     whole.data = a->workspace;
-    must(a->comm->ops->all_reduce(a->comm, axis_of(a), (enum reduction)a->node->attr[COLLECTIVE_REDUCTION],
-                                  whole.dtype, a->in[0].data, whole.data, view_count(&whole)));
+    must(a->comm->ops->all_reduce(a->comm, &x, a->in[0].data, whole.data));
     take_share(&whole, &a->out[0], (int)a->node->attr[COLLECTIVE_DIM]);
 }
 
@@ -110,10 +121,11 @@ static void run_all_gather(const struct kernel_args *a)
     struct span whole = span_of(&a->out[0], dim), share = span_of(&a->in[0], dim);
     size_t bytes = dtype_bytes(a->out[0].dtype);
     int64_t capacity = share_capacity(a, dim), piece = share.outer * capacity * share.inner;
+    struct collective x = collective_of(a, piece);
 
     if (dim > 0 && share.n != capacity)
         BUG("all_gather: a dim other than the first has a run-time count");
-    must(a->comm->ops->all_gather(a->comm, axis_of(a), a->out[0].dtype, a->in[0].data, a->workspace, piece));
+    must(a->comm->ops->all_gather(a->comm, &x, a->in[0].data, a->workspace));
     for (int r = 0; r < ranks; r++) {
         int64_t first = capacity * r, n = whole.n - first < capacity ? whole.n - first : capacity;
         for (int64_t o = 0; n > 0 && o < whole.outer; o++)
@@ -139,9 +151,7 @@ static const struct kernel keep_shard_kernels[] = { { .name = "copy", .run = run
 static const struct kernel keep_first_kernels[] = { { .name = "alias", .run = run_keep_first }, { 0 } };
 
 const struct kernel *const comm_kernels[OP_COUNT] = {
-    [OP_all_reduce] = all_reduce_kernels,
-    [OP_all_gather] = all_gather_kernels,
-    [OP_reduce_scatter] = reduce_scatter_kernels,
-    [OP_keep_shard] = keep_shard_kernels,
+    [OP_all_reduce] = all_reduce_kernels,         [OP_all_gather] = all_gather_kernels,
+    [OP_reduce_scatter] = reduce_scatter_kernels, [OP_keep_shard] = keep_shard_kernels,
     [OP_keep_first] = keep_first_kernels,
 };

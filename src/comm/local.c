@@ -1,6 +1,6 @@
-/* local -- ranks as threads of one process. A collective is: everybody shows where its data lies, all meet, each rank
- * reduces one slice of the data in rank order, all meet, each copies the other slices, all meet. So every rank ends with
- * the same bits, and reduced data is computed once. */
+/* local -- ranks as threads of one process. A collective is: everybody shows where its data lies, all meet,
+ * each rank reduces one slice of the data in rank order, all meet, each copies the other slices, all meet. So
+ * every rank ends with the same bits, and reduced data is computed once. */
 #include <math.h>
 #include <pthread.h>
 #include <string.h>
@@ -66,7 +66,7 @@ static int meet(struct meeting *m)
     }
     while (m->round == round && !m->broken)
         pthread_cond_wait(&m->all_here, &m->mutex);
-    broken = m->broken;
+    broken = m->broken && m->round == round; /* a meeting that took place is no failure */
     pthread_mutex_unlock(&m->mutex);
     return broken ? fail(ERR_INTERNAL, "another rank has failed") : OK;
 }
@@ -106,7 +106,8 @@ static double reduce_two(enum reduction r, double a, double b)
     return high + log1p(exp(low - high));
 }
 
-static void reduce_f32(enum reduction r, const void *const in[], int ranks, int64_t first, int64_t end, float *out)
+static void reduce_f32(enum reduction r, const void *const in[], int ranks, int64_t first, int64_t end,
+                       float *out)
 {
     for (int64_t i = first; i < end; i++) {
         float sum = ((const float *)in[0])[i];
@@ -118,7 +119,8 @@ static void reduce_f32(enum reduction r, const void *const in[], int ranks, int6
     }
 }
 
-static void reduce_f64(enum reduction r, const void *const in[], int ranks, int64_t first, int64_t end, double *out)
+static void reduce_f64(enum reduction r, const void *const in[], int ranks, int64_t first, int64_t end,
+                       double *out)
 {
     for (int64_t i = first; i < end; i++) {
         double sum = ((const double *)in[0])[i];
@@ -133,27 +135,25 @@ static int64_t slice_start(int64_t count, int ranks, int k)
     return ceil_div(count, ranks) * k < count ? ceil_div(count, ranks) * k : count;
 }
 
-static int all_reduce(struct comm *c, enum axis axis, enum reduction r, enum dtype t, const void *in, void *out,
-                      int64_t count)
+static int all_reduce(struct comm *c, const struct collective *x, const void *in, void *out)
 {
-    struct local *l = (struct local *)c;
-    struct group *g = group_of(l, axis);
-    int ranks = c->mesh.size[axis], me = mesh_coordinate(&c->mesh, c->rank, axis);
-    int64_t first = slice_start(count, ranks, me), end = slice_start(count, ranks, me + 1);
-    size_t bytes = dtype_bytes(t);
+    struct group *g = group_of((struct local *)c, x->axis);
+    int ranks = c->mesh.size[x->axis], me = mesh_coordinate(&c->mesh, c->rank, x->axis);
+    int64_t first = slice_start(x->count, ranks, me), end = slice_start(x->count, ranks, me + 1);
+    size_t bytes = dtype_bytes(x->dtype);
 
-    if (t != DT_F32 && t != DT_F64)
-        BUG("all_reduce of %s", dtype_name(t));
+    if (x->dtype != DT_F32 && x->dtype != DT_F64)
+        BUG("all_reduce of %s", dtype_name(x->dtype));
     g->in[me] = in;
     g->out[me] = out;
     TRY(meet(&g->meeting));
-    if (t == DT_F32)
-        reduce_f32(r, g->in, ranks, first, end, out);
+    if (x->dtype == DT_F32)
+        reduce_f32(x->reduction, g->in, ranks, first, end, out);
     else
-        reduce_f64(r, g->in, ranks, first, end, out);
+        reduce_f64(x->reduction, g->in, ranks, first, end, out);
     TRY(meet(&g->meeting));
     for (int k = 0; k < ranks; k++) {
-        int64_t from = slice_start(count, ranks, k), to = slice_start(count, ranks, k + 1);
+        int64_t from = slice_start(x->count, ranks, k), to = slice_start(x->count, ranks, k + 1);
         if (k != me && to > from)
             memcpy((char *)out + (size_t)from * bytes, (const char *)g->out[k] + (size_t)from * bytes,
                    (size_t)(to - from) * bytes);
@@ -161,15 +161,14 @@ static int all_reduce(struct comm *c, enum axis axis, enum reduction r, enum dty
     return meet(&g->meeting);
 }
 
-static int all_gather(struct comm *c, enum axis axis, enum dtype t, const void *in, void *out, int64_t count)
+static int all_gather(struct comm *c, const struct collective *x, const void *in, void *out)
 {
-    struct local *l = (struct local *)c;
-    struct group *g = group_of(l, axis);
-    size_t bytes = dtype_bytes(t) * (size_t)count;
+    struct group *g = group_of((struct local *)c, x->axis);
+    size_t bytes = dtype_bytes(x->dtype) * (size_t)x->count;
 
-    g->in[mesh_coordinate(&c->mesh, c->rank, axis)] = in;
+    g->in[mesh_coordinate(&c->mesh, c->rank, x->axis)] = in;
     TRY(meet(&g->meeting));
-    for (int k = 0; k < c->mesh.size[axis]; k++)
+    for (int k = 0; k < c->mesh.size[x->axis]; k++)
         memcpy((char *)out + (size_t)k * bytes, g->in[k], bytes);
     return meet(&g->meeting);
 }
@@ -283,8 +282,8 @@ static void *run_rank(void *argument)
     return NULL;
 }
 
-int comm_local_run(const struct mesh *mesh, int threads_each, int (*fn)(void *context, int rank, struct comm *comm),
-                   void *context)
+int comm_local_run(const struct mesh *mesh, int threads_each,
+                   int (*fn)(void *context, int rank, struct comm *comm), void *context)
 {
     int ranks = mesh_ranks(mesh), status = OK;
     struct comm **ends = mem_alloc_array((size_t)ranks, sizeof(ends[0]));

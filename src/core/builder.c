@@ -182,7 +182,9 @@ static uint32_t stream_of(const struct builder *b, const struct op_def *op)
 
 static void make_output(struct builder *b, struct node *n, int j, const struct tensor *like)
 {
-    struct tensor t = { .kind = TENSOR_VALUE, .dtype = like->dtype, .ndim = like->ndim, .producer = n, .output = j };
+    struct tensor t = {
+        .kind = TENSOR_VALUE, .dtype = like->dtype, .ndim = like->ndim, .producer = n, .output = j
+    };
 
     memcpy(t.dims, like->dims, sizeof(t.dims));
     n->out[j] = graph_add_tensor(b->graph, &t);

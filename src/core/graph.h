@@ -128,7 +128,7 @@ struct builder {
     int status;
     int layer;
     enum unit unit;
-    bool training; /* dropout acts */
+    bool training;   /* dropout acts */
     char scope[200]; /* "h.3.attn." while inside those scopes, else "" */
 };
 

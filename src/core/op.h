@@ -60,7 +60,8 @@ struct op_def {
     /* Optional: absorbs neighbours of n where that saves memory traffic (an activation into a linear's
      * epilogue). Run after sharding, once for each node in order; see core/rewrite.h for what it may do. */
     void (*fuse)(struct rewrite *r, struct node *n);
-    bool alias; /* output 0 is input 0 (or nothing, on some ranks): no storage of its own, nothing is copied */
+    bool
+        alias; /* output 0 is input 0 (or nothing, on some ranks): no storage of its own, nothing is copied */
     bool cheap;        /* to recompute: bandwidth only */
     bool keeps_f32;    /* the precision pass leaves it in fp32 */
     bool reads_random; /* uses (seed, step, stream) */

@@ -1,5 +1,6 @@
 #include "core/rewrite.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/err.h"
@@ -49,7 +50,8 @@ static void rewrite_begin(struct rewrite *r, struct graph *g)
     }
 }
 
-static void rewrite_end(struct rewrite *r)
+/* tensors: how many there were at rewrite_begin. */
+static void rewrite_end(struct rewrite *r, size_t tensors)
 {
     struct graph *g = r->graph;
 
@@ -57,7 +59,7 @@ static void rewrite_end(struct rewrite *r)
     for (size_t k = 0; k < r->count; k++)
         if (r->order[k])
             graph_append(g, r->order[k]);
-    for (size_t i = 0; i < g->tensor_count; i++)
+    for (size_t i = 0; i < tensors; i++)
         mem_free(r->readers[i].nodes);
     mem_free(r->readers);
     mem_free(r->place);
@@ -147,7 +149,7 @@ void rewrite_fuse(struct graph *g)
     for (size_t k = 0; k < r.count; k++)
         if (r.order[k] && r.order[k]->op->fuse)
             r.order[k]->op->fuse(&r, r.order[k]);
-    rewrite_end(&r);
+    rewrite_end(&r, g->tensor_count);
 }
 
 /* ---- Recompute ---- */
@@ -185,12 +187,10 @@ static struct node *clone_backward(struct graph *g, const struct node *n)
     c->in = arena_alloc(&g->arena, (size_t)n->nin * sizeof(c->in[0]));
     for (int i = 0; i < n->nin; i++)
         c->in[i] = n->in[i];
-    for (int j = 0; j < n->nout; j++) {
-        if (!n->out[j])
-            continue;
-        c->out[j] = graph_add_tensor(g, n->out[j]);
-        c->out[j]->producer = c;
-    }
+    for (int j = 1; j < n->nout; j++)
+        c->out[j] = NULL;
+    c->out[0] = graph_add_tensor(g, n->out[0]);
+    c->out[0]->producer = c;
     return c;
 }
 
@@ -204,59 +204,63 @@ static void redirect_backward_readers(const struct rewrite *r, const struct tens
                 l->nodes[m]->in[i] = to;
 }
 
-/* A value is worth making again when output 0 is what the backward pass reads; small side outputs (mean,
- * rstd) stay. */
+/* Worth making again: output 0 is what the backward pass reads. Small side outputs (mean, rstd) stay. */
 static bool worth_again(const struct rewrite *r, const struct node *n)
 {
     return n->op->cheap && n->unit == UNIT_FORWARD && n->out[0] && first_backward_reader(r, n->out[0]) &&
            inputs_are_kept(r, n);
 }
 
+struct again {
+    struct node *clone;
+    int place; /* of the reader it goes before */
+};
+
+static int by_place(const void *a, const void *b)
+{
+    const struct again *x = a, *y = b;
+
+    return x->place != y->place ? (x->place < y->place ? -1 : 1) : x->clone->id - y->clone->id;
+}
+
+/* Values made late first: what their inputs' readers are is then known. */
+static size_t clone_cheap(struct rewrite *r, struct again *list)
+{
+    size_t count = 0;
+
+    for (size_t k = r->count; k-- > 0;) {
+        struct node *n = r->order[k];
+        if (!worth_again(r, n))
+            continue;
+        list[count].place = r->place[first_backward_reader(r, n->out[0])->id];
+        list[count].clone = clone_backward(r->graph, n);
+        redirect_backward_readers(r, n->out[0], list[count++].clone->out[0]);
+    }
+    qsort(list, count, sizeof(list[0]), by_place);
+    return count;
+}
+
 void rewrite_recompute_cheap(struct graph *g)
 {
     struct rewrite r;
-    size_t tensors = g->tensor_count;
-    struct node **before; /* [place]: clone that runs right before it */
+    struct again *list;
     struct node **nodes;
+    size_t count, at = 0, tensors = g->tensor_count;
 
     rewrite_begin(&r, g);
-    before = mem_alloc_array(r.count + 1, sizeof(before[0]));
-    for (size_t k = r.count; k-- > 0;) { /* later values first: their inputs' readers are then known */
-        struct node *n = r.order[k], *c;
-        int place;
-        if (!worth_again(&r, n))
-            continue;
-        place = r.place[first_backward_reader(&r, n->out[0])->id];
-        c = clone_backward(g, n);
-        for (int j = 1; j < n->nout; j++)
-            c->out[j] = NULL;
-        redirect_backward_readers(&r, n->out[0], c->out[0]);
-        c->in[n->nin - 1] = n->in[n->nin - 1];
-        c->id = -1;
-        /* several clones may stand before one reader: chain them through the order array of the result */
-        c->layer = n->layer;
-        while (before[place])
-            place--;
-        before[place] = c;
-    }
+    list = mem_alloc_array(r.count + 1, sizeof(list[0]));
     nodes = mem_alloc_array(2 * r.count + 1, sizeof(nodes[0]));
-    size_t count = 0;
-    for (size_t k = 0; k < r.count; k++) {
-        if (before[k])
-            nodes[count++] = before[k];
-        nodes[count++] = r.order[k];
+    count = clone_cheap(&r, list);
+    for (size_t k = 0, c = 0; k < r.count; k++) {
+        while (c < count && list[c].place == (int)k)
+            nodes[at++] = list[c++].clone;
+        nodes[at++] = r.order[k];
     }
-    for (size_t i = 0; i < tensors; i++)
-        mem_free(r.readers[i].nodes);
-    mem_free(r.readers);
-    mem_free(r.place);
+    mem_free(list);
     mem_free(r.order);
-    g->node_count = 0;
-    for (size_t k = 0; k < count; k++)
-        graph_append(g, nodes[k]);
-    mem_free(nodes);
-    mem_free(before);
-    graph_check(g);
+    r.order = nodes;
+    r.count = at;
+    rewrite_end(&r, tensors);
 }
 
 /* ---- Unused nodes ---- */

@@ -14,13 +14,13 @@ struct executor {
     int rank;
     char *arena, *inputs;
     int64_t arena_bytes, input_bytes;
-    struct view *tensors;      /* [tensor] */
-    struct kernel_args *args;  /* [node] */
-    bool *stores_first;        /* [node][output]: the first writer of its accumulator */
-    struct arena memory;       /* views and flags of nodes */
+    struct view *tensors;     /* [tensor] */
+    struct kernel_args *args; /* [node] */
+    bool *stores_first;       /* [node][output]: the first writer of its accumulator */
+    struct arena memory;      /* views and flags of nodes */
     struct run_counts counts;
     bool profiling;
-    double *seconds;           /* [op] */
+    double *seconds; /* [op] */
     int64_t *calls;
 };
 
@@ -143,7 +143,8 @@ static int take_memory(struct executor *e)
     return OK;
 }
 
-int executor_create(const struct plan *plan, struct store *store, struct comm *comm, int rank, struct executor **out)
+int executor_create(const struct plan *plan, struct store *store, struct comm *comm, int rank,
+                    struct executor **out)
 {
     const struct graph *g = plan->graph;
     struct executor *e = mem_alloc(sizeof(*e));

@@ -1,5 +1,5 @@
-/* exec -- runs a plan: addresses are bound once, then a program is a loop over nodes. No allocation and no shape inference
- * inside a step. */
+/* exec -- runs a plan: addresses are bound once, then a program is a loop over nodes. No allocation and no
+ * shape inference inside a step. */
 #ifndef PLAIT_EXEC_EXEC_H
 #define PLAIT_EXEC_EXEC_H
 
@@ -8,16 +8,17 @@
 
 struct comm;
 
-/* ---- Store: what outlives a program -- parameters, moments, accumulators, caches -- by name, one for each rank. Executors
- * of several plans of one model (training, evaluation, generation) share a store and so share the weights. ---- */
+/* ---- Store: what outlives a program -- parameters, moments, accumulators, caches -- by name, one for each
+ * rank. Executors of several plans of one model (training, evaluation, generation) share a store and so share
+ * the weights. ---- */
 struct stored {
-    char *name;            /* "transformer.wte.weight"; "grad.NAME" for accumulators */
+    char *name; /* "transformer.wte.weight"; "grad.NAME" for accumulators */
     enum tensor_kind kind;
-    float *data;           /* this rank's share, fp32 (F64 for sums: cast) */
+    float *data; /* this rank's share, fp32 (F64 for sums: cast) */
     int64_t bytes;
     enum dtype dtype;
     int ndim;
-    int64_t dims[MAX_DIMS]; /* whole, logical */
+    int64_t dims[MAX_DIMS];  /* whole, logical */
     int64_t local[MAX_DIMS]; /* this rank's capacity */
     int64_t first[MAX_DIMS]; /* index of its first entry */
     bool has_param;
@@ -28,11 +29,12 @@ struct store;
 struct store *store_create(void);
 void store_free(struct store *s);
 size_t store_count(const struct store *s);
-struct stored *store_at(const struct store *s, size_t i);            /* in order of first use */
+struct stored *store_at(const struct store *s, size_t i);           /* in order of first use */
 struct stored *store_find(const struct store *s, const char *name); /* NULL when absent */
 
-/* Copies between a stored share and the whole tensor as files hold it (fp32, row-major, file dims = logical dims). What
- * the whole tensor lacks (padding of the share) is zero. `whole` has room for all elements of dims. */
+/* Copies between a stored share and the whole tensor as files hold it (fp32, row-major, file dims = logical
+ * dims). What the whole tensor lacks (padding of the share) is zero. `whole` has room for all elements of
+ * dims. */
 void stored_from_whole(struct stored *s, const float *whole);
 /* Writes this rank's part of the whole tensor; parts of other ranks are left alone. */
 void stored_to_whole(const struct stored *s, float *whole);
@@ -40,24 +42,26 @@ void stored_to_whole(const struct stored *s, float *whole);
 /* ---- Executor ---- */
 struct executor;
 
-/* Binds the plan to memory: finds or makes its parameters, states and accumulators in the store (new ones are zero),
- * takes the arena. Borrows plan, store and comm; all must outlive it. rank: position in plan->mesh. ERR_SYSTEM when
- * there is no memory, with bytes asked and available. */
-int executor_create(const struct plan *plan, struct store *store, struct comm *comm, int rank, struct executor **out);
+/* Binds the plan to memory: finds or makes its parameters, states and accumulators in the store (new ones are
+ * zero), takes the arena. Borrows plan, store and comm; all must outlive it. rank: position in plan->mesh.
+ * ERR_SYSTEM when there is no memory, with bytes asked and available. */
+int executor_create(const struct plan *plan, struct store *store, struct comm *comm, int rank,
+                    struct executor **out);
 void executor_free(struct executor *e);
 
-void *executor_input(struct executor *e, const char *name); /* storage of an input; NULL: the plan has no such input */
+void *executor_input(struct executor *e,
+                     const char *name); /* storage of an input; NULL: the plan has no such input */
 void executor_set_batch(struct executor *e, const struct batch *b); /* copies rows and counts */
 void executor_set_counts(struct executor *e, const struct run_counts *counts);
 
 struct run_options {
-    uint64_t seed, step;    /* for random streams */
-    bool first_microbatch;  /* accumulators are stored, not added to */
+    uint64_t seed, step;   /* for random streams */
+    bool first_microbatch; /* accumulators are stored, not added to */
 };
 int executor_run(struct executor *e, enum program program, const struct run_options *o);
 
-/* A value the plan keeps (plan->loss, logits, control, ...), valid until the next run. Collective when it lies SHARDed or
- * PARTIAL: loss is made whole by executor_loss. */
+/* A value the plan keeps (plan->loss, logits, control, ...), valid until the next run. Collective when it
+ * lies SHARDed or PARTIAL: loss is made whole by executor_loss. */
 struct view executor_view(const struct executor *e, const struct tensor *t);
 
 /* Time of each op by name, in seconds, since the executor was made (profiling is off by default). */

@@ -69,16 +69,18 @@ static void describe(struct stored *e, const struct tensor *t, const struct mesh
 static int check_same(const struct stored *e, const struct tensor *t, const struct mesh *mesh, int rank)
 {
     for (int d = 0; d < t->ndim; d++)
-        if (e->ndim != t->ndim || e->dims[d] != t->dims[d].size || e->local[d] != tensor_local_dim(t, d, mesh) ||
-            e->first[d] != tensor_first(t, d, mesh, rank))
-            return fail(ERR_INTERNAL, "%s: dim %d lies otherwise in another plan of this run (found %" PRId64
-                                      " entries from %" PRId64 ", expected %" PRId64 " from %" PRId64 ")",
+        if (e->ndim != t->ndim || e->dims[d] != t->dims[d].size ||
+            e->local[d] != tensor_local_dim(t, d, mesh) || e->first[d] != tensor_first(t, d, mesh, rank))
+            return fail(ERR_INTERNAL,
+                        "%s: dim %d lies otherwise in another plan of this run (found %" PRId64
+                        " entries from %" PRId64 ", expected %" PRId64 " from %" PRId64 ")",
                         e->name, d, tensor_local_dim(t, d, mesh), tensor_first(t, d, mesh, rank), e->local[d],
                         e->first[d]);
     return OK;
 }
 
-int store_bind(struct store *s, const struct tensor *t, const struct mesh *mesh, int rank, struct stored **out)
+int store_bind(struct store *s, const struct tensor *t, const struct mesh *mesh, int rank,
+               struct stored **out)
 {
     struct str name;
     struct stored *e;
@@ -95,8 +97,8 @@ int store_bind(struct store *s, const struct tensor *t, const struct mesh *mesh,
     describe(e, t, mesh, rank);
     e->data = mem_map((size_t)e->bytes);
     if (!e->data) {
-        status = fail(ERR_SYSTEM, "%s: no memory (asked for %" PRId64 " bytes, %" PRIu64 " available)", name.data,
-                      e->bytes, mem_available());
+        status = fail(ERR_SYSTEM, "%s: no memory (asked for %" PRId64 " bytes, %" PRIu64 " available)",
+                      name.data, e->bytes, mem_available());
         mem_free(e);
         goto out;
     }

@@ -141,12 +141,13 @@ static void build(struct builder *b, const void *config, const struct model_inpu
                   struct model_outputs *out)
 {
     const struct gpt2 *c = config;
-    struct tensor *tokens, *wte, *wpe, *x;
+    struct tensor *wte, *wpe, *x;
     char name[32];
 
     scope_begin(b, "transformer");
-    tokens = embedding_layer(b, "wte", c->vocab, c->width, c->init_range, in->ids, &wte);
-    x = add(b, tokens, embedding_layer(b, "wpe", c->positions, c->width, c->init_range, in->positions, &wpe));
+    wte = embedding_table(b, "wte.weight", c->vocab, c->width, c->init_range);
+    wpe = embedding_table(b, "wpe.weight", c->positions, c->width, c->init_range);
+    x = add(b, embedding(b, wte, in->ids), embedding(b, wpe, in->positions)); /* (N, D) */
     x = dropout(b, x, in->sequences.place, c->embd_dropout);
     for (int i = 0; i < c->layers; i++) {
         snprintf(name, sizeof(name), "h.%d", i);
@@ -158,14 +159,7 @@ static void build(struct builder *b, const void *config, const struct model_inpu
     scope_end(b, "transformer");
     out->head = (struct head){ .weight = wte, .out_first = true };
     if (!c->tied)
-        out->head.weight = graph_param(b, "lm_head.weight",
-                                       &(struct param_info){ .file_ndim = 2,
-                                                             .file_dims = { c->vocab, c->width },
-                                                             .init = INIT_NORMAL,
-                                                             .init_scale = c->init_range,
-                                                             .decay = true,
-                                                             .trainable = true },
-                                       2, (const int64_t[]){ c->vocab, c->width });
+        out->head.weight = embedding_table(b, "lm_head.weight", c->vocab, c->width, c->init_range);
 }
 
 static const char *const architectures[] = { "GPT2LMHeadModel", NULL };

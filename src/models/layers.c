@@ -2,22 +2,18 @@
 
 #include "models/model.h"
 
-struct tensor *embedding_layer(struct builder *b, const char *name, int64_t rows, int64_t width, double init,
-                               struct tensor *ids, struct tensor **table)
+struct tensor *embedding_table(struct builder *b, const char *name, int64_t rows, int64_t width, double init)
 {
     const int64_t dims[] = { rows, width };
 
-    scope_begin(b, name);
-    *table = graph_param(b, "weight",
-                         &(struct param_info){ .file_ndim = 2,
-                                               .file_dims = { rows, width },
-                                               .init = INIT_NORMAL,
-                                               .init_scale = init,
-                                               .decay = true,
-                                               .trainable = true },
-                         2, dims);
-    scope_end(b, name);
-    return embedding(b, *table, ids);
+    return graph_param(b, name,
+                       &(struct param_info){ .file_ndim = 2,
+                                             .file_dims = { rows, width },
+                                             .init = INIT_NORMAL,
+                                             .init_scale = init,
+                                             .decay = true,
+                                             .trainable = true },
+                       2, dims);
 }
 
 static struct tensor *vector_param(struct builder *b, const char *name, int64_t size, enum init_kind init)
@@ -90,7 +86,7 @@ struct tensor *attention_layer(struct builder *b, const struct model_inputs *in,
     char name[64];
 
     if (!in->cached)
-        return attention(b, q, k, v, &in->sequences, &in->keys, o);
+        return attention(b, &(struct attention_inputs){ q, k, v }, &in->sequences, &in->keys, o);
     if (!k)
         return NULL;
     dims[0] = (struct dim){ in->cache_rows, COUNT_FIXED };

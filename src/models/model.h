@@ -68,8 +68,8 @@ extern const struct model_def *const model_table[];         /* ends with NULL */
 const struct model_def *model_find(const char *model_type); /* NULL when unknown */
 
 /* ---- layers.c: what architectures share ---- */
-struct tensor *embedding_layer(struct builder *b, const char *name, int64_t rows, int64_t width, double init,
-                               struct tensor *ids, struct tensor **table);
+/* A (rows, width) table, its name given whole within the scope ("wte.weight"): for embedding() and heads. */
+struct tensor *embedding_table(struct builder *b, const char *name, int64_t rows, int64_t width, double init);
 struct tensor *norm_layer(struct builder *b, const char *name, struct tensor *x, double eps);
 
 struct linear_options {

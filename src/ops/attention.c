@@ -149,12 +149,18 @@ const struct op_def op_attention_grad = {
     .cost = cost_grad,
 };
 
-struct tensor *attention(struct builder *b, struct tensor *q, struct tensor *k, struct tensor *v,
-                         const struct sequences *q_rows, const struct sequences *kv_rows,
-                         const struct attention_options *o)
+struct tensor *attention(struct builder *b, const struct attention_inputs *x, const struct sequences *q_rows,
+                         const struct sequences *kv_rows, const struct attention_options *o)
 {
     struct tensor *const in[] = {
-        q, k, v, q_rows->offsets, kv_rows->offsets, q_rows->positions, kv_rows->positions, q_rows->place
+        [ATTENTION_Q] = x->q,
+        [ATTENTION_K] = x->k,
+        [ATTENTION_V] = x->v,
+        [ATTENTION_Q_OFFSETS] = q_rows->offsets,
+        [ATTENTION_KV_OFFSETS] = kv_rows->offsets,
+        [ATTENTION_Q_POSITIONS] = q_rows->positions,
+        [ATTENTION_KV_POSITIONS] = kv_rows->positions,
+        [ATTENTION_PLACE] = q_rows->place,
     };
 
     return output_of(graph_node(b, &op_attention, ATTENTION_PLACE + 1, in,

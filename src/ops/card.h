@@ -10,7 +10,7 @@
 
 #define ON_SHARD(d) ((struct placement){ .kind = SHARD, .dim = (d) })
 #define ON_ALL      ((struct placement){ .kind = REPLICATE })
-#define ON_FIRST ((struct placement){ .kind = HELD })
+#define ON_FIRST    ((struct placement){ .kind = HELD })
 #define ON_SUM      ((struct placement){ .kind = PARTIAL, .reduction = REDUCE_SUM })
 #define ON_MAX      ((struct placement){ .kind = PARTIAL, .reduction = REDUCE_MAX })
 #define ON_LSE      ((struct placement){ .kind = PARTIAL, .reduction = REDUCE_LOGSUMEXP })

@@ -13,16 +13,16 @@ static struct op_cost cost(const struct node *n)
     return (struct op_cost){ .bytes = 2.0 * (double)tensor_bytes(n->in[0]) };
 }
 
-/* Along the other axis a collective is an ordinary op: linear ones pass PARTIAL too. Not keep_first: a sum made in the
- * place of its alias would be made there alone. */
+/* Along the other axis a collective is an ordinary op: linear ones pass PARTIAL too. Not keep_first: a sum
+ * made in the place of its alias would be made there alone. */
 static void shard(const struct node *n, const struct placement have[], struct shard_rules *r)
 {
     (void)have;
     card_shard_elementwise(n, r, n->attr[COLLECTIVE_REDUCTION] == REDUCE_SUM && !n->op->alias);
 }
 
-/* The same for those that gather or deal out a dim: that dim is not divided by two axes, whose shares would not lie side
- * by side. */
+/* The same for those that gather or deal out a dim: that dim is not divided by two axes, whose shares would
+ * not lie side by side. */
 static void shard_others(const struct node *n, const struct placement have[], struct shard_rules *r)
 {
     int kept = 0;

@@ -131,9 +131,11 @@ struct attention_options {
     double scale, dropout;
     int window, q_part, k_part, v_part;
 };
-struct tensor *attention(struct builder *b, struct tensor *q, struct tensor *k, struct tensor *v,
-                         const struct sequences *q_rows, const struct sequences *kv_rows,
-                         const struct attention_options *o);
+struct attention_inputs {
+    struct tensor *q, *k, *v;
+};
+struct tensor *attention(struct builder *b, const struct attention_inputs *x, const struct sequences *q_rows,
+                         const struct sequences *kv_rows, const struct attention_options *o);
 
 /* Generation. The cache of a layer is two states (C, T, G, K): C cache rows. slot I32 [N]: generating
  * sequence of row n; positions I32 [N]; source I32 [C, T]: the cache row that holds position t of generating

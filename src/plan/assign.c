@@ -1,5 +1,5 @@
-/* assign -- the last pass: a kernel for every node, a life for every value, an address in the program's arena. Values
- * that take over other values' storage share one interval. */
+/* assign -- the last pass: a kernel for every node, a life for every value, an address in the program's
+ * arena. Values that take over other values' storage share one interval. */
 #include <string.h>
 
 #include "base/err.h"
@@ -31,7 +31,8 @@ static int choose_kernels(struct plan *p, const struct machine *m)
         str_init(&why);
         p->kernels[k] = choose(g->nodes[k], m, &why);
         if (!p->kernels[k])
-            fail(ERR_INTERNAL, "%s: no kernel for op %s (%s)", g->nodes[k]->scope, g->nodes[k]->op->name, why.data);
+            fail(ERR_INTERNAL, "%s: no kernel for op %s (%s)", g->nodes[k]->scope, g->nodes[k]->op->name,
+                 why.data);
         str_release(&why);
         if (!p->kernels[k])
             return ERR_INTERNAL;
@@ -58,8 +59,9 @@ static void find_last_reads(const struct graph *g, struct life *life)
 
 static int program_of(const struct plan *p, int place)
 {
-    return place >= p->program[PROGRAM_UPDATE].first && place < p->program[PROGRAM_UPDATE].end ? PROGRAM_UPDATE
-                                                                                              : PROGRAM_MICROBATCH;
+    return place >= p->program[PROGRAM_UPDATE].first && place < p->program[PROGRAM_UPDATE].end
+               ? PROGRAM_UPDATE
+               : PROGRAM_MICROBATCH;
 }
 
 static void join(struct life *life, int id, int owner)
@@ -70,7 +72,8 @@ static void join(struct life *life, int id, int owner)
 }
 
 /* The input whose storage output j may take: made in the arena, read here for the last time, as large. */
-static const struct tensor *overwritable(const struct node *n, int j, const struct life *life, const struct mesh *mesh)
+static const struct tensor *overwritable(const struct node *n, int j, const struct life *life,
+                                         const struct mesh *mesh)
 {
     const struct tensor *in = n->op->in_place[j] ? n->in[n->op->in_place[j] - 1] : NULL;
 
@@ -136,7 +139,8 @@ static void pack_program(struct plan *p, int which, const struct life *life, con
 
     for (size_t i = 0; i < g->tensor_count; i++)
         if (life[i].owner == (int)i && life[i].first >= program->first && life[i].first < program->end)
-            add_interval(&s, (int)i, -1, tensor_local_bytes(g->tensors[i], &p->mesh), life[i].first, life[i].last);
+            add_interval(&s, (int)i, -1, tensor_local_bytes(g->tensors[i], &p->mesh), life[i].first,
+                         life[i].last);
     for (int k = program->first; k < program->end; k++)
         if (p->kernels[k]->workspace)
             add_interval(&s, -1, k, p->kernels[k]->workspace(g->nodes[k], &p->mesh, m), k, k);

@@ -1,5 +1,5 @@
-/* compile -- from a model and a task to a plan: inputs, model, objective, then the passes in their order: gradient,
- * optimizer, shard, recompute, fuse, kernels and memory. */
+/* compile -- from a model and a task to a plan: inputs, model, objective, then the passes in their order:
+ * gradient, optimizer, shard, recompute, fuse, kernels and memory. */
 #include <stdio.h>
 
 #include "base/err.h"

@@ -1,6 +1,6 @@
-/* Interval packing is NP-hard; what is used in practice is greedy by size (Pisarchyk and Lee, "Efficient memory
- * management for deep neural net inference", 2020): place the largest first, each in the lowest gap that is free during
- * its life. Three orders are tried and the smallest arena is kept. */
+/* Interval packing is NP-hard; what is used in practice is greedy by size (Pisarchyk and Lee, "Efficient
+ * memory management for deep neural net inference", 2020): place the largest first, each in the lowest gap
+ * that is free during its life. Three orders are tried and the smallest arena is kept. */
 #include "plan/memory.h"
 
 #include <stdlib.h>
@@ -33,13 +33,14 @@ static int by_life(const void *a, const void *b)
 static int by_area(const void *a, const void *b)
 {
     const struct interval *x = *(const struct interval *const *)a, *y = *(const struct interval *const *)b;
-    double area = (double)x->bytes * (x->last - x->first + 1), other = (double)y->bytes * (y->last - y->first + 1);
+    double area = (double)x->bytes * (x->last - x->first + 1),
+           other = (double)y->bytes * (y->last - y->first + 1);
 
     return area != other ? (area < other ? 1 : -1) : by_size(a, b);
 }
 
-/* Puts v into the tightest gap between placed intervals (sorted by offset) that live at the same time; returns where v
- * belongs among the placed. */
+/* Puts v into the tightest gap between placed intervals (sorted by offset) that live at the same time;
+ * returns where v belongs among the placed. */
 static size_t place(struct interval *v, struct interval *const placed[], size_t count)
 {
     int64_t end = 0, best = -1, best_gap = INT64_MAX;

@@ -1,5 +1,5 @@
-/* memory -- offsets for values that live from one place of a program to another, so that values alive at the same time
- * never overlap. */
+/* memory -- offsets for values that live from one place of a program to another, so that values alive at the
+ * same time never overlap. */
 #ifndef PLAIT_PLAN_MEMORY_H
 #define PLAIT_PLAN_MEMORY_H
 
@@ -14,8 +14,8 @@ struct interval {
     int64_t offset;  /* the result */
 };
 
-/* Gives every interval an offset; returns the arena's size. *live: the largest sum of bytes alive at one place, the floor
- * for any assignment. */
+/* Gives every interval an offset; returns the arena's size. *live: the largest sum of bytes alive at one
+ * place, the floor for any assignment. */
 int64_t memory_assign(struct interval *intervals, size_t count, int64_t *live);
 
 #endif

@@ -1,6 +1,6 @@
-/* plan -- a compiled graph: what runs, in which order, by which kernels, and at which address each value lies. Made once
- * for (model, capacities, layout) and then only executed. Nothing in it depends on the rank: all ranks of a mesh run
- * the same plan on their own shares. */
+/* plan -- a compiled graph: what runs, in which order, by which kernels, and at which address each value
+ * lies. Made once for (model, capacities, layout) and then only executed. Nothing in it depends on the rank:
+ * all ranks of a mesh run the same plan on their own shares. */
 #ifndef PLAIT_PLAN_PLAN_H
 #define PLAIT_PLAN_PLAN_H
 
@@ -21,10 +21,11 @@ struct adamw_options {
     double beta1, beta2, eps, weight_decay;
 };
 
-/* A loss of the caller's own: adds nodes that make the sum of the losses of this microbatch (F64 or F32 scalar). Called once, at
- * compile time. */
-typedef struct tensor *loss_fn(struct builder *b, const struct model_outputs *out, const struct model_inputs *in,
-                               struct tensor *label_rows, struct tensor *labels, void *context);
+/* A loss of the caller's own: adds nodes that make the sum of the losses of this microbatch (F64 or F32
+ * scalar). Called once, at compile time. */
+typedef struct tensor *loss_fn(struct builder *b, const struct model_outputs *out,
+                               const struct model_inputs *in, struct tensor *label_rows,
+                               struct tensor *labels, void *context);
 
 /* What computing and communicating cost on the machines a plan is for. Zero: figures of one ordinary host. */
 struct cluster {
@@ -43,7 +44,7 @@ struct compile_options {
     struct adamw_options adamw; /* TASK_TRAIN */
     loss_fn *loss;              /* NULL: cross-entropy of the head */
     void *loss_context;
-    bool keep_all;              /* no recompute: everything the backward pass reads is stored */
+    bool keep_all; /* no recompute: everything the backward pass reads is stored */
     bool (*frozen)(const char *param, void *context); /* NULL: none */
     void *frozen_context;
 };
@@ -67,7 +68,8 @@ struct plan {
     struct tensor *loss, *logits, *hidden, *control;
 };
 
-/* Builds and compiles. config: of def. ERR_CONFIG when the layout cannot be. The caller frees with plan_free. */
+/* Builds and compiles. config: of def. ERR_CONFIG when the layout cannot be. The caller frees with plan_free.
+ */
 int plan_compile(const struct model_def *def, const void *config, const struct compile_options *o,
                  const struct machine *machine, struct plan **out);
 void plan_free(struct plan *p);

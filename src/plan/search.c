@@ -1,7 +1,8 @@
-/* search -- exact dynamic programming over the frontier of live tensors: after each node a state is the placement of
- * every tensor that a later forward node reads; of all ways to reach a state only the cheapest goes on. Each edge is
- * charged both ways: the gradient of a SHARDed tensor is SHARDed alike, that of a PARTIAL one is REPLICATEd, and that of
- * a REPLICATEd one is PARTIAL when its reader divides its work. No name is looked at. */
+/* search -- exact dynamic programming over the frontier of live tensors: after each node a state is the
+ * placement of every tensor that a later forward node reads; of all ways to reach a state only the cheapest
+ * goes on. Each edge is charged both ways: the gradient of a SHARDed tensor is SHARDed alike, that of a
+ * PARTIAL one is REPLICATEd, and that of a REPLICATEd one is PARTIAL when its reader divides its work. No
+ * name is looked at. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -51,8 +52,8 @@ static void find_last_reads(struct search *s)
 
 /* ---- The cost of a step ---- */
 
-static double backward_seconds(const struct search *s, const struct tensor *t, struct placement want, double work,
-                               struct lay *lay)
+static double backward_seconds(const struct search *s, const struct tensor *t, struct placement want,
+                               double work, struct lay *lay)
 {
     struct placement all = { .kind = REPLICATE }, sum = { .kind = PARTIAL }, from, to;
 
@@ -66,8 +67,8 @@ static double backward_seconds(const struct search *s, const struct tensor *t, s
     return redistribute_seconds(s->cost, t, from, to);
 }
 
-static double input_seconds(const struct search *s, const struct tensor *t, struct placement want, double work,
-                            struct lay *lay)
+static double input_seconds(const struct search *s, const struct tensor *t, struct placement want,
+                            double work, struct lay *lay)
 {
     double seconds;
 
@@ -213,8 +214,8 @@ static void free_row(struct state *row)
     mem_free(row);
 }
 
-void search_rules(const struct graph *g, const struct axis_cost *c, const struct placement on[], struct arena *arena,
-                  const struct shard_rule *choice[])
+void search_rules(const struct graph *g, const struct axis_cost *c, const struct placement on[],
+                  struct arena *arena, const struct shard_rule *choice[])
 {
     struct search s = { .g = g, .cost = c, .rules = arena };
     struct lay *scratch = mem_alloc_array(g->tensor_count + 1, sizeof(scratch[0]));

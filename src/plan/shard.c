@@ -1,7 +1,8 @@
-/* shard -- gives every tensor its placements and puts collectives in where a reader wants another one than there is. One
- * axis after the other, and independently. The forward nodes' rules on tp come from search.c; every other node takes the
- * rule that costs least given where its inputs lie: after the forward pass is decided, gradients and updates have one
- * sensible choice left. On dp, only samples are dealt out, so there is nothing to search. */
+/* shard -- gives every tensor its placements and puts collectives in where a reader wants another one than
+ * there is. One axis after the other, and independently. The forward nodes' rules on tp come from search.c;
+ * every other node takes the rule that costs least given where its inputs lie: after the forward pass is
+ * decided, gradients and updates have one sensible choice left. On dp, only samples are dealt out, so there
+ * is nothing to search. */
 #include "plan/shard.h"
 
 #include <math.h>
@@ -27,7 +28,8 @@ double redistribute_seconds(const struct axis_cost *c, const struct tensor *t, s
     if (placement_equal(have, want))
         return 0;
     if (have.kind == REPLICATE)
-        return want.kind == PARTIAL && want.reduction != REDUCE_SUM ? INFINITY : 1e-9; /* a local copy at most */
+        return want.kind == PARTIAL && want.reduction != REDUCE_SUM ? INFINITY
+                                                                    : 1e-9; /* a local copy at most */
     if (want.kind == PARTIAL || have.kind == HELD)
         return INFINITY;
     if (have.kind == PARTIAL)
@@ -44,8 +46,8 @@ double node_seconds(const struct axis_cost *c, const struct node *n, double work
     return work * (flops > bytes ? flops : bytes);
 }
 
-void node_rules(const struct node *n, const struct placement have[], const struct axis_cost *c, struct arena *arena,
-                struct shard_rules *out)
+void node_rules(const struct node *n, const struct placement have[], const struct axis_cost *c,
+                struct arena *arena, struct shard_rules *out)
 {
     struct placement *in = arena_alloc(arena, (size_t)n->nin * sizeof(in[0]) + 1); /* zero: REPLICATE */
     struct placement all[MAX_OUTPUTS] = { 0 };
@@ -72,7 +74,8 @@ struct pass {
     struct graph *g;
     struct axis_cost cost;
     struct arena arena;
-    struct form **forms; /* [tensor] that was there before the pass: readers hold those until they are rewritten */
+    struct form *
+        *forms; /* [tensor] that was there before the pass: readers hold those until they are rewritten */
     size_t tensor_count; /* before the pass */
 };
 
@@ -81,7 +84,8 @@ static struct placement *on(const struct pass *s, struct tensor *t)
     return &t->layout.on[s->cost.axis];
 }
 
-/* Parameters and what follows them are free on tp, REPLICATE on dp; gradients follow what is added to them. */
+/* Parameters and what follows them are free on tp, REPLICATE on dp; gradients follow what is added to them.
+ */
 static void set_known(struct pass *s)
 {
     for (size_t i = 0; i < s->g->tensor_count; i++) {
@@ -108,11 +112,12 @@ static struct tensor *emit_collective(struct pass *s, struct tensor *t, struct p
     struct placement have = *on(s, t);
     const struct op_def *op = collective_for(have, want);
     int dim = want.kind == SHARD ? want.dim : have.kind == SHARD ? have.dim : 0;
-    struct node *n = graph_node(&s->b, op, 1, &t,
-                                (struct attr_value[]){ { "axis", s->cost.axis },
-                                                       { "dim", dim },
-                                                       { "reduction", have.kind == PARTIAL ? have.reduction : 0 },
-                                                       { 0 } });
+    struct node *n =
+        graph_node(&s->b, op, 1, &t,
+                   (struct attr_value[]){ { "axis", s->cost.axis },
+                                          { "dim", dim },
+                                          { "reduction", have.kind == PARTIAL ? have.reduction : 0 },
+                                          { 0 } });
 
     n->out[0]->layout = t->layout;
     n->out[0]->param = t->param;
@@ -136,10 +141,10 @@ static bool may_use(const struct form *f, enum unit unit)
     return f->t->producer->op != &op_all_gather || (f->unit != UNIT_FORWARD) == backward;
 }
 
-/* The cheapest form of t to make `want` from. A value cut into shares will be wanted whole again, so a node that would
- * only cut it is charged for that; inputs and weights have no such future. */
-static struct tensor *cheapest_form(const struct pass *s, struct tensor *t, struct placement want, enum unit unit,
-                                    double *seconds)
+/* The cheapest form of t to make `want` from. A value cut into shares will be wanted whole again, so a node
+ * that would only cut it is charged for that; inputs and weights have no such future. */
+static struct tensor *cheapest_form(const struct pass *s, struct tensor *t, struct placement want,
+                                    enum unit unit, double *seconds)
 {
     struct placement all = { .kind = REPLICATE };
     struct tensor *best = t;
@@ -157,7 +162,8 @@ static struct tensor *cheapest_form(const struct pass *s, struct tensor *t, stru
     return best;
 }
 
-static struct tensor *redistribute(struct pass *s, struct tensor *t, struct placement want, const struct node *reader)
+static struct tensor *redistribute(struct pass *s, struct tensor *t, struct placement want,
+                                   const struct node *reader)
 {
     struct form *f;
     struct tensor *best;
@@ -189,8 +195,8 @@ static const struct tensor *param_of(const struct pass *s, const struct tensor *
     return NULL;
 }
 
-/* An output that goes into an accumulator must lie as what is there; the first one decides, and pays for what it takes to
- * bring the sum to where the parameter lies. */
+/* An output that goes into an accumulator must lie as what is there; the first one decides, and pays for what
+ * it takes to bring the sum to where the parameter lies. */
 static double output_seconds(const struct pass *s, const struct tensor *out, struct placement p)
 {
     struct placement there;
@@ -268,7 +274,8 @@ static void make_whole(struct pass *s, struct tensor **const outputs[], int coun
             *outputs[i] = redistribute(s, *outputs[i], (struct placement){ .kind = REPLICATE }, &host);
 }
 
-static void shard_axis(struct graph *g, const struct axis_cost *cost, struct tensor **const outputs[], int count)
+static void shard_axis(struct graph *g, const struct axis_cost *cost, struct tensor **const outputs[],
+                       int count)
 {
     struct pass s = { .g = g, .cost = *cost, .tensor_count = g->tensor_count };
     size_t node_count = g->node_count;
@@ -305,7 +312,8 @@ int shard_graph(struct graph *g, const struct mesh *mesh, const struct cluster *
 {
     for (int a = 0; a < AXIS_COUNT; a++)
         if (mesh->size[a] > 1)
-            shard_axis(g, &(struct axis_cost){ .axis = (enum axis)a, .size = mesh->size[a], .cluster = cluster },
+            shard_axis(g,
+                       &(struct axis_cost){ .axis = (enum axis)a, .size = mesh->size[a], .cluster = cluster },
                        outputs, count);
     if (mesh_ranks(mesh) > 1)
         graph_check(g);

@@ -1,5 +1,5 @@
-/* shard -- what the two halves of the shard pass share: the cost of changing a placement, the rules of a node, and the
- * search for the forward nodes' rules. */
+/* shard -- what the two halves of the shard pass share: the cost of changing a placement, the rules of a
+ * node, and the search for the forward nodes' rules. */
 #ifndef PLAIT_PLAN_SHARD_H
 #define PLAIT_PLAN_SHARD_H
 
@@ -18,7 +18,8 @@ double redistribute_seconds(const struct axis_cost *c, const struct tensor *t, s
 /* Seconds one rank computes for n when it does `work` of it. */
 double node_seconds(const struct axis_cost *c, const struct node *n, double work);
 
-/* A tensor's placement may still be free (a parameter nobody has read yet): it takes what the first reader wants. */
+/* A tensor's placement may still be free (a parameter nobody has read yet): it takes what the first reader
+ * wants. */
 #define PLACEMENT_FREE ((struct placement){ .kind = (enum placement_kind)(-1) })
 static inline bool placement_is_free(struct placement p)
 {
@@ -26,13 +27,13 @@ static inline bool placement_is_free(struct placement p)
 }
 
 /* All rules of n on this axis, "everything REPLICATE" among them. */
-void node_rules(const struct node *n, const struct placement have[], const struct axis_cost *c, struct arena *arena,
-                struct shard_rules *out);
+void node_rules(const struct node *n, const struct placement have[], const struct axis_cost *c,
+                struct arena *arena, struct shard_rules *out);
 
-/* Chooses rules for the forward nodes on an axis so that computing and communicating, forward and backward, take the
- * least time. on: [tensor] placements known before (or PLACEMENT_FREE). choice: [node] the rule to take, NULL for nodes
- * that are not forward. Rules live in arena. */
-void search_rules(const struct graph *g, const struct axis_cost *c, const struct placement on[], struct arena *arena,
-                  const struct shard_rule *choice[]);
+/* Chooses rules for the forward nodes on an axis so that computing and communicating, forward and backward,
+ * take the least time. on: [tensor] placements known before (or PLACEMENT_FREE). choice: [node] the rule to
+ * take, NULL for nodes that are not forward. Rules live in arena. */
+void search_rules(const struct graph *g, const struct axis_cost *c, const struct placement on[],
+                  struct arena *arena, const struct shard_rule *choice[]);
 
 #endif

@@ -1,5 +1,6 @@
-/* update -- the optimizer step as nodes: the norm of all gradients, the decision whether this step counts, AdamW on every
- * trained parameter. Weight decay applies to what Hugging Face's Trainer decays: no biases, no norm weights. */
+/* update -- the optimizer step as nodes: the norm of all gradients, the decision whether this step counts,
+ * AdamW on every trained parameter. Weight decay applies to what Hugging Face's Trainer decays: no biases, no
+ * norm weights. */
 #include <stdio.h>
 
 #include "plan/plan.h"
@@ -30,13 +31,15 @@ static struct tensor *step_sum(struct builder *b, struct tensor *x, const char *
     return x;
 }
 
-static void update_group(struct builder *b, struct tensor *control, struct tensor *const params[], size_t count,
-                         const struct adamw_options *o, bool decay)
+static void update_group(struct builder *b, struct tensor *control, struct tensor *const params[],
+                         size_t count, const struct adamw_options *o, bool decay)
 {
     struct tensor **in = mem_alloc_array(ADAMW_FIRST + ADAMW_GROUP * count, sizeof(in[0]));
-    struct attr_value attrs[] = {
-        { "beta1", o->beta1 }, { "beta2", o->beta2 }, { "eps", o->eps }, { "decay", decay ? o->weight_decay : 0 }, { 0 }
-    };
+    struct attr_value attrs[] = { { "beta1", o->beta1 },
+                                  { "beta2", o->beta2 },
+                                  { "eps", o->eps },
+                                  { "decay", decay ? o->weight_decay : 0 },
+                                  { 0 } };
     int nin = 0;
 
     in[nin++] = control;

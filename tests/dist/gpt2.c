@@ -1,5 +1,5 @@
-/* Forward pass, loss and gradients of the stored GPT-2 cases on meshes of in-process ranks: each mesh must give what
- * transformers gave. */
+/* Forward pass, loss and gradients of the stored GPT-2 cases on meshes of in-process ranks: each mesh must
+ * give what transformers gave. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -21,8 +21,8 @@ struct job {
     struct case_inputs in;
     struct plan *plan;
     struct store *stores[8];
-    float *logits;    /* [B, T, V] gathered from dp ranks */
-    double loss[8];   /* each rank's share of the sum */
+    float *logits;  /* [B, T, V] gathered from dp ranks */
+    double loss[8]; /* each rank's share of the sum */
     int64_t label_count;
 };
 
@@ -54,7 +54,8 @@ static int run_rank(void *context, int rank, struct comm *comm)
     return OK;
 }
 
-/* The whole gradient of the mean loss: shares put together over tp, sums over dp (and over tp where PARTIAL). */
+/* The whole gradient of the mean loss: shares put together over tp, sums over dp (and over tp where PARTIAL).
+ */
 static float *whole_gradient(const struct job *j, const char *param, int64_t *count)
 {
     char name[256];
@@ -68,7 +69,8 @@ static float *whole_gradient(const struct job *j, const char *param, int64_t *co
         if (!s)
             return NULL;
         for (size_t i = 0; i < j->plan->graph->tensor_count; i++)
-            if (j->plan->graph->tensors[i]->kind == TENSOR_GRAD && strcmp(j->plan->graph->tensors[i]->name, param) == 0)
+            if (j->plan->graph->tensors[i]->kind == TENSOR_GRAD &&
+                strcmp(j->plan->graph->tensors[i]->name, param) == 0)
                 t = j->plan->graph->tensors[i];
         *count = 1;
         for (int d = 0; d < s->ndim; d++)
@@ -142,8 +144,8 @@ static void check_gradients(const struct job *j)
             norm += (double)expected[k] * expected[k];
         }
         if (sqrt(difference) > 1e-3 * fmax(sqrt(norm), floor))
-            fail_msg("%s dp %d tp %d: %s differs by %g of %g", j->dir, j->mesh.size[AXIS_DP], j->mesh.size[AXIS_TP],
-                     name, sqrt(difference), sqrt(norm));
+            fail_msg("%s dp %d tp %d: %s differs by %g of %g", j->dir, j->mesh.size[AXIS_DP],
+                     j->mesh.size[AXIS_TP], name, sqrt(difference), sqrt(norm));
         mem_free(g);
         mem_free(expected);
     }
@@ -157,7 +159,8 @@ static void check_outputs(const struct job *j)
 
     difference = case_difference(j->logits, expected, count);
     if (!(difference < 2e-5))
-        fail_msg("%s dp %d tp %d: logits differ by %g", j->dir, j->mesh.size[AXIS_DP], j->mesh.size[AXIS_TP], difference);
+        fail_msg("%s dp %d tp %d: logits differ by %g", j->dir, j->mesh.size[AXIS_DP], j->mesh.size[AXIS_TP],
+                 difference);
     mem_free(expected);
     expected = case_expected(j->dir, "loss", &count);
     for (int r = 0; r < mesh_ranks(&j->mesh); r++)
@@ -165,8 +168,8 @@ static void check_outputs(const struct job *j)
             loss += j->loss[r];
     loss /= (double)j->label_count;
     if (expected && !(fabs(loss - expected[0]) < 2e-5 * fabs(expected[0])))
-        fail_msg("%s dp %d tp %d: loss %.8f, expected %.8f", j->dir, j->mesh.size[AXIS_DP], j->mesh.size[AXIS_TP], loss,
-                 expected[0]);
+        fail_msg("%s dp %d tp %d: loss %.8f, expected %.8f", j->dir, j->mesh.size[AXIS_DP],
+                 j->mesh.size[AXIS_TP], loss, expected[0]);
     mem_free(expected);
 }
 
@@ -252,7 +255,7 @@ static void tp_4(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(one_rank), cmocka_unit_test(tp_2), cmocka_unit_test(dp_2),
+        cmocka_unit_test(one_rank),  cmocka_unit_test(tp_2), cmocka_unit_test(dp_2),
         cmocka_unit_test(dp_2_tp_2), cmocka_unit_test(tp_4),
     };
 

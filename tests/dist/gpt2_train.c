@@ -1,5 +1,5 @@
-/* Training on meshes of in-process ranks: the 40 stored steps follow PyTorch's; with dropout, and with every parameter and
- * scope renamed, all meshes give one curve. */
+/* Training on meshes of in-process ranks: the 40 stored steps follow PyTorch's; with dropout, and with every
+ * parameter and scope renamed, all meshes give one curve. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -199,11 +199,13 @@ static void compare(const char *what, const struct curve *a, const struct curve 
         if (!(fabs(a->loss[i] - b->loss[i]) <= loss * fabs(b->loss[i])))
             fail_msg("%s: loss of step %d is %.8f, expected %.8f", what, i + 1, a->loss[i], b->loss[i]);
         if (!(fabs(a->norm[i] - b->norm[i]) <= norm * fabs(b->norm[i])))
-            fail_msg("%s: gradient norm of step %d is %.8f, expected %.8f", what, i + 1, a->norm[i], b->norm[i]);
+            fail_msg("%s: gradient norm of step %d is %.8f, expected %.8f", what, i + 1, a->norm[i],
+                     b->norm[i]);
     }
 }
 
-static const struct mesh meshes[] = { { { 1, 1 } }, { { 2, 1 } }, { { 1, 2 } }, { { 2, 2 } }, { { 4, 1 } }, { { 1, 4 } } };
+static const struct mesh meshes[] = { { { 1, 1 } }, { { 2, 1 } }, { { 1, 2 } },
+                                      { { 2, 2 } }, { { 4, 1 } }, { { 1, 4 } } };
 enum { MESHES = sizeof(meshes) / sizeof(meshes[0]) };
 
 static void follow_expected(const char *name, const char *file, int accumulate, double max_norm)
