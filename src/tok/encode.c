@@ -11,7 +11,9 @@
 struct encoder {
     struct sink sink; /* the last one: words to the model */
     const struct tokenizer *tokenizer;
-    void *scratch; /* the model's */
+    const struct model_ops *model;
+    const void *state; /* the model's, and its scratch space */
+    void *scratch;
     struct text form;
     struct encoding *out; /* of the text at hand */
 };
@@ -19,14 +21,13 @@ struct encoder {
 static int model_emit(struct sink *s, const struct piece *p)
 {
     struct encoder *e = (struct encoder *)s;
-    const struct component *m = &e->tokenizer->model;
     struct piece formed;
 
-    if (!p->byte_level || m->type->model->takes_bytes)
-        return m->type->model->encode(m->state, e->scratch, p, e->out);
+    if (!p->byte_level || e->model->takes_bytes)
+        return e->model->encode(e->state, e->scratch, p, e->out);
     e->form.tracked = p->origins != NULL;
     formed = byte_level_form(p, &e->form);
-    return m->type->model->encode(m->state, e->scratch, &formed, e->out);
+    return e->model->encode(e->state, e->scratch, &formed, e->out);
 }
 
 struct encoder *encoder_create(const struct tokenizer *t)
@@ -35,7 +36,9 @@ struct encoder *encoder_create(const struct tokenizer *t)
 
     e->sink.emit = model_emit;
     e->tokenizer = t;
-    e->scratch = t->model.type->model->scratch_create(t->model.state);
+    e->model = t->model.type->model;
+    e->state = t->model.state;
+    e->scratch = e->model->scratch_create(e->state);
     text_init(&e->form, false);
     return e;
 }
@@ -44,7 +47,7 @@ void encoder_free(struct encoder *e)
 {
     if (!e)
         return;
-    e->tokenizer->model.type->model->scratch_free(e->scratch);
+    e->model->scratch_free(e->scratch);
     text_release(&e->form);
     mem_free(e);
 }

@@ -2,18 +2,19 @@
 
 #include "base/mem.h"
 
-enum { LONG_WORDS = 1 << 15 }; /* kept before the map is emptied */
+enum { LINE = 64, LONG_WORDS = 1 << 15 }; /* kept before the map is emptied */
 
 void word_cache_init(struct word_cache *c)
 {
     *c = (struct word_cache){ 0 };
-    c->slots = mem_alloc_array((size_t)1 << WORD_CACHE_BITS, sizeof(*c->slots));
+    c->memory = mem_alloc(((size_t)2 << WORD_CACHE_BITS) * sizeof(*c->slots) + LINE);
+    c->slots = (struct word_slot *)(((uintptr_t)c->memory + LINE - 1) / LINE * LINE);
     map_init(&c->words);
 }
 
 void word_cache_release(struct word_cache *c)
 {
-    mem_free(c->slots);
+    mem_free(c->memory);
     map_release(&c->words);
     mem_free(c->ids);
     *c = (struct word_cache){ 0 };
@@ -59,7 +60,8 @@ void word_cache_put(struct word_cache *c, const char *word, size_t length, const
         return;
     }
     word_key(word, length, key);
-    slot = word_slot_of(c, key);
+    slot = word_line_of(c, key);
+    slot[1] = slot[0];
     slot->key[0] = key[0];
     slot->key[1] = key[1] | (uint64_t)(count - 1) << 60;
     memcpy(slot->ids, ids, count * sizeof(*ids));

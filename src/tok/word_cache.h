@@ -8,7 +8,7 @@
 #include "base/map.h"
 
 enum {
-    WORD_CACHE_BITS = 15,
+    WORD_CACHE_BITS = 15,  /* of the number of lines */
     WORD_KEY_BYTES = 15,   /* of a short word */
     WORD_IDS = 4,          /* of a short word */
     WORD_LONG_BYTES = 256, /* longer words are not kept, as in tokenizers */
@@ -20,9 +20,10 @@ struct word_slot {   /* 32 bytes: two to a cache line */
 };
 
 struct word_cache {
-    struct word_slot *slots;
-    struct map words; /* long word -> its place in ids */
-    int32_t *ids;     /* count, then the ids, one after the other */
+    void *memory;
+    struct word_slot *slots; /* in memory, at a cache line */
+    struct map words;        /* long word -> its place in ids */
+    int32_t *ids;            /* count, then the ids, one after the other */
     size_t count, capacity;
 };
 
@@ -56,25 +57,32 @@ static inline void word_key(const char *word, size_t length, uint64_t key[2])
     key[1] |= (uint64_t)length << 56;
 }
 
-static inline struct word_slot *word_slot_of(const struct word_cache *c, const uint64_t key[2])
+static inline struct word_slot *word_line_of(const struct word_cache *c, const uint64_t key[2])
 {
     uint64_t h = (key[0] ^ key[1] * 0x9E3779B97F4A7C15u) * 0xD6E8FEB86659FD93u;
 
     h ^= h >> 32;
     h *= 0xD6E8FEB86659FD93u;
-    return &c->slots[h >> (64 - WORD_CACHE_BITS)];
+    return &c->slots[(h >> (64 - WORD_CACHE_BITS)) * 2];
+}
+
+static inline bool word_slot_has(const struct word_slot *s, const uint64_t key[2])
+{
+    return s->key[0] == key[0] && (s->key[1] & ~(uint64_t)0 >> 4) == key[1];
 }
 
 /* The slot that holds a short word, or NULL. */
 static inline const struct word_slot *word_cache_get(const struct word_cache *c, const char *word,
                                                      size_t length)
 {
-    const struct word_slot *slot;
+    const struct word_slot *line;
     uint64_t key[2];
 
     word_key(word, length, key);
-    slot = word_slot_of(c, key);
-    return slot->key[0] == key[0] && (slot->key[1] & ~(uint64_t)0 >> 4) == key[1] ? slot : NULL;
+    line = word_line_of(c, key);
+    if (word_slot_has(line, key))
+        return line;
+    return word_slot_has(line + 1, key) ? line + 1 : NULL;
 }
 
 static inline size_t word_slot_count(const struct word_slot *s)
