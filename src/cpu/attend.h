@@ -137,17 +137,18 @@ static inline struct keys keys_init(const struct attend *w, const struct queries
                                     int64_t first, int64_t count)
 {
     struct keys t = { .first = first, .count = count, .start = start, .allowed = KEYS_SOME };
+    const int32_t *at = w->kv_positions + first;
     int32_t least = INT32_MAX, most = -1, lowest = INT32_MAX;
 
     for (int64_t j = 0; j < count; j++) {
-        int32_t at = w->kv_positions[first + j];
-        lowest = at < lowest ? at : lowest;
-        most = at > most ? at : most;
-        least = at >= 0 && at < least ? at : least;
-        for (int half = 0; half < 2; half++)
-            if (!w->causal || at <= q->half_most[half])
-                t.until[half] = j + 1;
+        lowest = at[j] < lowest ? at[j] : lowest;
+        most = at[j] > most ? at[j] : most;
+        least = at[j] >= 0 && at[j] < least ? at[j] : least;
     }
+    for (int half = 0; half < 2; half++)
+        for (t.until[half] = count; w->causal && t.until[half] > 0; t.until[half]--)
+            if (at[t.until[half] - 1] <= q->half_most[half])
+                break;
     if (q->count <= HALF)
         t.until[1] = t.until[0]; /* repeats the last query */
     if (most < 0 || (w->causal && least > q->most) ||

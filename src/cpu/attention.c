@@ -39,16 +39,21 @@ static void soften(struct tile *t, const struct keys *k)
     for (int64_t i = 0; i < t->q.wide; i += LANES) {
         float *s = t->scores + i;
         int64_t keys = k->until[i / HALF];
-        vec before = vec_load(t->most + i), most = before, total = vec_zero();
-        for (int64_t j = 0; j < keys; j++)
+        vec before = vec_load(t->most + i), most = before, other = before, total = vec_zero();
+        for (int64_t j = 0; j + 1 < keys; j += 2) {
             most = vec_max(most, vec_load(s + j * QUERIES));
+            other = vec_max(other, vec_load(s + (j + 1) * QUERIES));
+        }
+        if (keys % 2 != 0)
+            most = vec_max(most, vec_load(s + (keys - 1) * QUERIES));
+        most = vec_max(most, other);
         vec level = vec_max(vec_set(-FLT_MAX), most); /* finite where nothing is allowed yet */
         for (int64_t j = 0; j < keys; j++) {
-            vec p = vec_exp2(vec_load(s + j * QUERIES) - level);
+            vec p = vec_exp2_below(vec_load(s + j * QUERIES) - level);
             total += p;
             vec_store(s + j * QUERIES, p);
         }
-        vec shrink = vec_exp2(before - level);
+        vec shrink = vec_exp2_below(before - level);
         vec_store(t->most + i, most);
         vec_store(t->shrink + i, shrink);
         vec_store(t->total + i, vec_fma(vec_load(t->total + i), shrink, total));

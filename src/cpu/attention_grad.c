@@ -82,7 +82,7 @@ static void score_grads(const struct attend *w, struct tile *t, const struct key
                 keep_quad(w, &t->q, i, k->first - k->start + j, factor);
             for (int64_t r = 0; r < keys; r++) {
                 float *p = t->p + (j + r) * QUERIES + i, *ds = t->ds + (j + r) * QUERIES + i;
-                vec share = vec_exp2(vec_load(p) - lse), dropped = share * factor[r];
+                vec share = vec_exp2_below(vec_load(p) - lse), dropped = share * factor[r];
                 vec_store(p, dropped);
                 vec_store(ds, scale * (dropped * vec_load(ds) - share * sum));
             }

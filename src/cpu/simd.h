@@ -326,10 +326,10 @@ static inline vec vec_exp(vec x)
     return vec_scale2(vec_set(1.0f) + vec_fma(r * r, q, r), n);
 }
 
-/* 2^x: cheaper, and what softmax takes with its scores in units of log 2. */
-static inline vec vec_exp2(vec x)
+/* 2^x for x < 129: what softmax takes, with its scores in units of log 2. */
+static inline vec vec_exp2_below(vec x)
 {
-    x = vec_min(vec_set(129.0f), vec_max(vec_set(-151.0f), x)); /* beyond: infinity, 0 */
+    x = vec_max(vec_set(-151.0f), x); /* below: 0 */
     vec n = vec_round(x), r = x - n;
     vec q = vec_set(1.535336181e-04f);
     q = vec_fma(q, r, vec_set(1.339887445e-03f));
@@ -338,6 +338,11 @@ static inline vec vec_exp2(vec x)
     q = vec_fma(q, r, vec_set(2.402264791e-01f));
     q = vec_fma(q, r, vec_set(6.931472029e-01f));
     return vec_scale2(vec_fma(q, r, vec_set(1.0f)), n);
+}
+
+static inline vec vec_exp2(vec x)
+{
+    return vec_exp2_below(vec_min(vec_set(129.0f), x)); /* beyond: infinity */
 }
 
 static inline vec vec_log(vec x)
