@@ -136,7 +136,7 @@ static void read_rows(struct source_tile *t, document_fn *emit, void *context)
 
 const struct source_format source_rows = {
     .name = "rows",
-    .endings = (const char *const[]){ ".jsonl", ".json", NULL },
+    .endings = (const char *const[]){ ".json", ".jsonl", NULL },
     .record_limit = 64 << 20,
     .cut = cut,
     .read = read_rows,
