@@ -18,7 +18,7 @@
 #include "cpu/view.h"
 #include "ops/ops.h"
 
-enum { QUERIES = 64, KEYS = 64, HALF = QUERIES / 2 };
+enum { QUERIES = COLUMN, KEYS = 64, HALF = QUERIES / 2 };
 
 /* Scores are kept in units of log 2. */
 static const float log2_e = 1.44269504f, log_2 = 0.693147181f;

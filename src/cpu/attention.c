@@ -119,7 +119,7 @@ static void finish(const struct work *w, struct tile *t)
         vec_store(share + i, vec_if_less(vec_zero(), total, vec_set(1.0f) / total, total));
         vec_store(level + i, vec_fma(vec_load(t->most + i), vec_set(log_2), vec_log(total)));
     }
-    columns_to_rows(out, row, t->sum, QUERIES, t->q.count, at->width, share);
+    columns_to_rows(out, row, t->sum, t->q.count, at->width, share);
     for (int64_t i = 0; w->lse && i < t->q.count; i++)
         w->lse[(t->q.first + i) * at->heads + t->q.head] = t->total[i] == 0 ? INFINITY : level[i];
 }
@@ -154,8 +154,8 @@ static void query_tile(const struct work *w, int64_t sequence, int64_t head, int
     memset(t.sum, 0, (size_t)floats * sizeof(float));
     for (int64_t i = 0; i < QUERIES; i++)
         t.most[i] = -INFINITY;
-    rows_to_columns(t.columns, QUERIES, at->q.data + first * at->q.row + head * at->width, at->q.row,
-                    t.q.count, at->width, at->scale * log2_e);
+    rows_to_columns(t.columns, at->q.data + first * at->q.row + head * at->width, at->q.row, t.q.count,
+                    at->width, at->scale * log2_e);
     for (int64_t j = start; j < end; j += KEYS) {
         struct keys k = keys_init(at, &t.q, start, j, least_of(KEYS, end - j));
         if (k.allowed != KEYS_NONE)

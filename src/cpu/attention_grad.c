@@ -58,8 +58,8 @@ static void load_queries(const struct work *w, struct tile *t, int64_t first, in
     const float *q = at->q.data + first * at->q.row + t->q.head * at->width;
 
     queries_init(&t->q, at, first, count);
-    rows_to_columns(t->q_columns, QUERIES, q, at->q.row, count, at->width, at->scale * log2_e);
-    rows_to_columns(t->dout_columns, QUERIES, w->dout + from, row, count, at->width, 1);
+    rows_to_columns(t->q_columns, q, at->q.row, count, at->width, at->scale * log2_e);
+    rows_to_columns(t->dout_columns, w->dout + from, row, count, at->width, 1);
     copy_rows(t->q_rows, t->row, q, at->q.row, count, at->width);
     copy_rows(t->dout_rows, t->row, w->dout + from, row, count, at->width);
     memset(t->dq_columns, 0, (size_t)(at->width * QUERIES) * sizeof(float));
@@ -162,8 +162,8 @@ static void query_tile(const struct work *w, struct tile *t, int64_t first, int6
         if (k.allowed != KEYS_NONE)
             attend_keys(w, t, &k);
     }
-    columns_to_rows(w->dq.data + first * w->dq.row + t->q.head * at->width, w->dq.row, t->dq_columns, QUERIES,
-                    count, at->width, NULL);
+    columns_to_rows(w->dq.data + first * w->dq.row + t->q.head * at->width, w->dq.row, t->dq_columns, count,
+                    at->width, NULL);
 }
 
 static void zero_head(struct packed p, int64_t first, int64_t last, int64_t head, int64_t width)

@@ -69,27 +69,28 @@ static inline void vec_transpose(vec r[LANES])
 }
 #endif
 
-/* columns[c * stride + i] = scale * rows[i * row + c] for i < count, c < width; zero for count <= i < stride.
- * stride is a multiple of LANES. */
-static inline void rows_to_columns(float *columns, int64_t stride, const float *rows, int64_t row,
-                                   int64_t count, int64_t width, float scale)
+enum { COLUMN = 64 }; /* floats from column to column: as many rows at most */
+
+/* columns[c][i] = scale * rows[i * row + c] for i < count, c < width; zero for count <= i < COLUMN. */
+static inline void rows_to_columns(float *columns, const float *rows, int64_t row, int64_t count,
+                                   int64_t width, float scale)
 {
     vec r[LANES];
 
-    for (int64_t i = 0; i < stride; i += LANES) {
+    for (int64_t i = 0; i < COLUMN; i += LANES) {
         for (int64_t c = 0; c < width; c += LANES) {
             for (int k = 0; k < LANES; k++)
                 r[k] = i + k < count ? vec_load_upto(rows + (i + k) * row + c, width - c) : vec_zero();
             vec_transpose(r);
             for (int k = 0; k < LANES && c + k < width; k++)
-                vec_store(columns + (c + k) * stride + i, r[k] * vec_set(scale));
+                vec_store(columns + (c + k) * COLUMN + i, r[k] * vec_set(scale));
         }
     }
 }
 
-/* rows[i * row + c] = factor[i] * columns[c * stride + i]; factor NULL: 1. */
-static inline void columns_to_rows(float *rows, int64_t row, const float *columns, int64_t stride,
-                                   int64_t count, int64_t width, const float *factor)
+/* rows[i * row + c] = factor[i] * columns[c][i]; factor NULL: 1. */
+static inline void columns_to_rows(float *rows, int64_t row, const float *columns, int64_t count,
+                                   int64_t width, const float *factor)
 {
     vec r[LANES];
 
@@ -97,7 +98,7 @@ static inline void columns_to_rows(float *rows, int64_t row, const float *column
         vec scale = factor ? vec_load(factor + i) : vec_set(1.0f);
         for (int64_t c = 0; c < width; c += LANES) {
             for (int k = 0; k < LANES; k++)
-                r[k] = c + k < width ? scale * vec_load(columns + (c + k) * stride + i) : vec_zero();
+                r[k] = c + k < width ? scale * vec_load(columns + (c + k) * COLUMN + i) : vec_zero();
             vec_transpose(r);
             for (int k = 0; k < LANES && i + k < count; k++)
                 vec_store_upto(rows + (i + k) * row + c, r[k], width - c);
