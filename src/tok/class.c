@@ -167,3 +167,19 @@ int class_build(struct tokenizer *t)
     TRY(tokenizer_set_section(t, SECTION_POST_PROCESSOR, byte_level));
     return tokenizer_set_section(t, SECTION_DECODER, byte_level);
 }
+
+int tokenizer_set_post_processor(struct tokenizer *t, const char *name)
+{
+    if (strcmp(name, "none") == 0)
+        return OK;
+    if (strcmp(name, "roberta") != 0)
+        return fail(ERR_CONFIG, "post_processor \"%s\" is not supported (supported: none, roberta)", name);
+    if (t->specials[TOK_CLS] < 0)
+        t->specials[TOK_CLS] = t->specials[TOK_BOS];
+    if (t->specials[TOK_SEP] < 0)
+        t->specials[TOK_SEP] = t->specials[TOK_EOS];
+    if (t->specials[TOK_CLS] < 0 || t->specials[TOK_SEP] < 0)
+        return fail(ERR_CONFIG, "post_processor roberta needs a bos_token and an eos_token (found %s)",
+                    t->specials[TOK_CLS] < 0 ? "no bos_token" : "no eos_token");
+    return set_roberta(t, true);
+}

@@ -41,6 +41,9 @@ int32_t tokenizer_special_id(const struct tokenizer *t, enum tok_special which);
 /* Names the token that plays a part; it has to be in the vocabulary (ERR_CONFIG). NULL takes the part away.
  */
 int tokenizer_set_special(struct tokenizer *t, enum tok_special which, const char *token);
+/* What is put around a text: "none" changes nothing; "roberta" puts cls (else bos) before and sep (else eos)
+ * after it. ERR_CONFIG when the tokens are missing or the name is another. */
+int tokenizer_set_post_processor(struct tokenizer *t, const char *name);
 bool tokenizer_is_special(const struct tokenizer *t, int32_t id); /* left out by decode's skip_special */
 int64_t tokenizer_max_length(const struct tokenizer *t); /* model_max_length; INT64_MAX when there is none */
 void tokenizer_set_max_length(struct tokenizer *t, int64_t length);
@@ -87,6 +90,15 @@ int tokenizer_encode_batch(const struct tokenizer *t, const struct tok_text *tex
  * U+FFFD. */
 int tokenizer_decode(const struct tokenizer *t, const int32_t *ids, size_t count, bool skip_special,
                      struct str *out);
+
+/* Text while ids are being made: what tok_stream_add and tok_stream_finish append, put together, is the text
+ * of all ids; a character that several tokens make comes when it is complete. */
+struct tok_stream;
+struct tok_stream *tok_stream_create(const struct tokenizer *t,
+                                     bool skip_special); /* the tokenizer outlives it */
+void tok_stream_free(struct tok_stream *s);
+int tok_stream_add(struct tok_stream *s, int32_t id, struct str *out);
+int tok_stream_finish(struct tok_stream *s, struct str *out); /* the rest; then it is as new */
 
 /* ---- saving ---- */
 

@@ -310,6 +310,61 @@ static void test_round_trip(void **state)
     tokenizer_free(t);
 }
 
+/* A stream gives the same text as all ids at once, and never half a character. */
+static void test_stream(void **state)
+{
+    static const char text[] = "Hi \xE6\x97\xA5\xE6\x9C\xAC <s>\xF0\x9F\x98\x80!";
+    struct tokenizer *t = load(GOLD "/encode/mixed");
+    struct encoder *e = encoder_create(t);
+    struct encoding out = { 0 };
+    struct tok_stream *s = tok_stream_create(t, false);
+    struct str got;
+
+    str_init(&got);
+    assert_int_equal(tokenizer_encode(e, text, sizeof(text) - 1, NULL, &out), OK);
+    assert_true(out.count > 8);
+    for (int again = 0; again < 2; again++) {
+        str_clear(&got);
+        for (size_t i = 0; i < out.count; i++) {
+            assert_int_equal(tok_stream_add(s, out.ids[i], &got), OK);
+            assert_int_equal(utf8_valid_prefix(got.data, got.length), got.length);
+            assert_null(strstr(got.data, "\xEF\xBF\xBD"));
+        }
+        assert_int_equal(tok_stream_finish(s, &got), OK);
+        assert_string_equal(got.data, text);
+    }
+    str_clear(&got);
+    assert_int_equal(tok_stream_add(s, tokenizer_id(t, "\xC3\xA3", 2), &got), OK); /* byte E3 */
+    assert_int_equal(got.length, 0);
+    assert_int_equal(tok_stream_finish(s, &got), OK);
+    assert_string_equal(got.data, "\xEF\xBF\xBD");
+    str_release(&got);
+    encoding_release(&out);
+    tok_stream_free(s);
+    encoder_free(e);
+    tokenizer_free(t);
+}
+
+static void test_post_processor(void **state)
+{
+    struct tokenizer *t = load(GOLD "/encode/gpt2_files");
+    struct encoder *e;
+    struct encoding out = { 0 };
+
+    assert_int_equal(tokenizer_set_post_processor(t, "bert"), ERR_CONFIG);
+    error_clear();
+    assert_int_equal(tokenizer_set_post_processor(t, "none"), OK);
+    assert_int_equal(tokenizer_set_post_processor(t, "roberta"), OK);
+    e = encoder_create(t);
+    assert_int_equal(tokenizer_encode(e, "a", 1, NULL, &out), OK);
+    assert_int_equal(out.count, 3);
+    assert_int_equal(out.ids[0], 0);
+    assert_int_equal(out.ids[2], 2);
+    encoding_release(&out);
+    encoder_free(e);
+    tokenizer_free(t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -317,6 +372,8 @@ int main(void)
         cmocka_unit_test(test_ids),
         cmocka_unit_test(test_spans),
         cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_stream),
+        cmocka_unit_test(test_post_processor),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
