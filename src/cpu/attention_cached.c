@@ -13,7 +13,7 @@
 #include "cpu/simd.h"
 #include "ops/ops.h"
 
-enum { BLOCK = 64, SPAN = 256, MANY_ROWS = 32, AHEAD = 8 };
+enum { BLOCK = 64, SPAN = 256, MANY_ROWS = 32, AHEAD = 8, APPEND_ROWS = 16 };
 
 struct work {
     const float *q, *cache_k, *cache_v;
@@ -249,12 +249,14 @@ static void append_row(const struct append *w, const struct view *x, int64_t par
                (const float *)x->data + (n * x->dim[1] + part) * row, (size_t)row * sizeof(float));
 }
 
-static void append_tile(void *context, int64_t n)
+static void append_tile(void *context, int64_t tile)
 {
     const struct append *w = context;
 
-    append_row(w, w->k, w->k_part, w->new_k, n);
-    append_row(w, w->v, w->v_part, w->new_v, n);
+    for (int64_t n = tile * APPEND_ROWS; n < w->k->dim[0] && n < (tile + 1) * APPEND_ROWS; n++) {
+        append_row(w, w->k, w->k_part, w->new_k, n);
+        append_row(w, w->v, w->v_part, w->new_v, n);
+    }
 }
 
 static void run_append(const struct kernel_args *a)
@@ -268,7 +270,7 @@ static void run_append(const struct kernel_args *a)
                         .k_part = (int64_t)a->node->attr[CACHE_APPEND_K_PART],
                         .v_part = (int64_t)a->node->attr[CACHE_APPEND_V_PART] };
 
-    parallel_for(w.k->dim[0], append_tile, &w);
+    parallel_for(ceil_div(w.k->dim[0], APPEND_ROWS), append_tile, &w);
 }
 
 static const char *refuses_append(const struct node *n, const struct machine *m)
