@@ -1,0 +1,337 @@
+/* plait forward -- tensors in, logits, loss and gradients out, as transformers' forward and backward give
+ * them. The samples go through in runs of a few rows each; sums of the loss and of the gradients are kept
+ * over the runs and divided by the number of labels in the end. Ranks are threads of this process. */
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/parallel.h"
+#include "ckpt/hf.h"
+#include "cli/cli.h"
+#include "cli/forward_inputs.h"
+#include "comm/comm.h"
+#include "cpu/machine.h"
+#include "exec/exec.h"
+
+enum { ROWS_AT_ONCE = 2048 };
+
+struct values {
+    struct model_choice model;
+    struct compute_options compute;
+    struct parallel_options parallel;
+    struct {
+        const char *inputs, *output;
+        bool grad;
+    } own;
+};
+
+#define OWN(member) offsetof(struct values, own.member) - offsetof(struct values, own)
+
+static const struct option own_options[] = {
+    { "inputs", OPTION_STRING, OWN(inputs), NULL,
+      "safetensors file, or -: input_ids and, if wanted, attention_mask, position_ids, labels, each [B, T]" },
+    { "output", OPTION_STRING, OWN(output), NULL,
+      "safetensors file, or -: logits, with labels the loss, with --grad the gradients" },
+    { "grad", OPTION_BOOL, OWN(grad), "false", "also one grad.NAME for each parameter: of the mean loss" },
+    { 0 },
+};
+
+static const struct command_part parts[] = {
+    { "Forward", own_options, offsetof(struct values, own) },
+    { "Model", model_options_table, offsetof(struct values, model) },
+    { "Computing", compute_options, offsetof(struct values, compute) },
+    { "Ranks", parallel_options, offsetof(struct values, parallel) },
+    { "", hub_notes, 0 },
+    { 0 },
+};
+
+struct forward {
+    const struct values *values;
+    struct model model;
+    struct forward_inputs in;
+    struct mesh mesh;
+    int64_t chunk; /* samples of one dp rank in one run */
+    struct plan *plan;
+    struct store **stores; /* [rank] */
+    double *loss;          /* [rank]: its part of the sum */
+    float *logits;         /* [B, T, V] */
+    size_t logits_bytes;
+};
+
+/* ---- one rank ---- */
+
+static void keep_logits(struct forward *f, const struct executor *e, int64_t first, int64_t count)
+{
+    struct view v = executor_view(e, f->plan->logits);
+    int64_t row = f->in.length * f->model.config.sizes.vocab;
+
+    memcpy(f->logits + first * row, v.data, (size_t)(count * row) * sizeof(float));
+}
+
+static void keep_loss(struct forward *f, const struct executor *e, int rank)
+{
+    struct view v = executor_view(e, f->plan->loss);
+
+    f->loss[rank] += v.dtype == DT_F64 ? *(const double *)v.data : *(const float *)v.data;
+}
+
+static int run_samples(struct forward *f, struct executor *e, int rank)
+{
+    int dp = mesh_coordinate(&f->mesh, rank, AXIS_DP), tp = mesh_coordinate(&f->mesh, rank, AXIS_TP);
+    int64_t stride = f->chunk * f->mesh.size[AXIS_DP];
+    struct batch b;
+    int status = OK;
+
+    batch_init(&b, f->chunk * f->in.length, f->chunk);
+    for (int64_t at = 0; at < f->in.samples && status == OK; at += stride) {
+        int64_t first = at + dp * f->chunk, count = f->in.samples - first;
+        count = count < 0 ? 0 : count < f->chunk ? count : f->chunk;
+        forward_inputs_batch(&f->in, first, count, &b);
+        executor_set_batch(e, &b);
+        status = executor_run(e, PROGRAM_MICROBATCH, &(struct run_options){ .first_microbatch = at == 0 });
+        if (status != OK)
+            break;
+        if (tp == 0 && count > 0)
+            keep_logits(f, e, first, count);
+        if (f->plan->loss)
+            keep_loss(f, e, rank);
+    }
+    batch_release(&b);
+    return status;
+}
+
+static int run_rank(void *context, int rank, struct comm *comm)
+{
+    struct forward *f = context;
+    struct executor *e;
+    int status;
+
+    f->stores[rank] = store_create();
+    TRY(executor_create(f->plan, f->stores[rank], comm, rank, &e));
+    status = model_fill_store(&f->model, f->stores[rank]);
+    if (status == OK)
+        status = run_samples(f, e, rank);
+    executor_free(e);
+    return status;
+}
+
+/* ---- results ---- */
+
+/* The rank holds a part of the sum, or of the tensor; ranks that hold what others hold too are passed over.
+ */
+static bool adds(const struct forward *f, const struct tensor *t, int rank)
+{
+    for (int axis = 0; axis < AXIS_COUNT; axis++)
+        if (t->layout.on[axis].kind == REPLICATE && mesh_coordinate(&f->mesh, rank, (enum axis)axis) != 0)
+            return false;
+    return true;
+}
+
+/* The gradient of the mean loss: shares put together, sums added. */
+static void whole_gradient(const struct forward *f, const char *param, float *sum, float *part, int64_t count)
+{
+    const struct tensor *t = graph_find(f->plan->graph, param, TENSOR_GRAD);
+    struct str name;
+
+    str_init(&name);
+    str_appendf(&name, "grad.%s", param);
+    memset(sum, 0, (size_t)count * sizeof(float));
+    for (int r = 0; r < mesh_ranks(&f->mesh); r++) {
+        if (!adds(f, t, r))
+            continue;
+        memset(part, 0, (size_t)count * sizeof(float));
+        stored_to_whole(store_find(f->stores[r], name.data), part);
+        for (int64_t i = 0; i < count; i++)
+            sum[i] += part[i];
+    }
+    for (int64_t i = 0; i < count; i++)
+        sum[i] /= (float)f->in.label_count;
+    str_release(&name);
+}
+
+static float mean_loss(const struct forward *f)
+{
+    double sum = 0;
+
+    for (int r = 0; r < mesh_ranks(&f->mesh); r++)
+        if (f->mesh.size[AXIS_TP] == 1 || f->plan->loss->layout.on[AXIS_TP].kind != REPLICATE ||
+            mesh_coordinate(&f->mesh, r, AXIS_TP) == 0)
+            sum += f->loss[r];
+    return (float)(sum / (double)f->in.label_count);
+}
+
+static void declare(const struct forward *f, const struct params *params, struct safetensors_writer *w)
+{
+    const struct element *f32 = element_named("F32");
+    struct str name;
+
+    safetensors_writer_declare(w, "logits", f32, 3,
+                               (const int64_t[]){ f->in.samples, f->in.length, f->model.config.sizes.vocab });
+    if (f->in.labels)
+        safetensors_writer_declare(w, "loss", f32, 1, (const int64_t[]){ 1 });
+    str_init(&name);
+    for (size_t i = 0; i < params->count && f->values->own.grad; i++) {
+        const struct param *p = &params->list[i];
+        str_clear(&name);
+        str_appendf(&name, "grad.%s", p->name);
+        safetensors_writer_declare(w, name.data, f32, p->info->file_ndim, p->info->file_dims);
+    }
+    str_release(&name);
+    safetensors_writer_header(w);
+}
+
+static void write_gradients(const struct forward *f, const struct params *params,
+                            struct safetensors_writer *w)
+{
+    for (size_t i = 0; i < params->count; i++) {
+        const struct param *p = &params->list[i];
+        float *sum = mem_alloc_array((size_t)p->count + 1, sizeof(float));
+        float *part = mem_alloc_array((size_t)p->count + 1, sizeof(float));
+        whole_gradient(f, p->name, sum, part, p->count);
+        safetensors_writer_floats(w, sum, (size_t)p->count);
+        mem_free(sum);
+        mem_free(part);
+    }
+}
+
+static int write_results(const struct forward *f)
+{
+    struct safetensors_writer w;
+    struct file_sink sink;
+    struct params params;
+    float loss;
+    int status;
+
+    TRY(params_init(&params, &f->model.config));
+    status = file_sink_begin(&sink, f->values->own.output);
+    if (status == OK) {
+        safetensors_writer_init(&w, &sink.sink);
+        safetensors_writer_metadata(&w, "format", "pt");
+        declare(f, &params, &w);
+        safetensors_writer_floats(&w, f->logits, f->logits_bytes / sizeof(float));
+        if (f->in.labels) {
+            loss = mean_loss(f);
+            safetensors_writer_floats(&w, &loss, 1);
+        }
+        if (f->values->own.grad)
+            write_gradients(f, &params, &w);
+        status = file_sink_end(&sink, safetensors_writer_end(&w));
+    }
+    params_release(&params);
+    return status;
+}
+
+/* ---- the whole ---- */
+
+static int check_size(const struct forward *f, double limit)
+{
+    double need = (double)plan_bytes(f->plan) * mesh_ranks(&f->mesh) + (double)f->logits_bytes;
+    struct str needed, there;
+    int status;
+
+    if (need <= limit)
+        return OK;
+    str_init(&needed);
+    str_init(&there);
+    str_append_bytes_human(&needed, need);
+    str_append_bytes_human(&there, limit);
+    status = fail(ERR_SYSTEM, "forward: not enough memory (found %s, expected %s)", there.data, needed.data);
+    str_release(&needed);
+    str_release(&there);
+    return status;
+}
+
+/* The layout is the one asked for, whatever it costs: talking is taken to be free. */
+static int compile(struct forward *f, bool keep_all)
+{
+    struct compile_options o = { .task = f->values->own.grad ? TASK_GRADIENT : TASK_FORWARD,
+                                 .mesh = f->mesh,
+                                 .cluster = { .link_bytes = 1e15, .message_seconds = 1e-12 },
+                                 .keep_all = keep_all };
+    int dp = f->mesh.size[AXIS_DP];
+    struct machine machine;
+
+    f->chunk = ROWS_AT_ONCE / f->in.length > 0 ? ROWS_AT_ONCE / f->in.length : 1;
+    if (f->chunk > (f->in.samples + dp - 1) / dp)
+        f->chunk = (f->in.samples + dp - 1) / dp;
+    o.sequences = f->chunk;
+    o.rows = o.labels = f->chunk * f->in.length;
+    TRY(machine_detect(&machine));
+    return plan_compile(f->model.config.def, f->model.config.values, &o, &machine, &f->plan);
+}
+
+static int compute(struct forward *f, double limit)
+{
+    int ranks = mesh_ranks(&f->mesh), threads = parallel_threads() / ranks;
+
+    TRY(check_size(f, limit));
+    f->stores = mem_alloc_array((size_t)ranks, sizeof(f->stores[0]));
+    f->loss = mem_alloc_array((size_t)ranks, sizeof(f->loss[0]));
+    f->logits = mem_map(f->logits_bytes);
+    if (!f->logits)
+        return fail(ERR_SYSTEM, "logits: no memory (asked for %zu bytes)", f->logits_bytes);
+    TRY(comm_local_run(&f->mesh, threads > 0 ? threads : 1, run_rank, f));
+    return write_results(f);
+}
+
+static int forward(struct forward *f, double limit)
+{
+    const struct values *v = f->values;
+    struct parallel_options parallel = v->parallel;
+    bool keep_all;
+
+    TRY(parallel_mesh(&parallel, &f->mesh));
+    TRY(parallel_recompute(&parallel, &keep_all));
+    TRY(model_check_memory(&f->model.config, v->own.grad ? 2 : 1, limit));
+    TRY(forward_inputs_load(&f->in, v->own.inputs, &f->model.config));
+    if (v->own.grad && !f->in.labels)
+        return fail(ERR_USAGE, "--grad: there is no loss without labels (tensor \"labels\" missing in %s)",
+                    v->own.inputs);
+    f->logits_bytes =
+        (size_t)(f->in.samples * f->in.length) * (size_t)f->model.config.sizes.vocab * sizeof(float);
+    TRY(compile(f, keep_all));
+    return compute(f, limit);
+}
+
+static void forward_release(struct forward *f)
+{
+    for (int r = 0; f->stores && r < mesh_ranks(&f->mesh); r++)
+        store_free(f->stores[r]);
+    mem_free(f->stores);
+    mem_free(f->loss);
+    if (f->logits)
+        mem_unmap(f->logits, f->logits_bytes);
+    plan_free(f->plan);
+    forward_inputs_release(&f->in);
+    model_close(&f->model);
+}
+
+static int run(void *values, struct options *o)
+{
+    const struct values *v = values;
+    struct forward f = { .values = v };
+    struct model_options options;
+    double limit;
+    int status;
+
+    (void)o;
+    TRY(require_text("model_name_or_path", v->model.name));
+    TRY(require_text("inputs", v->own.inputs));
+    TRY(require_text("output", v->own.output));
+    TRY(compute_check(&v->compute, &limit));
+    model_choice_options(&v->model, &options);
+    TRY(model_open(&f.model, &options));
+    status = forward(&f, limit);
+    forward_release(&f);
+    return status;
+}
+
+const struct command command_forward = {
+    .name = "forward",
+    .summary = "logits, loss and gradients of given tensors, to compare with anything",
+    .example =
+        "plait forward --model_name_or_path my-gpt2 --inputs in.safetensors --output out.safetensors --grad",
+    .parts = parts,
+    .bytes = sizeof(struct values),
+    .run = run,
+};

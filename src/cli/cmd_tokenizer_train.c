@@ -1,0 +1,188 @@
+/* plait tokenizer train -- from text to a tokenizer. */
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/parallel.h"
+#include "cli/cli.h"
+#include "tok/tok.h"
+
+struct values {
+    struct option_list files, specials;
+    int type;
+    int64_t vocab_size, min_frequency;
+    const char *output_dir, *roles[TOK_SPECIAL_COUNT];
+    bool add_prefix_space;
+};
+
+static const char *const types[] = { "byte_level_bpe", "wordpiece", "unigram", "sentencepiece_bpe", NULL };
+
+#define ROLE(i) OPTION_STRING, offsetof(struct values, roles) + (i) * sizeof(const char *), NULL
+
+static const struct option own_options[] = {
+    { "files", OPTION_LIST, offsetof(struct values, files), NULL,
+      "text files, patterns such as data/*.txt, or -",
+      .aliases = (const char *const[]){ "train_file", NULL } },
+    { "output_dir", OPTION_STRING, offsetof(struct values, output_dir), NULL,
+      "directory for tokenizer.json, vocab.json, merges.txt and tokenizer_config.json" },
+    { "tokenizer_type", OPTION_CHOICE, offsetof(struct values, type), "byte_level_bpe", "kind of tokenizer",
+      .choices = types },
+    { "vocab_size", OPTION_INT, offsetof(struct values, vocab_size), "50265",
+      "entries, special tokens and the 256 bytes included", .min = 1, .max = 1 << 30 },
+    { "min_frequency", OPTION_INT, offsetof(struct values, min_frequency), "2",
+      "how often a pair must occur to become an entry", .min = 0, .max = INT32_MAX },
+    { "special_tokens", OPTION_LIST, offsetof(struct values, specials), "<s>,<pad>,</s>,<unk>,<mask>",
+      "tokens that text is never cut into, first in the vocabulary, between commas" },
+    { "add_prefix_space", OPTION_BOOL, offsetof(struct values, add_prefix_space), "false",
+      "treat the first word of a text as if a space stood before it" },
+    { "bos_token", ROLE(TOK_BOS),
+      "which token begins a text; without it, known by its spelling (<s>, <|endoftext|>)" },
+    { "eos_token", ROLE(TOK_EOS), "which token ends a text (</s>, <|endoftext|>)" },
+    { "unk_token", ROLE(TOK_UNK), "which token stands for what is unknown (<unk>)" },
+    { "sep_token", ROLE(TOK_SEP), "which token separates texts ([SEP])" },
+    { "pad_token", ROLE(TOK_PAD), "which token fills rows up (<pad>)" },
+    { "cls_token", ROLE(TOK_CLS), "which token stands for the whole text ([CLS])" },
+    { "mask_token", ROLE(TOK_MASK), "which token hides a word (<mask>)" },
+    { 0 },
+};
+
+static const struct command_part parts[] = {
+    { "Training a tokenizer", own_options, 0 },
+    { "", no_compute_options, 0 },
+    { 0 },
+};
+
+/* Reads as text only what is text: the rows of a table or compressed bytes would teach it nonsense. */
+static int check_ending(const char *path)
+{
+    static const char *const others[] = { ".csv", ".json", ".jsonl", ".gz", ".zst", ".zip", ".parquet" };
+
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+        if (str_ends_with(path, others[i]))
+            return fail(ERR_USAGE,
+                        "--files: %s files are not read by this version (found \"%s\", expected text)",
+                        others[i], path);
+    return OK;
+}
+
+static int feed_input(struct tok_trainer *t)
+{
+    struct str text;
+    int status;
+
+    str_init(&text);
+    status = file_read("-", 0, &text);
+    if (status == OK)
+        status = tok_trainer_feed_lines(t, "standard input", text.data, text.length);
+    str_release(&text);
+    return status;
+}
+
+static int feed_pattern(struct tok_trainer *t, const char *pattern)
+{
+    char **paths;
+    size_t count;
+    int status;
+
+    if (strcmp(pattern, "-") == 0)
+        return feed_input(t);
+    TRY(file_glob(pattern, &paths, &count));
+    status = count ? OK : fail(ERR_OPEN, "--files: nothing matches \"%s\"", pattern);
+    for (size_t i = 0; i < count && status == OK; i++) {
+        status = check_ending(paths[i]);
+        if (status == OK)
+            status = tok_trainer_feed_file(t, paths[i]);
+    }
+    names_free(paths, count);
+    return status;
+}
+
+/* "<s>,<pad>" or several words; what stands twice counts once. */
+static void split_specials(const struct option_list *list, struct arena *memory, struct option_list *out)
+{
+    size_t capacity = 0;
+
+    *out = (struct option_list){ 0 };
+    for (size_t i = 0; i < list->count; i++) {
+        for (const char *p = list->items[i]; *p; p += strspn(p, ",")) {
+            size_t length = strcspn(p, ",");
+            if (length) {
+                out->items = mem_grow(out->items, out->count, &capacity, sizeof(out->items[0]));
+                out->items[out->count++] = arena_strndup(memory, p, length);
+            }
+            p += length;
+        }
+    }
+}
+
+static int name_roles(const struct values *v, struct tokenizer *t)
+{
+    for (int i = 0; i < TOK_SPECIAL_COUNT; i++)
+        if (v->roles[i])
+            TRY(tokenizer_set_special(t, (enum tok_special)i, *v->roles[i] ? v->roles[i] : NULL));
+    return OK;
+}
+
+static int train(const struct values *v, const struct option_list *specials, struct tokenizer **out)
+{
+    const struct tok_train_options options = { .vocab_size = v->vocab_size,
+                                               .min_frequency = v->min_frequency,
+                                               .specials = specials->items,
+                                               .special_count = specials->count,
+                                               .add_prefix_space = v->add_prefix_space };
+    struct tok_trainer *trainer;
+    int status;
+
+    TRY(tok_trainer_create(&options, &trainer));
+    status = OK;
+    for (size_t i = 0; i < v->files.count && status == OK; i++)
+        status = feed_pattern(trainer, v->files.items[i]);
+    if (status == OK)
+        status = tok_trainer_finish(trainer, NULL, NULL, out);
+    tok_trainer_free(trainer);
+    return status;
+}
+
+static int run(void *values, struct options *o)
+{
+    const struct values *v = values;
+    struct option_list specials;
+    struct tokenizer *t = NULL;
+    int status;
+
+    if (v->files.count == 0)
+        return fail(ERR_USAGE, "--files is missing");
+    TRY(require_text("output_dir", v->output_dir));
+    if (v->type > 0)
+        return fail(ERR_CONFIG, "--tokenizer_type %s: this version trains byte_level_bpe only",
+                    types[v->type]);
+    split_specials(&v->specials, &o->memory, &specials);
+    status = train(v, &specials, &t);
+    if (status == OK)
+        status = name_roles(v, t);
+    if (status == OK)
+        status = directory_create(v->output_dir);
+    if (status == OK)
+        status = tokenizer_save(t, v->output_dir);
+    if (status == OK)
+        inform("%s/tokenizer.json: %" PRId32 " entries", v->output_dir, tokenizer_size(t));
+    if (status == OK && tokenizer_size(t) < v->vocab_size)
+        warn("the text gave %" PRId32 " entries, not the %" PRId64 " asked for: no other pair occurs %" PRId64
+             " times",
+             tokenizer_size(t), v->vocab_size, v->min_frequency);
+    tokenizer_free(t);
+    mem_free(specials.items);
+    return status;
+}
+
+const struct command command_tokenizer_train = {
+    .name = "tokenizer train",
+    .summary = "make a tokenizer from text",
+    .example =
+        "plait tokenizer train --files corpus.txt --vocab_size 50265 --min_frequency 2 --output_dir my-gpt2",
+    .parts = parts,
+    .bytes = sizeof(struct values),
+    .run = run,
+};

@@ -1,0 +1,64 @@
+/* Where and how precisely a model is run, and how much memory it may take. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/mem.h"
+#include "cli/cli.h"
+
+enum { DEVICE_CPU, DEVICE_CUDA };
+enum { DTYPE_FLOAT32, DTYPE_BFLOAT16, DTYPE_FLOAT16 };
+
+static const char *const devices[] = { "cpu", "cuda", NULL };
+static const char *const dtypes[] = { "float32", "bfloat16", "float16", NULL };
+
+const struct option compute_options[] = {
+    { "device", OPTION_CHOICE, offsetof(struct compute_options, device), "cpu", "where the model runs",
+      .choices = devices, .aliases = (const char *const[]){ "no_cuda=cpu", NULL } },
+    { "dtype", OPTION_CHOICE, offsetof(struct compute_options, dtype), "float32",
+      "precision of the computation, whatever the files hold", .choices = dtypes,
+      .aliases = (const char *const[]){ "bf16=bfloat16", "fp16=float16", NULL } },
+    { "device_memory", OPTION_STRING, offsetof(struct compute_options, device_memory), ".90",
+      "memory that may be taken: a size (8GB) or a fraction of what is free" },
+    { 0 },
+};
+
+#define UNUSED_HERE "this command runs no model"
+
+const struct option no_compute_options[] = {
+    { "device", OPTION_NOTE, .help = UNUSED_HERE },
+    { "dtype", OPTION_NOTE, .help = UNUSED_HERE },
+    { "bf16", OPTION_NOTE, .help = UNUSED_HERE, .bare = true },
+    { "device_memory", OPTION_NOTE, .help = UNUSED_HERE },
+    { 0 },
+};
+
+static int memory_limit(const char *text, double *bytes)
+{
+    char *end;
+    double fraction = strtod(text, &end);
+    uint64_t size;
+
+    if (*text && !*end && fraction > 0 && fraction <= 1) {
+        *bytes = fraction * (double)mem_available();
+        return OK;
+    }
+    TRY(parse_bytes("device_memory", text, &size));
+    *bytes = (double)size;
+    return OK;
+}
+
+int compute_check(const struct compute_options *c, double *bytes)
+{
+    if (c->device == DEVICE_CUDA)
+        return fail(ERR_CONFIG, "--device cuda: this plait was built without CUDA (expected cpu)");
+    if (c->dtype == DTYPE_BFLOAT16)
+        return fail(ERR_CONFIG,
+                    "--dtype bfloat16: this plait computes in float32 only (files in bfloat16 are read as "
+                    "they are)");
+    if (c->dtype == DTYPE_FLOAT16)
+        return fail(ERR_CONFIG,
+                    "--dtype float16 is not offered: its range is too small to train in without loss "
+                    "scaling (expected float32)");
+    return memory_limit(c->device_memory, bytes);
+}

@@ -1,0 +1,204 @@
+/* plait -- the program. Finds the command, reads its options, runs it, and says in one line what went wrong.
+ */
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "base/log.h"
+#include "cli/cli.h"
+
+/* A descriptor that the caller closed would be given to the next file that is opened, and what is meant for
+ * stdout would end up in there. In its place: something that takes no bytes. */
+static void guard_standard_files(void)
+{
+    static const int modes[] = { O_WRONLY, O_RDONLY, O_WRONLY };
+
+    for (int fd = 0; fd < 3; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd == 2 ? O_WRONLY : modes[fd]) != fd)
+            _exit(error_exit_code(ERR_SYSTEM));
+}
+
+static int die(int status)
+{
+    fprintf(stderr, "plait: error: %s\n", error_message());
+    if (*error_hint_text())
+        fprintf(stderr, "hint: %s\n", error_hint_text());
+    return error_exit_code(status);
+}
+
+/* ---- the command ---- */
+
+/* How many words of argv the name takes; 0: it is another command. */
+static int match(const struct command *c, int argc, char *const *argv)
+{
+    const char *p = c->name;
+
+    for (int i = 0; i < argc; i++) {
+        size_t length = strcspn(p, " ");
+        if (strlen(argv[i]) != length || strncmp(argv[i], p, length) != 0)
+            return 0;
+        p += length;
+        if (!*p++)
+            return i + 1;
+    }
+    return 0;
+}
+
+/* "tokenizer" alone, or with a second word that is none of its commands. */
+static bool is_family(const char *word)
+{
+    size_t length = strlen(word);
+
+    for (int i = 0; command_table[i]; i++)
+        if (strncmp(command_table[i]->name, word, length) == 0 && command_table[i]->name[length] == ' ')
+            return true;
+    return false;
+}
+
+static void append_family(const char *word, struct str *out)
+{
+    size_t length = strlen(word);
+
+    for (int i = 0; command_table[i]; i++)
+        if (strncmp(command_table[i]->name, word, length) == 0 && command_table[i]->name[length] == ' ')
+            str_appendf(out, "%s%s", out->length ? ", " : "", command_table[i]->name);
+}
+
+static int fail_family(int argc, char *const *argv)
+{
+    struct str known;
+    int status;
+
+    str_init(&known);
+    append_family(argv[0], &known);
+    if (argc > 1)
+        status = fail(ERR_USAGE, "%s: no such command (found \"%s %.40s\", expected %s)", argv[0], argv[0],
+                      argv[1], known.data);
+    else
+        status = fail(ERR_USAGE, "%s: one word is missing (expected %s)", argv[0], known.data);
+    str_release(&known);
+    return status;
+}
+
+static int fail_unknown(const char *word)
+{
+    const char *names[64], *nearest;
+    size_t count = 0;
+    int status;
+
+    for (int i = 0; command_table[i] && count < 64; i++)
+        if (command_table[i]->summary)
+            names[count++] = command_table[i]->name;
+    nearest = str_nearest(word, names, count);
+    status = fail(ERR_USAGE, "%.60s: no such command%s%s%s", word, nearest ? " (did you mean " : "",
+                  nearest ? nearest : "", nearest ? "?)" : "");
+    error_hint("plait --help lists the commands");
+    return status;
+}
+
+static int find_command(int argc, char *const *argv, const struct command **command, int *words)
+{
+    for (int i = 0; command_table[i]; i++) {
+        *words = match(command_table[i], argc, argv);
+        *command = command_table[i];
+        if (*words > 0)
+            return OK;
+    }
+    return is_family(argv[0]) ? fail_family(argc, argv) : fail_unknown(argv[0]);
+}
+
+/* ---- running ---- */
+
+static int print_command_help(const struct command *c, const struct options *o)
+{
+    struct str text;
+    int status;
+
+    str_init(&text);
+    str_appendf(&text, "plait %s: %s\n\n", c->name, c->summary ? c->summary : "");
+    for (const char *p = c->example; p && *p; p += strcspn(p, "\n"), p += *p == '\n')
+        str_appendf(&text, "    %.*s\n", (int)strcspn(p, "\n"), p);
+    str_append(&text, c->example ? "\n" : "");
+    options_print_help(o, &text);
+    status = write_text(NULL, &text);
+    str_release(&text);
+    return status;
+}
+
+static int run_command(const struct command *c, int argc, char *const *argv)
+{
+    struct global_options global;
+    void *values = mem_alloc(c->bytes + 1);
+    struct option_table *tables = command_tables(c, values, &global);
+    struct options options;
+    int status;
+
+    options_init(&options, c->name, tables);
+    options.takes_words = c->takes_words;
+    status = options_parse(&options, argc, argv);
+    if (status == OK && options.help)
+        status = print_command_help(c, &options);
+    else if (status == OK) {
+        status = global_apply(&global);
+        if (status == OK)
+            status = c->run(values, &options);
+    }
+    options_release(&options);
+    mem_free(tables);
+    mem_free(values);
+    return status;
+}
+
+static bool is(const char *word, const char *a, const char *b)
+{
+    return strcmp(word, a) == 0 || strcmp(word, b) == 0;
+}
+
+static int print_text(const char *first, int argc, char *const *argv)
+{
+    struct str text;
+    int status = OK;
+
+    str_init(&text);
+    if (is(first, "--version", "-V"))
+        status = version_print(&text);
+    else if (argc > 2 && is_family(argv[1]))
+        append_family(argv[1], &text), str_append_char(&text, '\n');
+    else
+        help_print(&text);
+    if (status == OK)
+        status = write_text(NULL, &text);
+    str_release(&text);
+    return status;
+}
+
+static int run(int argc, char *const *argv)
+{
+    const struct command *command = NULL;
+    int words = 0;
+
+    if (argc < 2) {
+        fail(ERR_USAGE, "no command (expected plait COMMAND [--NAME VALUE ...])");
+        error_hint("plait --help lists the commands");
+        return ERR_USAGE;
+    }
+    if (is(argv[1], "--help", "-h") || is(argv[1], "--version", "-V"))
+        return print_text(argv[1], argc, argv);
+    if (argc == 3 && is_family(argv[1]) && is(argv[2], "--help", "-h"))
+        return print_text("--help", argc, argv);
+    TRY(find_command(argc - 1, argv + 1, &command, &words));
+    return run_command(command, argc - 1 - words, argv + 1 + words);
+}
+
+int main(int argc, char **argv)
+{
+    int status;
+
+    signal(SIGPIPE, SIG_IGN);
+    guard_standard_files();
+    status = run(argc, argv);
+    return status == OK ? 0 : die(status);
+}

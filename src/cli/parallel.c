@@ -1,0 +1,212 @@
+/* How a command's work is laid out over ranks. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/file.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "cli/cli.h"
+#include "core/placement.h"
+
+enum { AUTO = 0 /* index of the word */, MOST_RANKS = 256 };
+
+static const char *const words[] = { "auto", NULL };
+static const char *const schedules[] = { "auto", "gpipe", "1f1b", "interleaved", "zero_bubble", NULL };
+static const char *const recomputes[] = { "auto", "none", "selective", "full", NULL };
+static const char *const comms[] = { "auto", "local", "mpi", "nccl", NULL };
+
+#define SIZE(member) OPTION_INT, offsetof(struct parallel_options, member), "auto"
+
+const struct option parallel_options[] = {
+    { "data_parallel_size", SIZE(data), "copies of the model, each with its part of the batch", .min = 1,
+      .max = 1 << 20, .choices = words },
+    { "tensor_parallel_size", SIZE(tensor), "ranks among which each layer is divided", .min = 1,
+      .max = 1 << 20, .choices = words, .aliases = (const char *const[]){ "n_model_shards", NULL } },
+    { "pipeline_parallel_size", SIZE(pipeline), "stages of consecutive layers", .min = 1, .max = 1 << 20,
+      .choices = words },
+    { "num_microbatches", SIZE(microbatches),
+      "parts of a batch that go through the stages one after the other", .min = 1, .max = 1 << 20,
+      .choices = words },
+    { "pipeline_schedule", OPTION_CHOICE, offsetof(struct parallel_options, schedule), "auto",
+      "order of the parts", .choices = schedules,
+      .aliases = (const char *const[]){ "train_schedule", NULL } },
+    { "pipeline_chunks", SIZE(chunks), "stages on one rank", .min = 1, .max = 1 << 10, .choices = words },
+    { "zero_stage", SIZE(zero), "what copies of the model share out among them", .min = 0, .max = 3,
+      .choices = words },
+    { "sequence_parallel", OPTION_BOOL, offsetof(struct parallel_options, sequence), "false",
+      "divide norms and residuals along the tokens" },
+    { "recompute", OPTION_CHOICE, offsetof(struct parallel_options, recompute), "auto",
+      "what is computed again for the gradient instead of kept", .choices = recomputes,
+      .aliases =
+          (const char *const[]){ "gradient_checkpointing=full", "activation_checkpointing=full", NULL } },
+    { "partition_rules", OPTION_STRING, offsetof(struct parallel_options, rules), NULL,
+      "JSON file with placements of parameters by pattern" },
+    { "parallel_config", OPTION_STRING, offsetof(struct parallel_options, config), NULL,
+      "JSON file {\"model_parallelism\": {\"tensor_parallel_size\": N, ...}}" },
+    { "world_size", SIZE(world), "ranks inside this process", .min = 1, .max = 1 << 20, .choices = words },
+    { "comm", OPTION_CHOICE, offsetof(struct parallel_options, comm), "auto", "what ranks talk through",
+      .choices = comms },
+    { 0 },
+};
+
+/* ---- --parallel_config ---- */
+
+static void take(struct json_reader *r, const char *key, int64_t *size)
+{
+    int64_t v = json_int(r, 1, 1 << 20);
+
+    if (*size != OPTION_WORD(AUTO) && *size != v)
+        json_fail(r, "contradicts --%s", key);
+    *size = v;
+}
+
+static void read_sizes(struct json_reader *r, struct parallel_options *p)
+{
+    struct json_string key;
+    bool enable = true;
+
+    while (json_next_key(r, &key)) {
+        if (json_key_is(r, "enable"))
+            enable = json_bool(r);
+        else if (json_key_is(r, "tensor_parallel_size"))
+            take(r, "tensor_parallel_size", &p->tensor);
+        else if (json_key_is(r, "pipeline_parallel_size"))
+            take(r, "pipeline_parallel_size", &p->pipeline);
+        else if (json_key_is(r, "data_parallel_size"))
+            take(r, "data_parallel_size", &p->data);
+        else
+            json_fail(r, "unknown key (expected enable, tensor_parallel_size, pipeline_parallel_size or "
+                         "data_parallel_size)");
+    }
+    if (!enable && (p->tensor > 1 || p->pipeline > 1))
+        json_fail(r, "enable is false, but sizes are larger than 1");
+}
+
+static int read_config(struct parallel_options *p)
+{
+    struct json_reader r;
+    struct json_string key;
+    struct str text;
+    int status;
+
+    str_init(&text);
+    status = file_read(p->config, 1 << 20, &text);
+    if (status == OK) {
+        json_reader_init(&r, p->config, text.data, text.length);
+        if (json_object_begin(&r))
+            while (json_next_key(&r, &key)) {
+                if (!json_key_is(&r, "model_parallelism"))
+                    json_fail(&r, "unknown key (expected model_parallelism)");
+                else if (json_object_begin(&r))
+                    read_sizes(&r, p);
+            }
+        status = json_end(&r);
+        json_reader_release(&r);
+    }
+    str_release(&text);
+    return status;
+}
+
+/* ---- checks ---- */
+
+/* One process of several that a launcher started would do the same work as the others, and write over their
+ * files. */
+static int check_launcher(void)
+{
+    static const char *const names[][2] = { { "OMPI_COMM_WORLD_SIZE", "mpirun" },
+                                            { "PMI_SIZE", "mpirun" },
+                                            { "SLURM_STEP_NUM_TASKS", "srun" } };
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        const char *text = getenv(names[i][0]);
+        if (!text || strtol(text, NULL, 10) <= 1)
+            continue;
+        fail(ERR_CONFIG, "started by %s as one of %.9s ranks (%s), but this plait has no MPI (expected one)",
+             names[i][1], text, names[i][0]);
+        error_hint("--world_size N alone gives N ranks inside one process");
+        return ERR_CONFIG;
+    }
+    return OK;
+}
+
+static int refuse_absent(const struct parallel_options *p)
+{
+    if (p->pipeline > 1)
+        return fail(ERR_CONFIG,
+                    "--pipeline_parallel_size: this version has no pipelines (found %lld, expected 1)",
+                    (long long)p->pipeline);
+    if (p->chunks > 1)
+        return fail(ERR_CONFIG, "--pipeline_chunks: this version has no pipelines (found %lld, expected 1)",
+                    (long long)p->chunks);
+    if (p->microbatches > 1)
+        return fail(ERR_CONFIG, "--num_microbatches: this version has no pipelines (found %lld, expected 1)",
+                    (long long)p->microbatches);
+    if (p->zero > 0)
+        return fail(ERR_CONFIG,
+                    "--zero_stage: this version shares nothing out among copies (found %lld, expected 0)",
+                    (long long)p->zero);
+    if (p->rules)
+        return fail(ERR_CONFIG, "--partition_rules: this version places parameters by itself only");
+    if (p->comm > 1)
+        return fail(ERR_CONFIG, "--comm %s: this plait was built without it (expected local)",
+                    comms[p->comm]);
+    return OK;
+}
+
+/* A size left to plait: what is left of the world, for data; one for tensor. */
+static int fill_sizes(const struct parallel_options *p, struct mesh *mesh)
+{
+    int64_t tensor = p->tensor > 0 ? p->tensor : 1;
+    int64_t data = p->data > 0 ? p->data : p->world > 0 ? p->world / tensor : 1;
+
+    if (p->tensor <= 0 && p->data > 0 && p->world > 0)
+        tensor = p->world / data;
+    if (data < 1 || (p->world > 0 && data * tensor != p->world))
+        return fail(ERR_CONFIG,
+                    "--world_size: not data_parallel_size times tensor_parallel_size (found %lld, expected a "
+                    "multiple of %lld)",
+                    (long long)p->world,
+                    (long long)(p->tensor > 0 && p->data > 0 ? data * tensor
+                                : p->data > 0                ? data
+                                                             : tensor));
+    if (data * tensor > MOST_RANKS)
+        return fail(ERR_CONFIG, "too many ranks for one process (found %lld, expected at most %d)",
+                    (long long)(data * tensor), MOST_RANKS);
+    mesh->size[AXIS_DP] = (int)data;
+    mesh->size[AXIS_TP] = (int)tensor;
+    return OK;
+}
+
+int parallel_mesh(struct parallel_options *p, struct mesh *mesh)
+{
+    if (p->config)
+        TRY(read_config(p));
+    TRY(refuse_absent(p));
+    TRY(fill_sizes(p, mesh));
+    if (p->schedule > 0)
+        note("--pipeline_schedule: with one stage there is nothing to order");
+    if (p->sequence)
+        note("--sequence_parallel: norms and residuals are divided where that is cheaper, asked for or not");
+    return check_launcher();
+}
+
+int parallel_one_rank(struct parallel_options *p, const char *command)
+{
+    struct mesh mesh;
+
+    TRY(parallel_mesh(p, &mesh));
+    if (mesh_ranks(&mesh) > 1)
+        return fail(ERR_CONFIG, "plait %s of this version runs on one rank only (found %d)", command,
+                    mesh_ranks(&mesh));
+    return OK;
+}
+
+int parallel_recompute(const struct parallel_options *p, bool *keep_all)
+{
+    if (strcmp(recomputes[p->recompute], "full") == 0)
+        return fail(ERR_CONFIG,
+                    "--recompute full: this version recomputes cheap values only (expected selective)");
+    *keep_all = strcmp(recomputes[p->recompute], "none") == 0;
+    return OK;
+}

@@ -1,0 +1,59 @@
+# plait forward against transformers: every stored case, then other layouts, and what it refuses.
+. "$TESTS/lib/cli.sh"
+
+compare() { # MODEL_DIR NAME OPTION...
+  local dir=$GOLDEN/gpt2/$1 name=$2
+  shift 2
+  "$PLAIT" forward --model_name_or_path "$dir" --inputs "$dir/inputs.safetensors" --output "$name.safetensors" "$@" ||
+    stop "$name: $*"
+  "$PROGRAMS/tensors_compare" "$name.safetensors" "$dir/expected.safetensors" || stop "$name: $*"
+}
+
+while read -r name; do
+  grad=
+  "$PLAIT" inspect "$GOLDEN/gpt2/$name/inputs.safetensors" | grep -q '^labels ' && grad=--grad
+  compare "$name" "$name" $grad
+done <"$GOLDEN/gpt2/cases.txt"
+
+# The layout changes nothing but the last bits; the number of threads not even those.
+for name in plain heads3 pad_left_scored untied; do
+  compare $name many --grad --tensor_parallel_size 2
+  compare $name many --grad --data_parallel_size 2
+  compare $name many --grad --world_size 4 --tensor_parallel_size 2
+  compare $name one --grad --threads 1
+  "$PROGRAMS/tensors_compare" one.safetensors $name.safetensors exact || stop "$name: threads change the result"
+done
+compare plain none --grad --recompute none
+
+# Through pipes.
+dir=$GOLDEN/gpt2/plain
+"$PLAIT" forward --model_name_or_path "$dir" --inputs - --output - <"$dir/inputs.safetensors" | cat >piped.safetensors
+"$PROGRAMS/tensors_compare" piped.safetensors "$dir/expected.safetensors" >differs && stop "no gradients were asked for"
+grep -q '^grad.transformer.wte.weight: missing' differs || stop "$(cat differs)"
+! grep -q '^logits' differs || stop "$(cat differs)"
+
+# Refused, and nothing is left behind.
+forward() { refuses "$1" "$2" "$PLAIT" forward --model_name_or_path "$dir" --inputs "$dir/inputs.safetensors" \
+  --output out.safetensors "${@:3}"; }
+forward 78 "--device cuda: this plait was built without CUDA" --device cuda
+forward 78 "--dtype bfloat16: this plait computes in float32 only" --bf16
+forward 78 "--dtype float16 is not offered" --dtype float16
+forward 78 "--pipeline_parallel_size: this version has no pipelines" --pipeline_parallel_size 2
+forward 78 "--zero_stage: this version shares nothing out" --zero_stage 1
+forward 78 "--recompute full: this version recomputes cheap values only" --gradient_checkpointing
+forward 78 "--world_size: not data_parallel_size times tensor_parallel_size" --world_size 3 --tensor_parallel_size 2
+forward 71 "not enough memory" --device_memory 1KB
+forward 64 "--device_memory: no size" --device_memory lots
+forward 64 "--tensor_parallel_size: out of range" --tensor_parallel_size 0
+forward 65 "wrong shape" --config_overrides vocab_size=100
+refuses 65 "value at [0, 2] out of range (found 121, expected 0 to 95)" "$PLAIT" forward --model_name_or_path "$GOLDEN/gpt2/act_relu" \
+  --inputs "$GOLDEN/gpt2/position_ids/inputs.safetensors" --output out.safetensors
+refuses 64 "--grad: there is no loss without labels" "$PLAIT" forward --model_name_or_path "$dir" \
+  --inputs "$GOLDEN/gpt2/one_token/inputs.safetensors" --output out.safetensors --grad
+refuses 65 'tensor "input_ids" missing' "$PLAIT" forward --model_name_or_path "$dir" \
+  --inputs "$dir/model.safetensors" --output out.safetensors
+refuses 66 "not found (looked in" "$PLAIT" forward --model_name_or_path no/model --inputs x --output y
+refuses 73 "cannot create" "$PLAIT" forward --model_name_or_path "$dir" --inputs "$dir/inputs.safetensors" \
+  --output no/such/dir/out.safetensors
+refuses 64 "--output is missing" "$PLAIT" forward --model_name_or_path "$dir" --inputs "$dir/inputs.safetensors"
+[ ! -e out.safetensors ] || stop "a file was left behind"
