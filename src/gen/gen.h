@@ -1,0 +1,76 @@
+/* gen -- generation: prompts in, continuations out. Prompts of any lengths run together as packed token rows,
+ * without padding; each gives, token for token, what transformers' generate gives for it alone, whatever else
+ * is in the batch.
+ *
+ * Two executors of one model share a store, and so weights and cache: `prefill` takes prompts in chunks of
+ * rows and makes logits for their last tokens only, `decode` takes one row for each sequence that runs. A
+ * prompt has `width` rows of the cache (beams, or samples of it); it is prefilled once, into the first of
+ * them, and the others read it there: which row holds position t of a sequence is in a table, so that copying
+ * a beam copies numbers, never keys and values. A prompt that ends makes room for the next at once. */
+#ifndef PLAIT_GEN_GEN_H
+#define PLAIT_GEN_GEN_H
+
+#include "exec/exec.h"
+#include "gen/options.h"
+#include "tok/tok.h"
+
+struct generator;
+
+struct generator_capacity {
+    int64_t prompts;   /* that run at the same time */
+    int64_t width;     /* sequences of each: generation_width */
+    int64_t positions; /* tokens of a sequence, without the last one generated */
+    int64_t chunk;     /* rows of a prefill step; 0: a good number */
+    double memory;     /* bytes that all may take, weights included; 0: any */
+};
+
+/* Compiles and binds. The parameters are found in the store or made there (zero; fill them after). config and
+ * store outlive it. ERR_CONFIG: no language model; ERR_SYSTEM: no memory, naming both figures. */
+int generator_create(const struct config *config, struct store *store, const struct generator_capacity *c,
+                     struct generator **out);
+void generator_free(struct generator *g); /* NULL is fine */
+
+struct prompt {
+    const int32_t *ids; /* borrowed */
+    int64_t length;
+};
+
+struct generated {
+    int32_t *ids;           /* prompt, continuation, and padding up to the longest of the same prompt */
+    int64_t length, padded; /* without and with padding */
+    float score;            /* of a beam: see beam.h */
+};
+
+struct generation_request {
+    const struct prompt *prompts;
+    size_t count;
+    const struct generation_options *options;
+    const struct tokenizer *tokenizer; /* for stop strings; may be NULL without them */
+    /* Each may be NULL. token: one was added to sequence `sequence` of the prompt; with beams all tokens come
+     * when the prompt is done. done: the prompt's results are there. proceed: asked before every step; false
+     * ends the run. */
+    void (*token)(void *context, size_t prompt, int64_t sequence, int32_t id);
+    void (*done)(void *context, size_t prompt, const struct generated *results);
+    bool (*proceed)(void *context);
+    void *context;
+};
+
+struct generation_results {
+    struct generated *items; /* [prompt * num_return_sequences + i]; ids NULL when the run was ended before */
+    size_t count;
+    bool stopped; /* by `proceed` */
+    int64_t prompt_tokens, new_tokens, steps;
+    double prefill_seconds, decode_seconds;
+};
+
+/* ERR_CONFIG: options or lengths that cannot be, with transformers' sentences; ERR_DATA: ids that the model
+ * has not, or weights that give no numbers. */
+int generator_run(struct generator *g, const struct generation_request *request,
+                  struct generation_results *out);
+void generation_results_release(struct generation_results *r);
+
+/* The positions that a generator needs for these prompts. */
+int generation_positions(const struct generation_request *request, const struct config *config,
+                         int64_t *positions);
+
+#endif

@@ -1,0 +1,88 @@
+#ifndef PLAIT_GEN_GEN_INTERNAL_H
+#define PLAIT_GEN_GEN_INTERNAL_H
+
+#include "gen/beam.h"
+#include "gen/gen.h"
+#include "gen/process.h"
+#include "gen/sample.h"
+
+/* ---- generator.c: two executors and what they are fed ---- */
+
+enum phase { PREFILL, DECODE, PHASES };
+
+struct feed { /* inputs of an executor; rows and labels are counted as they are added */
+    int32_t *ids, *positions, *order, *slot, *label_rows, *source;
+    int64_t rows, labels, row_capacity, label_capacity;
+};
+
+struct generator {
+    const struct config *config;
+    struct generator_capacity capacity;
+    struct plan *plans[PHASES];
+    struct executor *executors[PHASES];
+    struct feed feeds[PHASES];
+    int32_t *table; /* [width, positions] scratch for reordering the table of sources */
+};
+
+void feed_row(struct feed *f, int32_t id, int64_t position, int64_t slot);
+void feed_label(struct feed *f); /* the logits of the row added last are wanted */
+/* Runs what was fed, empties the feed. *logits: [labels, V], valid until the phase runs again; may be
+ * overwritten. */
+int generator_step(struct generator *g, enum phase phase, float **logits);
+
+/* The table of sources of one prompt's rows, `first` being the first of them. */
+void sources_begin(struct generator *g, int64_t first, int64_t prompt);
+/* Sequence i goes on where sequence parents[i] was; `length` positions are in the cache. */
+void sources_reorder(struct generator *g, int64_t first, const int32_t *parents, int64_t count,
+                     int64_t length);
+
+/* ---- group.c: a prompt that runs, with its sequences ---- */
+
+struct group {
+    bool active;
+    size_t prompt; /* its number in the request */
+    int64_t first; /* row of the cache */
+    int64_t prompt_length, limit, count;
+    int32_t **ids;    /* [count][limit] without beams */
+    int64_t *lengths; /* [count] */
+    bool *ended;      /* [count] */
+    int32_t *chosen;  /* [count] the next token of each, from row_choose to group_advance */
+    bool searching;   /* beam search, in `beams` */
+    struct beam_search beams;
+    struct top_list *candidates; /* [beams] from row_choose to group_advance */
+};
+
+struct run {
+    struct generator *g;
+    const struct generation_request *request;
+    const struct generation_options *o;
+    struct stop_strings stop;
+    struct generation_results *results;
+    struct group *groups;   /* [capacity.prompts] */
+    size_t next;            /* prompt to be taken next */
+    struct row *rows;       /* scratch, one for each row of decode */
+    struct choice *choices; /* [threads] with do_sample */
+    float **scratch;        /* [threads][positions + 1] */
+    int threads;
+    struct group **waiting; /* groups whose last row is in the prefill feed */
+};
+
+enum row_problem { ROW_FINE, ROW_NOT_FINITE, ROW_FORBIDDEN };
+
+struct row { /* logits of the next token, and the sequences of a group that they are for */
+    struct run *run;
+    struct group *group;
+    float *logits;
+    int64_t first, count;
+    enum row_problem problem;
+};
+
+void group_begin(struct run *run, struct group *g, size_t prompt, const int32_t *ids, int64_t length);
+void group_release(struct group *g);
+struct sequence_view group_sequence(const struct group *g, int64_t i);
+/* Chooses the next token, or the candidates for it, of a row's sequences. Runs on any thread. */
+void row_choose(void *rows, int64_t tile);
+/* Takes what was chosen; group->active becomes false, and its results are made, when all is done. */
+void group_advance(struct run *run, struct group *g);
+
+#endif

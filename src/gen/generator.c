@@ -1,0 +1,167 @@
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "cpu/machine.h"
+#include "gen/gen_internal.h"
+
+enum { CHUNK = 128 };
+
+/* ---- Life ---- */
+
+static int compile(struct generator *g, enum phase phase, const struct machine *machine)
+{
+    const struct generator_capacity *c = &g->capacity;
+    int64_t sequences = c->prompts * c->width, rows = phase == PREFILL ? c->chunk : sequences;
+    struct compile_options o = { .task = TASK_GENERATE,
+                                 .rows = rows,
+                                 .labels = phase == PREFILL && c->prompts < rows ? c->prompts : rows,
+                                 .cache_rows = sequences,
+                                 .cache_positions = c->positions,
+                                 .mesh = { { 1, 1 } } };
+
+    TRY(plan_compile(g->config->def, g->config->values, &o, machine, &g->plans[phase]));
+    if (!g->plans[phase]->logits)
+        return fail(ERR_CONFIG, "%s: this model has no language-model head, so there is nothing to generate",
+                    g->config->name);
+    g->feeds[phase].row_capacity = rows;
+    g->feeds[phase].label_capacity = o.labels;
+    return OK;
+}
+
+/* Weights and cache are shared by both plans. */
+static int check_memory(const struct generator *g)
+{
+    const struct plan *p = g->plans[PREFILL], *d = g->plans[DECODE];
+    int64_t bytes = plan_bytes(p) + plan_bytes(d) - d->param_bytes - d->state_bytes;
+
+    if (g->capacity.memory <= 0 || (double)bytes <= g->capacity.memory)
+        return OK;
+    fail(ERR_SYSTEM,
+         "generation: not enough memory (%" PRId64 " bytes for weights, %" PRId64
+         " for keys and values and %" PRId64 " for the rest, %.0f may be taken)",
+         p->param_bytes, p->state_bytes, bytes - p->param_bytes - p->state_bytes, g->capacity.memory);
+    error_hint("fewer prompts at once, fewer beams or fewer new tokens take less");
+    return ERR_SYSTEM;
+}
+
+static int bind(struct generator *g, enum phase phase, struct store *store)
+{
+    struct feed *f = &g->feeds[phase];
+    struct executor *e;
+
+    TRY(executor_create(g->plans[phase], store, NULL, 0, &g->executors[phase]));
+    e = g->executors[phase];
+    f->ids = executor_input(e, "ids");
+    f->positions = executor_input(e, "positions");
+    f->order = executor_input(e, "order");
+    f->slot = executor_input(e, "slot");
+    f->label_rows = executor_input(e, "label_rows");
+    f->source = executor_input(e, "source");
+    for (int64_t row = 0; row < g->capacity.prompts * g->capacity.width; row++)
+        for (int64_t t = 0; t < g->capacity.positions; t++)
+            f->source[row * g->capacity.positions + t] = (int32_t)row;
+    return OK;
+}
+
+int generator_create(const struct config *config, struct store *store, const struct generator_capacity *c,
+                     struct generator **out)
+{
+    struct generator *g = mem_alloc(sizeof(*g));
+    struct machine machine;
+    int64_t table;
+    int status;
+
+    g->config = config;
+    g->capacity = *c;
+    if (c->chunk <= 0)
+        g->capacity.chunk = CHUNK;
+    status = machine_detect(&machine);
+    if (status == OK && (!checked_mul(c->prompts, c->width, &table) || table > INT32_MAX ||
+                         !checked_mul(table, c->positions, &table) || table > INT64_MAX / 4096))
+        status = fail(ERR_CONFIG, "generation: %" PRId64 " prompts of %" PRId64 " sequences are too many",
+                      c->prompts, c->width);
+    for (int phase = 0; phase < PHASES && status == OK; phase++)
+        status = compile(g, (enum phase)phase, &machine);
+    if (status == OK)
+        status = check_memory(g);
+    for (int phase = 0; phase < PHASES && status == OK; phase++)
+        status = bind(g, (enum phase)phase, store);
+    if (status != OK) {
+        generator_free(g);
+        return status;
+    }
+    g->table = mem_alloc_array((size_t)(c->width * c->positions), sizeof(g->table[0]));
+    *out = g;
+    return OK;
+}
+
+void generator_free(struct generator *g)
+{
+    if (!g)
+        return;
+    for (int phase = 0; phase < PHASES; phase++) {
+        executor_free(g->executors[phase]);
+        plan_free(g->plans[phase]);
+    }
+    mem_free(g->table);
+    mem_free(g);
+}
+
+/* ---- Steps ---- */
+
+void feed_row(struct feed *f, int32_t id, int64_t position, int64_t slot)
+{
+    if (f->rows == f->row_capacity)
+        BUG("more rows than the %lld of the plan", (long long)f->row_capacity);
+    f->ids[f->rows] = id;
+    f->positions[f->rows] = f->order[f->rows] = (int32_t)position;
+    f->slot[f->rows++] = (int32_t)slot;
+}
+
+void feed_label(struct feed *f)
+{
+    if (f->labels == f->label_capacity)
+        BUG("more logits than the %lld rows of the plan", (long long)f->label_capacity);
+    f->label_rows[f->labels++] = (int32_t)(f->rows - 1);
+}
+
+int generator_step(struct generator *g, enum phase phase, float **logits)
+{
+    struct feed *f = &g->feeds[phase];
+    struct run_counts counts = { 0 };
+
+    counts.of[COUNT_ROWS] = f->rows;
+    counts.of[COUNT_LABELS] = f->labels;
+    f->rows = f->labels = 0;
+    executor_set_counts(g->executors[phase], &counts);
+    TRY(executor_run(g->executors[phase], PROGRAM_MICROBATCH, &(struct run_options){ 0 }));
+    *logits = executor_view(g->executors[phase], g->plans[phase]->logits).data;
+    return OK;
+}
+
+/* ---- Sources. Prefill writes and reads each row of the cache as itself; the table that changes is decode's.
+ * A sequence always writes into its own row; a position is written once, so what others read there stays.
+ * ---- */
+
+void sources_begin(struct generator *g, int64_t first, int64_t prompt)
+{
+    int64_t positions = g->capacity.positions;
+
+    for (int64_t i = 0; i < g->capacity.width; i++)
+        for (int64_t t = 0; t < positions; t++)
+            g->feeds[DECODE].source[(first + i) * positions + t] = (int32_t)(t < prompt ? first : first + i);
+}
+
+void sources_reorder(struct generator *g, int64_t first, const int32_t *parents, int64_t count,
+                     int64_t length)
+{
+    int64_t positions = g->capacity.positions;
+    int32_t *rows = g->feeds[DECODE].source + first * positions;
+    size_t bytes = (size_t)length * sizeof(rows[0]);
+
+    for (int64_t i = 0; i < count; i++)
+        memcpy(g->table + i * positions, rows + parents[i] * positions, bytes);
+    for (int64_t i = 0; i < count; i++)
+        memcpy(rows + i * positions, g->table + i * positions, bytes);
+}

@@ -1,0 +1,296 @@
+/* run -- the loop of generation: take prompts while there is room, prefill them, then one step of decoding
+ * for every sequence that runs. */
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/parallel.h"
+#include "gen/gen_internal.h"
+
+/* ---- Prompts ---- */
+
+/* A prompt without tokens begins with the beginning-of-sequence token. */
+static int read_prompt(const struct run *run, size_t i, int32_t *bos, struct prompt *p)
+{
+    int64_t vocab = run->g->config->sizes.vocab;
+
+    *p = run->request->prompts[i];
+    if (p->length == 0) {
+        if (run->o->bos == INT_NONE)
+            return fail(ERR_CONFIG,
+                        "prompt %zu has no tokens: `bos_token_id` has to be defined when no `input_ids` are "
+                        "provided",
+                        i + 1);
+        *bos = (int32_t)run->o->bos;
+        *p = (struct prompt){ bos, 1 };
+    }
+    for (int64_t t = 0; t < p->length; t++)
+        if (p->ids[t] < 0 || p->ids[t] >= vocab)
+            return fail(ERR_DATA,
+                        "prompt %zu: token %" PRId64 " is not the model's (found %" PRId32
+                        ", expected 0 to %" PRId64 ")",
+                        i + 1, t + 1, p->ids[t], vocab - 1);
+    return OK;
+}
+
+int generation_positions(const struct generation_request *request, const struct config *config,
+                         int64_t *positions)
+{
+    int64_t most = 1;
+
+    for (size_t i = 0; i < request->count; i++) {
+        int64_t length = request->prompts[i].length > 0 ? request->prompts[i].length : 1, limit;
+        int status = generation_limit(request->options, length, config->sizes.positions, &limit);
+        if (status != OK && request->count > 1)
+            error_prefix("prompt %zu: ", i + 1);
+        TRY(status);
+        most = limit - 1 > most ? limit - 1 : most;
+    }
+    *positions = most;
+    return OK;
+}
+
+static int check_request(const struct run *run)
+{
+    const struct generation_options *o = run->o;
+    const struct generator_capacity *c = &run->g->capacity;
+    int64_t vocab = run->g->config->sizes.vocab, positions;
+
+    TRY(generation_options_check(o));
+    TRY(generation_positions(run->request, run->g->config, &positions));
+    if (positions > c->positions || generation_width(o) > c->width)
+        return fail(ERR_CONFIG,
+                    "this generator was made for less (found %" PRId64 " positions and %" PRId64
+                    " sequences a prompt, expected at most %" PRId64 " and %" PRId64 ")",
+                    positions, generation_width(o), c->positions, c->width);
+    if (o->num_beams > 1 && beam_candidates(o) > o->num_beams * vocab)
+        return fail(ERR_CONFIG, "%d end tokens are too many for beam search over %" PRId64 " tokens",
+                    o->eos_count, vocab);
+    if (o->stop_count > 0 && !run->request->tokenizer)
+        return fail(ERR_CONFIG,
+                    "There are one or more stop strings, either in the arguments to `generate` or in the "
+                    "model's generation config, but we could not locate a tokenizer");
+    for (size_t i = 0; i < run->request->count; i++) {
+        struct prompt p;
+        int32_t bos;
+        TRY(read_prompt(run, i, &bos, &p));
+    }
+    return OK;
+}
+
+/* ---- Choosing and going on ---- */
+
+static int fail_row(const struct row *r)
+{
+    if (r->problem == ROW_NOT_FINITE)
+        return fail(ERR_DATA, "%s: the model's logits are not finite numbers", r->run->g->config->name);
+    return fail(ERR_CONFIG, "prompt %zu: every next token is forbidden", r->group->prompt + 1);
+}
+
+/* Rows of one group lie side by side. */
+static int choose_and_advance(struct run *run, int64_t count)
+{
+    parallel_for(count, row_choose, run->rows);
+    for (int64_t i = 0; i < count; i++)
+        if (run->rows[i].problem != ROW_FINE)
+            return fail_row(&run->rows[i]);
+    for (int64_t i = 0; i < count; i++)
+        if (i + 1 == count || run->rows[i + 1].group != run->rows[i].group)
+            group_advance(run, run->rows[i].group);
+    return OK;
+}
+
+/* ---- Prefill ---- */
+
+static int prefill_step(struct run *run)
+{
+    int64_t labels = run->g->feeds[PREFILL].labels, vocab = run->g->config->sizes.vocab;
+    double start = clock_seconds();
+    float *logits;
+
+    TRY(generator_step(run->g, PREFILL, &logits));
+    run->results->prefill_seconds += clock_seconds() - start;
+    for (int64_t i = 0; i < labels; i++)
+        run->rows[i] = (struct row){ .run = run,
+                                     .group = run->waiting[i],
+                                     .logits = logits + i * vocab,
+                                     .count = run->waiting[i]->count };
+    return choose_and_advance(run, labels);
+}
+
+static bool may_proceed(struct run *run)
+{
+    const struct generation_request *r = run->request;
+
+    if (r->proceed && !r->proceed(r->context))
+        run->results->stopped = true;
+    return !run->results->stopped;
+}
+
+static int prefill_prompt(struct run *run, struct group *g, const struct prompt *p)
+{
+    struct feed *f = &run->g->feeds[PREFILL];
+
+    for (int64_t t = 0; t < p->length; t++) {
+        if (f->rows == f->row_capacity) {
+            if (!may_proceed(run))
+                return OK;
+            TRY(prefill_step(run));
+        }
+        feed_row(f, p->ids[t], t, g->first);
+    }
+    run->waiting[f->labels] = g;
+    feed_label(f);
+    run->results->prompt_tokens += p->length;
+    return OK;
+}
+
+/* Takes prompts into the groups that are free, as long as their last rows have room in the chunk. */
+static int take_prompts(struct run *run)
+{
+    struct feed *f = &run->g->feeds[PREFILL];
+
+    for (int64_t i = 0; i < run->g->capacity.prompts && run->next < run->request->count; i++) {
+        struct group *g = &run->groups[i];
+        struct prompt p;
+        int32_t bos;
+        if (g->active)
+            continue;
+        if (f->labels == f->label_capacity)
+            TRY(prefill_step(run));
+        TRY(read_prompt(run, run->next, &bos, &p));
+        TRY(generation_limit(run->o, p.length, run->g->config->sizes.positions, &g->limit));
+        group_begin(run, g, run->next++, p.ids, p.length);
+        TRY(prefill_prompt(run, g, &p));
+        if (run->results->stopped)
+            break;
+    }
+    if (f->rows > 0 && !run->results->stopped)
+        TRY(prefill_step(run));
+    return OK;
+}
+
+/* ---- Decode ---- */
+
+static int64_t feed_sequences(struct run *run)
+{
+    struct feed *f = &run->g->feeds[DECODE];
+    int64_t count = 0;
+
+    for (int64_t k = 0; k < run->g->capacity.prompts; k++) {
+        struct group *g = &run->groups[k];
+        for (int64_t i = 0; g->active && i < g->count; i++) {
+            struct sequence_view s = group_sequence(g, i);
+            if (!g->searching && g->ended[i])
+                continue;
+            feed_row(f, s.ids[s.length - 1], s.length - 1, g->first + i);
+            feed_label(f);
+            run->rows[count++] = (struct row){ .run = run, .group = g, .first = i, .count = 1 };
+        }
+    }
+    return count;
+}
+
+static int decode_step(struct run *run)
+{
+    int64_t count = feed_sequences(run), vocab = run->g->config->sizes.vocab;
+    double start = clock_seconds();
+    float *logits;
+    int status;
+
+    if (count == 0)
+        return OK;
+    TRY(generator_step(run->g, DECODE, &logits));
+    for (int64_t i = 0; i < count; i++)
+        run->rows[i].logits = logits + i * vocab;
+    status = choose_and_advance(run, count);
+    run->results->steps++;
+    run->results->decode_seconds += clock_seconds() - start;
+    return status;
+}
+
+static bool anything_left(const struct run *run)
+{
+    for (int64_t i = 0; i < run->g->capacity.prompts; i++)
+        if (run->groups[i].active)
+            return true;
+    return run->next < run->request->count;
+}
+
+/* ---- The whole ---- */
+
+static void run_begin(struct run *run)
+{
+    const struct generator_capacity *c = &run->g->capacity;
+    int64_t rows = c->prompts * c->width;
+
+    run->groups = mem_alloc_array((size_t)c->prompts, sizeof(run->groups[0]));
+    run->waiting = mem_alloc_array((size_t)c->prompts, sizeof(struct group *));
+    run->rows = mem_alloc_array((size_t)rows, sizeof(run->rows[0]));
+    run->threads = parallel_threads();
+    run->scratch = mem_alloc_array((size_t)run->threads, sizeof(run->scratch[0]));
+    run->choices = mem_alloc_array((size_t)run->threads, sizeof(run->choices[0]));
+    for (int64_t i = 0; i < c->prompts; i++)
+        run->groups[i].first = i * c->width;
+    for (int t = 0; t < run->threads; t++) {
+        run->scratch[t] = mem_alloc_array((size_t)c->positions + 1, sizeof(float));
+        if (run->o->do_sample)
+            choice_init(&run->choices[t], run->g->config->sizes.vocab);
+    }
+    for (int phase = 0; phase < PHASES; phase++)
+        run->g->feeds[phase].rows = run->g->feeds[phase].labels = 0;
+    run->results->count = run->request->count * (size_t)run->o->num_return_sequences;
+    run->results->items = mem_alloc_array(run->results->count, sizeof(run->results->items[0]));
+}
+
+static void run_end(struct run *run)
+{
+    for (int64_t i = 0; i < run->g->capacity.prompts; i++)
+        group_release(&run->groups[i]);
+    for (int t = 0; t < run->threads; t++) {
+        mem_free(run->scratch[t]);
+        choice_release(&run->choices[t]);
+    }
+    mem_free(run->groups);
+    mem_free(run->waiting);
+    mem_free(run->rows);
+    mem_free(run->scratch);
+    mem_free(run->choices);
+}
+
+int generator_run(struct generator *g, const struct generation_request *request,
+                  struct generation_results *out)
+{
+    const struct generation_options *o = request->options;
+    struct generation_results results = { 0 };
+    struct run run = { .g = g,
+                       .request = request,
+                       .o = o,
+                       .stop = { request->tokenizer, o->stop_strings, o->stop_count },
+                       .results = &results };
+    int status;
+
+    TRY(check_request(&run));
+    run_begin(&run);
+    status = OK;
+    while (status == OK && anything_left(&run) && may_proceed(&run)) {
+        status = take_prompts(&run);
+        if (status == OK && !results.stopped)
+            status = decode_step(&run);
+    }
+    run_end(&run);
+    if (status == OK)
+        *out = results;
+    else
+        generation_results_release(&results);
+    return status;
+}
+
+void generation_results_release(struct generation_results *r)
+{
+    for (size_t i = 0; i < r->count; i++)
+        mem_free(r->items[i].ids);
+    mem_free(r->items);
+    *r = (struct generation_results){ 0 };
+}

@@ -1,0 +1,275 @@
+/* Generation against transformers' (tests/golden/gpt2/generate): every case token for token, and the same
+ * tokens whatever the size of prefill chunks, the number of prompts at a time and the number of threads. */
+#include "gen/gen.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/file.h"
+#include "base/parallel.h"
+#include "ckpt/hf.h"
+
+#include <cmocka.h>
+
+#define FOLDER GOLDEN_DIR "/gpt2/generate/"
+enum { MOST_PROMPTS = 16, MOST_RETURNED = 8, MOST_TOKENS = 64 };
+
+struct ids {
+    int32_t values[MOST_TOKENS];
+    int64_t count;
+};
+
+struct test_case {
+    char name[64], model[64];
+    struct generation_options options;
+    struct ids prompts[MOST_PROMPTS], expected[MOST_PROMPTS][MOST_RETURNED];
+    size_t prompt_count;
+    int64_t returned;
+};
+
+struct suite {
+    struct json_reader r;
+    struct str text;
+};
+
+static void must(int status)
+{
+    if (status != OK)
+        fail_msg("%s", error_message());
+}
+
+/* ---- cases.json ---- */
+
+static void read_ids(struct json_reader *r, struct ids *out)
+{
+    out->count = 0;
+    json_array_begin(r);
+    while (json_next_element(r)) {
+        assert_true(out->count < MOST_TOKENS);
+        out->values[out->count++] = (int32_t)json_int(r, 0, 1 << 20);
+    }
+}
+
+static void read_text(struct json_reader *r, char out[64])
+{
+    struct json_string s;
+
+    assert_true(json_string(r, &s) && s.length < 64);
+    memcpy(out, s.data, s.length);
+    out[s.length] = '\0';
+}
+
+static void read_options(struct json_reader *r, struct generation_options *o)
+{
+    struct json_string key;
+
+    json_object_begin(r);
+    while (json_next_key(r, &key)) {
+        char name[64];
+        snprintf(name, sizeof(name), "%.*s", (int)key.length, key.data);
+        if (strcmp(name, "seed") == 0)
+            o->seed = json_uint64(r);
+        else
+            generation_options_read_key(o, r, name);
+    }
+}
+
+static void read_expected(struct json_reader *r, struct test_case *c)
+{
+    json_array_begin(r);
+    for (size_t i = 0; json_next_element(r); i++) {
+        c->returned = 0;
+        json_array_begin(r);
+        while (json_next_element(r))
+            read_ids(r, &c->expected[i][c->returned++]);
+    }
+}
+
+/* The model comes before the options in the file, so its generation_config.json does as well. */
+static void read_case(struct json_reader *r, struct test_case *c)
+{
+    struct config config;
+    struct json_string key;
+    char path[512];
+
+    memset(c, 0, sizeof(*c));
+    json_object_begin(r);
+    while (json_next_key(r, &key)) {
+        if (json_key_is(r, "name")) {
+            read_text(r, c->name);
+        } else if (json_key_is(r, "model")) {
+            read_text(r, c->model);
+            snprintf(path, sizeof(path), FOLDER "%s", c->model);
+            must(config_load(&config, path));
+            must(generation_options_load(&c->options, path, &config));
+            config_release(&config);
+        } else if (json_key_is(r, "options")) {
+            read_options(r, &c->options);
+        } else if (json_key_is(r, "input_ids")) {
+            json_array_begin(r);
+            while (json_next_element(r))
+                read_ids(r, &c->prompts[c->prompt_count++]);
+        } else if (json_key_is(r, "ids")) {
+            read_expected(r, c);
+        } else {
+            json_skip(r);
+        }
+    }
+}
+
+/* ---- Running one ---- */
+
+struct arrangement {
+    int64_t at_once, chunk;
+    int threads;
+};
+
+struct heard { /* what the callback was told */
+    struct ids tokens[MOST_PROMPTS * MOST_RETURNED];
+    int64_t returned;
+    size_t done;
+};
+
+static void hear_token(void *context, size_t prompt, int64_t sequence, int32_t id)
+{
+    struct heard *h = context;
+    struct ids *t = &h->tokens[(int64_t)prompt * h->returned + sequence];
+
+    t->values[t->count++] = id;
+}
+
+static void hear_done(void *context, size_t prompt, const struct generated *results)
+{
+    (void)prompt;
+    assert_non_null(results[0].ids);
+    ((struct heard *)context)->done++;
+}
+
+static void check_sequence(const struct test_case *c, size_t i, const struct generated *g,
+                           const struct ids *expected)
+{
+    if (g->length != expected->count ||
+        memcmp(g->ids, expected->values, (size_t)g->length * sizeof(int32_t)) != 0) {
+        for (int64_t t = 0; t < g->length; t++)
+            fprintf(stderr, " %d", g->ids[t]);
+        fail_msg("%s: prompt %zu came out as above", c->name, i);
+    }
+    for (int64_t t = g->length; t < g->padded; t++)
+        assert_int_equal(g->ids[t], c->options.pad);
+}
+
+static void check_results(const struct test_case *c, const struct generation_results *r,
+                          const struct heard *h)
+{
+    assert_int_equal(r->count, (int64_t)c->prompt_count * c->returned);
+    assert_int_equal(h->done, c->prompt_count);
+    for (size_t i = 0; i < c->prompt_count; i++) {
+        int64_t padded = r->items[(int64_t)i * c->returned].padded, longest = 0;
+        for (int64_t k = 0; k < c->returned; k++) {
+            const struct generated *g = &r->items[(int64_t)i * c->returned + k];
+            const struct ids *told = &h->tokens[(int64_t)i * c->returned + k];
+            check_sequence(c, i, g, &c->expected[i][k]);
+            assert_int_equal(g->padded, padded);
+            longest = g->length > longest ? g->length : longest;
+            assert_int_equal(told->count, g->length - c->prompts[i].count);
+            assert_memory_equal(told->values, g->ids + c->prompts[i].count,
+                                (size_t)told->count * sizeof(int32_t));
+        }
+        assert_int_equal(longest, padded);
+    }
+}
+
+static void run_case(const struct test_case *c, const struct arrangement *a)
+{
+    struct heard heard = { .returned = c->returned };
+    struct prompt prompts[MOST_PROMPTS];
+    struct generation_request request = { .prompts = prompts,
+                                          .count = c->prompt_count,
+                                          .options = &c->options,
+                                          .token = hear_token,
+                                          .done = hear_done,
+                                          .context = &heard };
+    struct generator_capacity capacity = { .prompts = a->at_once,
+                                           .width = generation_width(&c->options),
+                                           .chunk = a->chunk };
+    struct generation_results results;
+    struct store *store = store_create();
+    struct generator *g;
+    struct model m;
+    char path[512];
+
+    snprintf(path, sizeof(path), FOLDER "%s", c->model);
+    for (size_t i = 0; i < c->prompt_count; i++)
+        prompts[i] = (struct prompt){ c->prompts[i].values, c->prompts[i].count };
+    must(model_open(&m, &(struct model_options){ .name = path }));
+    must(generation_positions(&request, &m.config, &capacity.positions));
+    must(generator_create(&m.config, store, &capacity, &g));
+    must(model_fill_store(&m, store));
+    must(generator_run(g, &request, &results));
+    check_results(c, &results, &heard);
+    generation_results_release(&results);
+    generator_free(g);
+    store_free(store);
+    model_close(&m);
+}
+
+static void run_all(const struct arrangement *a, const char *only)
+{
+    struct json_reader r;
+    struct str text;
+    int count = 0;
+
+    str_init(&text);
+    must(file_read(FOLDER "cases.json", 0, &text));
+    json_reader_init(&r, "cases.json", text.data, text.length);
+    json_array_begin(&r);
+    parallel_set_threads(a->threads);
+    while (json_next_element(&r)) {
+        static struct test_case c;
+        read_case(&r, &c);
+        if (!only || strstr(c.name, only)) {
+            run_case(&c, a);
+            count++;
+        }
+        generation_options_release(&c.options);
+    }
+    must(json_end(&r));
+    assert_true(count > 0);
+    json_reader_release(&r);
+    str_release(&text);
+}
+
+static void every_case(void **state)
+{
+    (void)state;
+    run_all(&(struct arrangement){ .at_once = 6, .chunk = 128, .threads = 2 }, NULL);
+}
+
+static void one_prompt_at_a_time(void **state)
+{
+    (void)state;
+    run_all(&(struct arrangement){ .at_once = 1, .chunk = 1, .threads = 1 }, NULL);
+}
+
+/* Prompts that end make room for others; chunks end within prompts. */
+static void few_at_a_time_in_odd_chunks(void **state)
+{
+    (void)state;
+    run_all(&(struct arrangement){ .at_once = 2, .chunk = 3, .threads = 3 }, NULL);
+    run_all(&(struct arrangement){ .at_once = 16, .chunk = 5, .threads = 1 }, "beam");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_case),
+        cmocka_unit_test(one_prompt_at_a_time),
+        cmocka_unit_test(few_at_a_time_in_odd_chunks),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
