@@ -1,0 +1,361 @@
+"""Goldens of the ops: golden/ops/<op>.safetensors, every output of every small case in double.
+
+    BUILD/tests/test_ops --dump | VENV/bin/python tests/oracle/ops.py
+
+The cases, their inputs included, come from the test program; what they must give is computed here, with
+PyTorch in float64 where PyTorch has the function (gradients by its autograd), else by a few lines of NumPy.
+For a new op add a function of its name.
+"""
+import json
+import math
+import sys
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from safetensors.torch import save_file
+
+from common import GOLDEN, fresh
+
+torch.set_default_dtype(torch.float64)
+
+
+class Case:
+    def __init__(self, line):
+        self.__dict__.update(json.loads(line))
+        self.x = [None if t is None else self.tensor(t) for t in self.__dict__["in"]]
+        self.before = {k: None if t is None else self.tensor(t) for k, t in self.out.items()}
+
+    @staticmethod
+    def tensor(t):
+        values = [float(v) for v in t["values"]]
+        kind = torch.float64 if t["dtype"] in ("F32", "F64") else torch.int64
+        return torch.tensor(values, dtype=torch.float64).to(kind).reshape(t["shape"])
+
+    def leaves(self, *indices):
+        """Inputs that gradients are asked of."""
+        return [self.x[i].clone().requires_grad_() for i in indices]
+
+
+# ---- random bits: Philox 4x32-10 (Salmon et al., SC 2011), keyed as src/base/rng.h says ----
+
+M32, M64 = 0xFFFFFFFF, 0xFFFFFFFFFFFFFFFF
+
+
+def mix(x):
+    x = (x ^ x >> 30) * 0xBF58476D1CE4E5B9 & M64
+    x = (x ^ x >> 27) * 0x94D049BB133111EB & M64
+    return x ^ x >> 31
+
+
+def bits(seed, stream, hi, lo):
+    key = mix(mix(seed) + stream * 0x9E3779B97F4A7C15 & M64)
+    k, l = key & M32, key >> 32
+    c = [lo & M32, lo >> 32, hi & M32, hi >> 32]
+    for _ in range(10):
+        x, y = c[0] * 0xD2511F53, c[2] * 0xCD9E8D57
+        c = [y >> 32 ^ c[1] ^ k, y & M32, x >> 32 ^ c[3] ^ l, x & M32]
+        k, l = k + 0x9E3779B9 & M32, l + 0xBB67AE85 & M32
+    return c
+
+
+def kept(c, p, place, at):
+    return bits(c.seed, c.stream, c.step << 40 | place, at // 4)[at % 4] >= p * 2.0**32
+
+
+# ---- entry by entry ----
+
+ACTIVATIONS = [
+    lambda x: x,
+    lambda x: F.gelu(x, approximate="tanh"),
+    F.gelu,
+    F.relu,
+    F.silu,
+    torch.tanh,
+    lambda x: x * torch.sigmoid(1.702 * x),
+]
+
+
+def activate(c, x, attr="kind"):
+    return ACTIVATIONS[int(c.attrs[attr])](x)
+
+
+def add(c):
+    return {"y": c.x[0] + c.x[1]}
+
+
+def scale(c):
+    return {"y": c.attrs["factor"] * c.x[0]}
+
+
+def fill(c):
+    return {"y": torch.full_like(c.x[0], c.attrs["value"])}
+
+
+def activation(c):
+    return {"y": activate(c, c.x[0])}
+
+
+def activation_grad(c):
+    (x,) = c.leaves(1)
+    activate(c, x).backward(c.x[0])
+    return {"dx": x.grad}
+
+
+def dropout(c):
+    x, place = c.x
+    mask = torch.zeros(x.shape).reshape(x.shape[0], math.prod(x.shape[1:]))
+    for n in range(mask.shape[0]):
+        for f in range(mask.shape[1]):
+            mask[n, f] = kept(c, c.attrs["p"], int(place[n]), f)
+    return {"y": x * mask.reshape(x.shape) / (1 - c.attrs["p"])}
+
+
+def embedding(c):
+    return {"y": c.x[0][c.x[1]]}
+
+
+def embedding_grad(c):
+    dy, ids, like = c.x
+    return {"dtable": torch.zeros_like(like).index_add(0, ids, dy)}
+
+
+# ---- norm ----
+
+def layernorm(c):
+    x, weight, bias, residual = c.x
+    s = x if residual is None else x + residual
+    mean = s.mean(-1)
+    var = ((s - mean[..., None]) ** 2).mean(-1)
+    y = F.layer_norm(s, weight.shape, weight, bias, c.attrs["eps"])
+    return {"y": y, "mean": mean, "rstd": 1 / torch.sqrt(var + c.attrs["eps"]), "sum": s}
+
+
+def layernorm_grad(c):
+    dy, dsum = c.x[0], c.x[5]
+    x, weight = c.leaves(1, 2)
+    bias = torch.zeros_like(weight).requires_grad_()
+    F.layer_norm(x, weight.shape, weight, bias, 1e-5).backward(dy)
+    return {"dx": x.grad if dsum is None else x.grad + dsum, "dweight": weight.grad, "dbias": bias.grad}
+
+
+# ---- linear ----
+
+def product(c, x, weight):
+    k = int(c.attrs["in_ndim"])
+    inner = list(range(1, 1 + k))
+    w = list(range(weight.ndim - k, weight.ndim)) if c.attrs["out_first"] else list(range(k))
+    return torch.tensordot(x, weight, (inner, w))
+
+
+def linear(c):
+    x, weight, bias, residual = c.x
+    pre = product(c, x, weight)
+    pre = pre if bias is None else pre + bias
+    y = activate(c, pre, "act")
+    return {"pre": pre, "y": y if residual is None else y + residual}
+
+
+def shape_of_x(c, dy, weight):
+    k = int(c.attrs["in_ndim"])
+    return dy.shape[:1] + (weight.shape[-k:] if c.attrs["out_first"] else weight.shape[:k])
+
+
+def linear_grad_input(c):
+    dy, weight, pre = c.x
+    x = torch.zeros(shape_of_x(c, dy, weight)).requires_grad_()
+    if pre is None:
+        product(c, x, weight).backward(dy)
+        return {"dx": x.grad}
+    pre = pre.clone().requires_grad_()
+    product(c, activate(c, pre, "act"), weight).backward(dy)
+    return {"dx": pre.grad}
+
+
+def linear_grad_weight(c):
+    x, dy = c.x[:2]
+    (weight,) = c.leaves(2)
+    product(c, x, weight).backward(dy)
+    return {"dweight": weight.grad, "dbias": dy.sum(0)}
+
+
+# ---- attention ----
+
+def heads_of(c, q, k, v):
+    q, k, v = (t[:, int(c.attrs[p])] for t, p in ((q, "q_part"), (k, "k_part"), (v, "v_part")))
+    repeat = q.shape[1] // k.shape[1]
+    return q, k.repeat_interleave(repeat, 1), v.repeat_interleave(repeat, 1)
+
+
+def allowed(c, qp, kp):
+    ok = (kp >= 0)[None, :].expand(len(qp), len(kp)).clone()
+    if c.attrs["causal"]:
+        ok &= kp[None, :] <= qp[:, None]
+    if c.attrs["window"]:
+        ok &= qp[:, None] - kp[None, :] < c.attrs["window"]
+    return ok
+
+
+def attend(c, q, k, v):
+    q_at, k_at, qp, kp, place = c.x[3:8]
+    q, k, v = heads_of(c, q, k, v)
+    out, lse = torch.zeros(q.shape), torch.zeros(q.shape[:2])
+    p = c.attrs["dropout"]
+    for s in range(len(q_at) - 1):
+        i, j = slice(q_at[s], q_at[s + 1]), slice(k_at[s], k_at[s + 1])
+        ok = allowed(c, qp[i], kp[j])
+        scores = c.attrs["scale"] * torch.einsum("ihc,jhc->hij", q[i], k[j])
+        scores = scores.masked_fill(~ok, -math.inf)
+        none = ~ok.any(1)
+        prob = torch.softmax(scores.masked_fill(none[None, :, None], 0), -1) * ok
+        for h in range(q.shape[1] if p else 0):
+            for a in range(prob.shape[1]):
+                for b in range(prob.shape[2]):
+                    keep = kept(c, p, int(place[i.start + a]), h << 32 | b)
+                    prob = prob.index_put((torch.tensor(h), torch.tensor(a), torch.tensor(b)),
+                                          prob[h, a, b] * keep / (1 - p))
+        out = out.index_add(0, torch.arange(i.start, i.stop), torch.einsum("hij,jhc->ihc", prob, v[j]))
+        total = torch.logsumexp(scores, -1).masked_fill(none[None, :], math.inf)
+        lse = lse.index_add(0, torch.arange(i.start, i.stop), total.T)
+    return out, lse
+
+
+def attention(c):
+    out, lse = attend(c, *c.x[:3])
+    return {"out": out, "lse": lse}
+
+
+def attention_grad(c):
+    q, k, v = c.leaves(0, 1, 2)
+    out, _ = attend(c, q, k, v)
+    if out.numel() == 0:
+        return {"dq": q.detach(), "dk": k.detach(), "dv": v.detach()}
+    out.backward(c.x[10])
+    one = c.out.keys() == {"dq"}  # q, k and v are parts of one tensor
+    return {"dq": q.grad + k.grad + v.grad if one else q.grad, "dk": k.grad, "dv": v.grad}
+
+
+def cache_append(c):
+    slot, at = c.x[4:]
+    new = {"new_k": c.before["new_k"].clone(), "new_v": c.before["new_v"].clone()}
+    for name, x, part in (("new_k", c.x[0], "k_part"), ("new_v", c.x[1], "v_part")):
+        for n in range(len(slot)):
+            new[name][slot[n], at[n]] = x[n, int(c.attrs[part])]
+    c.before = {k: None for k in c.before}  # replaced, not added to
+    return new
+
+
+def attention_cached(c):
+    q, cache_k, cache_v, slot, at, source = c.x
+    q = q[:, int(c.attrs["q_part"])]
+    repeat = q.shape[1] // cache_k.shape[2]
+    out = torch.zeros(q.shape)
+    for n in range(q.shape[0]):
+        t = torch.arange(int(at[n]) + 1)
+        if c.attrs["window"]:
+            t = t[t > int(at[n]) - int(c.attrs["window"])]
+        rows = source[slot[n], t]
+        k, v = (x[rows, t].repeat_interleave(repeat, 1) for x in (cache_k, cache_v))
+        prob = torch.softmax(c.attrs["scale"] * torch.einsum("hc,thc->ht", q[n], k), -1)
+        out[n] = torch.einsum("ht,thc->hc", prob, v)
+    return {"out": out}
+
+
+# ---- head ----
+
+def logits_of(c, x, weight, bias):
+    rows = x[c.x[3]]
+    y = rows @ (weight.T if c.attrs["out_first"] else weight)
+    return y if bias is None else y + bias
+
+
+def stats_of(c, x, weight, bias):
+    logits = logits_of(c, x, weight, bias)
+    return torch.logsumexp(logits, -1), logits.gather(1, c.x[4][:, None])[:, 0], logits
+
+
+def head_stats(c):
+    lse, target, logits = stats_of(c, *c.x[:3])
+    return {"lse": lse, "target": target, "best": logits.max(-1).values}
+
+
+def head_leaves(c):
+    x, weight = c.leaves(0, 1)
+    return x, weight, None if c.x[2] is None else c.leaves(2)[0]
+
+
+def grads(x, weight, bias):
+    return {"dx": x.grad, "dweight": weight.grad, "dbias": None if bias is None else bias.grad}
+
+
+def head_grad(c):
+    leaves = head_leaves(c)
+    lse, target, _ = stats_of(c, *leaves)
+    (lse @ c.x[6] + target @ c.x[7]).backward()
+    return grads(*leaves)
+
+
+def head_loss(c):
+    leaves = head_leaves(c)
+    logits = logits_of(c, *leaves)
+    loss = F.cross_entropy(logits, c.x[4], reduction="sum")
+    loss.backward()
+    return {"loss": loss.detach(), **grads(*leaves)}
+
+
+def token_loss(c):
+    return {"loss": (c.x[0] - c.x[1]).sum()}
+
+
+def token_loss_grad(c):
+    return {"dlse": c.x[0].expand(c.x[1].shape), "dtarget": -c.x[0].expand(c.x[1].shape)}
+
+
+# ---- the update ----
+
+def sum_squares(c):
+    return {"sum": sum((x**2).sum() for x in c.x)}
+
+
+def step_control(c):
+    loss, count, squares, (rate, step, most) = (x.numpy() for x in c.x)
+    norm = np.sqrt(squares) / count if count else 0.0
+    apply = bool(count > 0 and np.isfinite(loss) and np.isfinite(norm))
+    clip = min(1.0, most / (norm + 1e-6)) if most > 0 else 1.0
+    control = [apply, clip / count if apply else 0.0, norm, loss / count if count else 0.0, rate, step]
+    return {"control": torch.tensor([float(x) for x in control])}
+
+
+def adamw(c):
+    apply, factor, _, _, rate, step = (float(x) for x in c.x[0])
+    a, out = c.attrs, {}
+    for i in range(1, len(c.x), 4):
+        p, grad, m, v = (x.clone() for x in c.x[i:i + 4])
+        if apply:
+            p.requires_grad_()
+            p.grad = grad * factor
+            opt = torch.optim.AdamW([p], lr=rate, betas=(a["beta1"], a["beta2"]), eps=a["eps"],
+                                    weight_decay=a["decay"], foreach=False)
+            opt.state[p] = {"step": torch.tensor(step - 1), "exp_avg": m, "exp_avg_sq": v}
+            opt.step()
+        out.update({f"in{i}": p.detach(), f"in{i + 2}": m, f"in{i + 3}": v})
+    return out
+
+
+def main():
+    goldens = {}
+    for line in sys.stdin:
+        c = Case(line)
+        result = globals()[c.op](c)
+        for name in c.out:
+            value = result[name].detach()
+            if c.before[name] is not None:
+                value = value + c.before[name]
+            goldens.setdefault(c.op, {})[f"{c.case}.{name}"] = value.contiguous().clone()
+    folder = fresh(GOLDEN / "ops")
+    for op, tensors in goldens.items():
+        save_file(tensors, folder / f"{op}.safetensors")
+
+
+if __name__ == "__main__":
+    main()
