@@ -27,6 +27,17 @@ static inline int64_t view_rows(const struct view *v)
     return v->ndim > 0 ? v->dim[0] : 1;
 }
 
+/* Data of an input or output that may be absent or not wanted: then NULL. */
+static inline void *input_data(const struct kernel_args *a, int i)
+{
+    return i < a->node->nin ? a->in[i].data : NULL;
+}
+
+static inline void *output_data(const struct kernel_args *a, int j)
+{
+    return j < a->node->nout ? a->out[j].data : NULL;
+}
+
 /* Index in the whole tensor's row of entry f of this share's row. */
 static inline int64_t view_whole_feature(const struct view *v, int64_t f)
 {
