@@ -34,22 +34,37 @@ static void name_specials(struct tokenizer *t)
 
 /* ---- words ---- */
 
-/* Symbols of all words, one after the other. byte_ids: of the alphabet. */
-static void words_init(struct train_words *w, const struct map *counts, const int32_t byte_ids[256])
+static int check_lengths(const struct word_counts *counts, size_t *total)
 {
-    size_t total = 0, place = 0;
+    struct word_counts_item e;
+    size_t place = 0;
 
-    for (size_t i = 0; i < counts->count; i++)
-        total += counts->entries[i].length;
-    w->symbols = mem_alloc_array(total, sizeof(*w->symbols));
-    w->items = mem_alloc_array(counts->count, sizeof(*w->items));
-    w->count = counts->count;
-    for (size_t i = 0; i < counts->count; i++) {
-        const struct map_entry *e = &counts->entries[i];
-        w->items[i] = (struct train_word){ .begin = place, .length = (uint32_t)e->length, .count = e->value };
-        for (size_t k = 0; k < e->length; k++)
-            w->symbols[place++] = byte_ids[(uint8_t)e->key[k]];
+    *total = 0;
+    while (word_counts_next(counts, &place, &e)) {
+        if (e.length > INT32_MAX)
+            return fail(ERR_DATA, "a word of %zu bytes (expected at most %d)", e.length, INT32_MAX);
+        *total += e.length;
     }
+    return OK;
+}
+
+/* Symbols of all words, one after the other. byte_ids: of the alphabet. */
+static int words_init(struct train_words *w, const struct word_counts *counts, const int32_t byte_ids[256])
+{
+    struct word_counts_item e;
+    size_t total, place = 0, symbol = 0;
+
+    TRY(check_lengths(counts, &total));
+    w->symbols = mem_alloc_array(total, sizeof(*w->symbols));
+    w->items = mem_alloc_array(word_counts_size(counts), sizeof(*w->items));
+    w->count = 0;
+    while (word_counts_next(counts, &place, &e)) {
+        w->items[w->count++] =
+            (struct train_word){ .begin = symbol, .length = (uint32_t)e.length, .count = e.count };
+        for (size_t k = 0; k < e.length; k++)
+            w->symbols[symbol++] = byte_ids[(uint8_t)e.bytes[k]];
+    }
+    return OK;
 }
 
 static void words_release(struct train_words *w)
@@ -201,18 +216,16 @@ int tok_trainer_finish(struct tok_trainer *t, void (*progress)(void *context, in
     int status;
 
     trainer_gather(t);
-    for (size_t i = 0; i < t->counts[0].count; i++)
-        if (t->counts[0].entries[i].length > INT32_MAX)
-            return fail(ERR_DATA, "a word of %zu bytes (expected at most %d)", t->counts[0].entries[i].length,
-                        INT32_MAX);
     map_init(&r.ids);
     for (size_t i = 0; i < t->options.special_count; i++)
         add_token(&r, t->specials[i], strlen(t->specials[i]));
     add_alphabet(&r, byte_ids);
-    words_init(&words, &t->counts[0], byte_ids);
-    train_merges(&words, &t->options, &p, &r);
-    words_release(&words);
-    status = finish(&t->options, &r, out);
+    status = words_init(&words, &t->counts[0], byte_ids);
+    if (status == OK) {
+        train_merges(&words, &t->options, &p, &r);
+        words_release(&words);
+        status = finish(&t->options, &r, out);
+    }
     map_release(&r.ids);
     mem_free(r.merges);
     return status;

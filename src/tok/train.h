@@ -12,6 +12,7 @@
 #include "base/map.h"
 #include "base/str.h"
 #include "tok/tok.h"
+#include "tok/word_counts.h"
 
 enum { TRAIN_LONG_WORD = 256 }; /* symbols; longer words are merged by train_long.c */
 
@@ -97,8 +98,8 @@ void train_merges(struct train_words *words, const struct tok_train_options *opt
 
 struct tok_trainer {
     struct tok_train_options options;
-    char **specials;    /* copies; options.specials points here */
-    struct map *counts; /* word -> count; one for each thread, the first is the sum after trainer_gather */
+    char **specials;            /* copies; options.specials points here */
+    struct word_counts *counts; /* one for each thread; the first is the sum after trainer_gather */
     int count_tables;
 };
 void trainer_gather(struct tok_trainer *t);

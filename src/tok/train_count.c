@@ -36,8 +36,6 @@ int tok_trainer_create(const struct tok_train_options *options, struct tok_train
     t->options.specials = (const char *const *)t->specials;
     t->count_tables = parallel_threads();
     t->counts = mem_alloc_array((size_t)t->count_tables, sizeof(*t->counts));
-    for (int i = 0; i < t->count_tables; i++)
-        map_init(&t->counts[i]);
     *out = t;
     return OK;
 }
@@ -47,7 +45,7 @@ void tok_trainer_free(struct tok_trainer *t)
     if (!t)
         return;
     for (int i = 0; i < t->count_tables; i++)
-        map_release(&t->counts[i]);
+        word_counts_release(&t->counts[i]);
     for (size_t i = 0; i < t->options.special_count; i++)
         mem_free(t->specials[i]);
     mem_free(t->specials);
@@ -55,37 +53,27 @@ void tok_trainer_free(struct tok_trainer *t)
     mem_free(t);
 }
 
-static void count_word(struct map *m, const char *word, size_t length, int64_t count)
-{
-    struct map_entry *e = map_find(m, word, length);
-
-    if (e)
-        e->value += count;
-    else
-        map_add(m, word, length, count);
-}
-
-static void count_words(struct map *m, const char *p, const char *end)
+static void count_words(struct word_counts *c, const char *p, const char *end)
 {
     while (p < end) {
         const char *next = split_gpt2(p, end);
-        count_word(m, p, (size_t)(next - p), 1);
+        word_counts_add(c, p, (size_t)(next - p), 1);
         p = next;
     }
 }
 
-static void count_document(struct map *m, const char *p, const char *end, bool add_prefix_space)
+static void count_document(struct word_counts *c, const char *p, const char *end, bool add_prefix_space)
 {
     struct str spaced;
 
     if (!add_prefix_space || p == end || *p == ' ') {
-        count_words(m, p, end);
+        count_words(c, p, end);
         return;
     }
     str_init(&spaced);
     str_append_char(&spaced, ' ');
     str_append_bytes(&spaced, p, (size_t)(end - p));
-    count_words(m, spaced.data, spaced.data + spaced.length);
+    count_words(c, spaced.data, spaced.data + spaced.length);
     str_release(&spaced);
 }
 
@@ -131,7 +119,7 @@ static void count_tile(void *context, int64_t tile)
 {
     struct feed *f = context;
     const char *p = tile_begin(f, tile), *end = tile_begin(f, tile + 1);
-    struct map *m = &f->trainer->counts[parallel_thread_index()];
+    struct word_counts *c = &f->trainer->counts[parallel_thread_index()];
     size_t valid = utf8_valid_prefix(p, (size_t)(end - p));
 
     f->broken[tile] = valid < (size_t)(end - p) ? valid : SIZE_MAX;
@@ -139,7 +127,7 @@ static void count_tile(void *context, int64_t tile)
         return;
     while (p < end) {
         const char *next = line_after(p, end);
-        count_document(m, p, next, f->trainer->options.add_prefix_space);
+        count_document(c, p, next, f->trainer->options.add_prefix_space);
         p = next;
     }
 }
@@ -184,10 +172,10 @@ int tok_trainer_feed_file(struct tok_trainer *t, const char *path)
 void trainer_gather(struct tok_trainer *t)
 {
     for (int i = 1; i < t->count_tables; i++) {
-        struct map *m = &t->counts[i];
-        for (size_t k = 0; k < m->count; k++)
-            count_word(&t->counts[0], m->entries[k].key, m->entries[k].length, m->entries[k].value);
-        map_release(m);
-        map_init(m);
+        struct word_counts_item item;
+        size_t place = 0;
+        while (word_counts_next(&t->counts[i], &place, &item))
+            word_counts_add(&t->counts[0], item.bytes, item.length, item.count);
+        word_counts_release(&t->counts[i]);
     }
 }
