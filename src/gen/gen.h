@@ -10,6 +10,7 @@
 #ifndef PLAIT_GEN_GEN_H
 #define PLAIT_GEN_GEN_H
 
+#include "comm/comm.h"
 #include "exec/exec.h"
 #include "gen/options.h"
 #include "tok/tok.h"
@@ -17,17 +18,20 @@
 struct generator;
 
 struct generator_capacity {
-    int64_t prompts;   /* that run at the same time */
-    int64_t width;     /* sequences of each: generation_width */
-    int64_t positions; /* tokens of a sequence, without the last one generated */
-    int64_t chunk;     /* rows of a prefill step; 0: a good number */
-    double memory;     /* bytes that all may take, weights included; 0: any */
+    int64_t prompts;        /* that run at the same time */
+    int64_t width;          /* sequences of each: generation_width */
+    int64_t positions;      /* tokens of a sequence, without the last one generated */
+    int64_t chunk;          /* rows of a prefill step; 0: a good number */
+    double memory;          /* bytes that all may take, weights included; 0: any */
+    struct cluster cluster; /* what ranks cost; see plan/plan.h */
 };
 
-/* Compiles and binds. The parameters are found in the store or made there (zero; fill them after). config and
- * store outlive it. ERR_CONFIG: no language model; ERR_SYSTEM: no memory, naming both figures. */
+/* Compiles and binds. The parameters are found in the store or made there (zero; fill them after). config,
+ * store and comm outlive it. comm NULL: one rank; else the generators of all its ranks divide each layer
+ * among them (its mesh has no dp), each on its own store, and are run alike: all choose the same tokens.
+ * ERR_CONFIG: no language model; ERR_SYSTEM: no memory, naming both figures. */
 int generator_create(const struct config *config, struct store *store, const struct generator_capacity *c,
-                     struct generator **out);
+                     struct comm *comm, struct generator **out);
 void generator_free(struct generator *g); /* NULL is fine */
 
 struct prompt {
@@ -51,7 +55,7 @@ struct generation_request {
      * ends the run. */
     void (*token)(void *context, size_t prompt, int64_t sequence, int32_t id);
     void (*done)(void *context, size_t prompt, const struct generated *results);
-    bool (*proceed)(void *context);
+    bool (*proceed)(void *context); /* with several ranks, rank 0's answer counts */
     void *context;
 };
 

@@ -17,6 +17,7 @@ struct feed { /* inputs of an executor; rows and labels are counted as they are 
 
 struct generator {
     const struct config *config;
+    struct comm *comm;
     struct generator_capacity capacity;
     struct plan *plans[PHASES];
     struct executor *executors[PHASES];
@@ -26,9 +27,13 @@ struct generator {
 
 void feed_row(struct feed *f, int32_t id, int64_t position, int64_t slot);
 void feed_label(struct feed *f); /* the logits of the row added last are wanted */
-/* Runs what was fed, empties the feed. *logits: [labels, V], valid until the phase runs again; may be
+/* Runs what was fed, empties the feed. out: (labels, V) logits, valid until the phase runs again; may be
  * overwritten. */
-int generator_step(struct generator *g, enum phase phase, float **logits);
+struct logits {
+    float *values;
+    int64_t stride; /* from row to row; V of them are used */
+};
+int generator_step(struct generator *g, enum phase phase, struct logits *out);
 
 /* The table of sources of one prompt's rows, `first` being the first of them. */
 void sources_begin(struct generator *g, int64_t first, int64_t prompt);

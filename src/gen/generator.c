@@ -9,18 +9,28 @@ enum { CHUNK = 128 };
 
 /* ---- Life ---- */
 
+/* Several ranks run both phases by one plan: a plan chooses how the parameters lie, and two could choose
+ * differently. */
 static int compile(struct generator *g, enum phase phase, const struct machine *machine)
 {
     const struct generator_capacity *c = &g->capacity;
-    int64_t sequences = c->prompts * c->width, rows = phase == PREFILL ? c->chunk : sequences;
+    int64_t sequences = c->prompts * c->width, larger = c->chunk > sequences ? c->chunk : sequences;
+    int64_t rows = g->comm ? larger : phase == PREFILL ? c->chunk : sequences;
+    int64_t labels = g->comm || phase == DECODE ? sequences : c->prompts;
     struct compile_options o = { .task = TASK_GENERATE,
                                  .rows = rows,
-                                 .labels = phase == PREFILL && c->prompts < rows ? c->prompts : rows,
+                                 .labels = labels < rows ? labels : rows,
                                  .cache_rows = sequences,
                                  .cache_positions = c->positions,
-                                 .mesh = { { 1, 1 } } };
+                                 .mesh = { { 1, 1 } },
+                                 .cluster = c->cluster };
 
-    TRY(plan_compile(g->config->def, g->config->values, &o, machine, &g->plans[phase]));
+    if (g->comm)
+        o.mesh = g->comm->mesh;
+    if (g->comm && phase == DECODE)
+        g->plans[DECODE] = g->plans[PREFILL];
+    else
+        TRY(plan_compile(g->config->def, g->config->values, &o, machine, &g->plans[phase]));
     if (!g->plans[phase]->logits)
         return fail(ERR_CONFIG, "%s: this model has no language-model head, so there is nothing to generate",
                     g->config->name);
@@ -50,7 +60,7 @@ static int bind(struct generator *g, enum phase phase, struct store *store)
     struct feed *f = &g->feeds[phase];
     struct executor *e;
 
-    TRY(executor_create(g->plans[phase], store, NULL, 0, &g->executors[phase]));
+    TRY(executor_create(g->plans[phase], store, g->comm, g->comm ? g->comm->rank : 0, &g->executors[phase]));
     e = g->executors[phase];
     f->ids = executor_input(e, "ids");
     f->positions = executor_input(e, "positions");
@@ -65,7 +75,7 @@ static int bind(struct generator *g, enum phase phase, struct store *store)
 }
 
 int generator_create(const struct config *config, struct store *store, const struct generator_capacity *c,
-                     struct generator **out)
+                     struct comm *comm, struct generator **out)
 {
     struct generator *g = mem_alloc(sizeof(*g));
     struct machine machine;
@@ -73,6 +83,7 @@ int generator_create(const struct config *config, struct store *store, const str
     int status;
 
     g->config = config;
+    g->comm = comm;
     g->capacity = *c;
     if (c->chunk <= 0)
         g->capacity.chunk = CHUNK;
@@ -100,10 +111,11 @@ void generator_free(struct generator *g)
 {
     if (!g)
         return;
-    for (int phase = 0; phase < PHASES; phase++) {
+    for (int phase = 0; phase < PHASES; phase++)
         executor_free(g->executors[phase]);
-        plan_free(g->plans[phase]);
-    }
+    if (g->plans[DECODE] != g->plans[PREFILL])
+        plan_free(g->plans[DECODE]);
+    plan_free(g->plans[PREFILL]);
     mem_free(g->table);
     mem_free(g);
 }
@@ -126,17 +138,19 @@ void feed_label(struct feed *f)
     f->label_rows[f->labels++] = (int32_t)(f->rows - 1);
 }
 
-int generator_step(struct generator *g, enum phase phase, float **logits)
+int generator_step(struct generator *g, enum phase phase, struct logits *out)
 {
     struct feed *f = &g->feeds[phase];
     struct run_counts counts = { 0 };
+    struct view v;
 
     counts.of[COUNT_ROWS] = f->rows;
     counts.of[COUNT_LABELS] = f->labels;
     f->rows = f->labels = 0;
     executor_set_counts(g->executors[phase], &counts);
     TRY(executor_run(g->executors[phase], PROGRAM_MICROBATCH, &(struct run_options){ 0 }));
-    *logits = executor_view(g->executors[phase], g->plans[phase]->logits).data;
+    v = executor_view(g->executors[phase], g->plans[phase]->logits);
+    *out = (struct logits){ .values = v.data, .stride = v.dim[1] };
     return OK;
 }
 

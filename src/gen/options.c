@@ -293,18 +293,17 @@ int generation_options_load(struct generation_options *o, const char *directory,
 
 static int check_sampling(const struct generation_options *o)
 {
+    const char *advice =
+        o->temperature == 0 ? " If you're looking for greedy decoding strategies, set `do_sample=False`" : "";
+
     if (o->refused_sampling)
         return fail(ERR_CONFIG, "generation_config.json: plait has no %s", o->refused_sampling);
-    if (!(o->temperature > 0) || isinf(o->temperature)) {
-        fail(
+    if (!(o->temperature > 0) || isinf(o->temperature))
+        return fail(
             ERR_CONFIG,
-            "`temperature` (=%g) has to be a strictly positive float, otherwise your next token scores will be "
-            "invalid.%s",
-            o->temperature,
-            o->temperature == 0 ? " If you're looking for greedy decoding strategies, set `do_sample=False`"
-                                : "");
-        return ERR_CONFIG;
-    }
+            "`temperature` (=%g) has to be a strictly positive float, otherwise your next token scores "
+            "will be invalid.%s",
+            o->temperature, advice);
     if (o->top_k < 0)
         return fail(ERR_CONFIG, "`top_k` has to be a strictly positive integer, but is %lld",
                     (long long)o->top_k);

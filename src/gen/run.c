@@ -105,27 +105,36 @@ static int choose_and_advance(struct run *run, int64_t count)
 
 static int prefill_step(struct run *run)
 {
-    int64_t labels = run->g->feeds[PREFILL].labels, vocab = run->g->config->sizes.vocab;
+    int64_t labels = run->g->feeds[PREFILL].labels;
     double start = clock_seconds();
-    float *logits;
+    struct logits logits;
 
     TRY(generator_step(run->g, PREFILL, &logits));
     run->results->prefill_seconds += clock_seconds() - start;
     for (int64_t i = 0; i < labels; i++)
         run->rows[i] = (struct row){ .run = run,
                                      .group = run->waiting[i],
-                                     .logits = logits + i * vocab,
+                                     .logits = logits.values + i * logits.stride,
                                      .count = run->waiting[i]->count };
     return choose_and_advance(run, labels);
 }
 
-static bool may_proceed(struct run *run)
+/* Ranks have to agree, or one of them would wait for the others forever. */
+static int ask(struct run *run)
 {
     const struct generation_request *r = run->request;
+    struct comm *comm = run->g->comm;
+    double stop = 0;
 
-    if (r->proceed && !r->proceed(r->context))
-        run->results->stopped = true;
-    return !run->results->stopped;
+    if (!comm || comm->rank == 0)
+        stop = r->proceed && !r->proceed(r->context);
+    if (comm)
+        TRY(comm->ops->all_reduce(
+            comm,
+            &(struct collective){ .axis = AXIS_TP, .reduction = REDUCE_SUM, .dtype = DT_F64, .count = 1 },
+            &stop, &stop));
+    run->results->stopped = run->results->stopped || stop > 0;
+    return OK;
 }
 
 static int prefill_prompt(struct run *run, struct group *g, const struct prompt *p)
@@ -134,7 +143,8 @@ static int prefill_prompt(struct run *run, struct group *g, const struct prompt 
 
     for (int64_t t = 0; t < p->length; t++) {
         if (f->rows == f->row_capacity) {
-            if (!may_proceed(run))
+            TRY(ask(run));
+            if (run->results->stopped)
                 return OK;
             TRY(prefill_step(run));
         }
@@ -194,16 +204,16 @@ static int64_t feed_sequences(struct run *run)
 
 static int decode_step(struct run *run)
 {
-    int64_t count = feed_sequences(run), vocab = run->g->config->sizes.vocab;
+    int64_t count = feed_sequences(run);
     double start = clock_seconds();
-    float *logits;
+    struct logits logits;
     int status;
 
     if (count == 0)
         return OK;
     TRY(generator_step(run->g, DECODE, &logits));
     for (int64_t i = 0; i < count; i++)
-        run->rows[i].logits = logits + i * vocab;
+        run->rows[i].logits = logits.values + i * logits.stride;
     status = choose_and_advance(run, count);
     run->results->steps++;
     run->results->decode_seconds += clock_seconds() - start;
@@ -274,8 +284,10 @@ int generator_run(struct generator *g, const struct generation_request *request,
     TRY(check_request(&run));
     run_begin(&run);
     status = OK;
-    while (status == OK && anything_left(&run) && may_proceed(&run)) {
-        status = take_prompts(&run);
+    while (status == OK && anything_left(&run) && !results.stopped) {
+        status = ask(&run);
+        if (status == OK && !results.stopped)
+            status = take_prompts(&run);
         if (status == OK && !results.stopped)
             status = decode_step(&run);
     }

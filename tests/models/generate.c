@@ -12,6 +12,7 @@
 #include "base/file.h"
 #include "base/parallel.h"
 #include "ckpt/hf.h"
+#include "lib/gpt2_case.h"
 
 #include <cmocka.h>
 
@@ -125,7 +126,7 @@ static void read_case(struct json_reader *r, struct test_case *c)
 
 struct arrangement {
     int64_t at_once, chunk;
-    int threads;
+    int threads, ranks;
 };
 
 struct heard { /* what the callback was told */
@@ -183,38 +184,56 @@ static void check_results(const struct test_case *c, const struct generation_res
     }
 }
 
-static void run_case(const struct test_case *c, const struct arrangement *a)
-{
-    struct heard heard = { .returned = c->returned };
+struct job {
+    const struct test_case *c;
+    const struct arrangement *a;
+    struct model m;
     struct prompt prompts[MOST_PROMPTS];
-    struct generation_request request = { .prompts = prompts,
-                                          .count = c->prompt_count,
-                                          .options = &c->options,
+};
+
+static int run_rank(void *context, int rank, struct comm *comm)
+{
+    struct job *j = context;
+    struct heard heard = { .returned = j->c->returned };
+    struct generation_request request = { .prompts = j->prompts,
+                                          .count = j->c->prompt_count,
+                                          .options = &j->c->options,
                                           .token = hear_token,
                                           .done = hear_done,
                                           .context = &heard };
-    struct generator_capacity capacity = { .prompts = a->at_once,
-                                           .width = generation_width(&c->options),
-                                           .chunk = a->chunk };
+    struct generator_capacity capacity = { .prompts = j->a->at_once,
+                                           .width = generation_width(&j->c->options),
+                                           .chunk = j->a->chunk,
+                                           .cluster = case_fast_links };
     struct generation_results results;
     struct store *store = store_create();
     struct generator *g;
-    struct model m;
+
+    TRY(generation_positions(&request, &j->m.config, &capacity.positions));
+    TRY(generator_create(&j->m.config, store, &capacity, comm, &g));
+    TRY(model_fill_store(&j->m, store));
+    TRY(generator_run(g, &request, &results));
+    check_results(j->c, &results, &heard);
+    generation_results_release(&results);
+    generator_free(g);
+    store_free(store);
+    return OK;
+}
+
+static void run_case(const struct test_case *c, const struct arrangement *a)
+{
+    struct job j = { .c = c, .a = a };
     char path[512];
 
     snprintf(path, sizeof(path), FOLDER "%s", c->model);
     for (size_t i = 0; i < c->prompt_count; i++)
-        prompts[i] = (struct prompt){ c->prompts[i].values, c->prompts[i].count };
-    must(model_open(&m, &(struct model_options){ .name = path }));
-    must(generation_positions(&request, &m.config, &capacity.positions));
-    must(generator_create(&m.config, store, &capacity, &g));
-    must(model_fill_store(&m, store));
-    must(generator_run(g, &request, &results));
-    check_results(c, &results, &heard);
-    generation_results_release(&results);
-    generator_free(g);
-    store_free(store);
-    model_close(&m);
+        j.prompts[i] = (struct prompt){ c->prompts[i].values, c->prompts[i].count };
+    must(model_open(&j.m, &(struct model_options){ .name = path }));
+    if (a->ranks > 1)
+        must(comm_local_run(&(struct mesh){ { 1, a->ranks } }, 1, run_rank, &j));
+    else
+        must(run_rank(&j, 0, NULL));
+    model_close(&j.m);
 }
 
 static void run_all(const struct arrangement *a, const char *only)
@@ -263,12 +282,21 @@ static void few_at_a_time_in_odd_chunks(void **state)
     run_all(&(struct arrangement){ .at_once = 16, .chunk = 5, .threads = 1 }, "beam");
 }
 
+/* Layers divided among ranks; 3 ranks leave 4 heads and 200 tokens uneven. */
+static void on_several_ranks(void **state)
+{
+    (void)state;
+    run_all(&(struct arrangement){ .at_once = 3, .chunk = 4, .ranks = 2, .threads = 1 }, NULL);
+    run_all(&(struct arrangement){ .at_once = 6, .chunk = 64, .ranks = 3, .threads = 1 }, "beam3");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_case),
         cmocka_unit_test(one_prompt_at_a_time),
         cmocka_unit_test(few_at_a_time_in_odd_chunks),
+        cmocka_unit_test(on_several_ranks),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
