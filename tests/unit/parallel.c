@@ -161,7 +161,7 @@ static void *one_processor(void *arg)
         for (int i = 0; i < CPU_SETSIZE && CPU_COUNT(&one) == 0; i++)
             if (CPU_ISSET(i, &now))
                 CPU_SET(i, &one);
-    *result = sched_setaffinity(0, sizeof(one), &one) == 0 ? parallel_threads() : -1;
+    *result = sched_setaffinity(0, sizeof(one), &one) == 0 ? parallel_cpus() : -1;
     return NULL;
 }
 
