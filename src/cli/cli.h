@@ -32,6 +32,7 @@ struct global_options {
     int64_t threads;
 };
 extern const struct option global_options[];
+void global_look_ahead(int argc, char *const *argv);
 int global_apply(const struct global_options *g);
 /* What is added to every command's own parts. */
 extern const struct command_part global_parts[];

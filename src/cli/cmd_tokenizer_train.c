@@ -11,13 +11,15 @@
 
 struct values {
     struct option_list files, specials;
-    int type;
+    int type, post_processor;
     int64_t vocab_size, min_frequency;
     const char *output_dir, *roles[TOK_SPECIAL_COUNT];
     bool add_prefix_space;
 };
 
 static const char *const types[] = { "byte_level_bpe", "wordpiece", "unigram", "sentencepiece_bpe", NULL };
+
+static const char *const post_processors[] = { "none", "roberta", "bert", "t5", NULL };
 
 #define ROLE(i) OPTION_STRING, offsetof(struct values, roles) + (i) * sizeof(const char *), NULL
 
@@ -37,6 +39,8 @@ static const struct option own_options[] = {
       "tokens that text is never cut into, first in the vocabulary, between commas" },
     { "add_prefix_space", OPTION_BOOL, offsetof(struct values, add_prefix_space), "false",
       "treat the first word of a text as if a space stood before it" },
+    { "post_processor", OPTION_CHOICE, offsetof(struct values, post_processor), "none",
+      "what is put around a text: nothing, or the tokens of a RoBERTa model", .choices = post_processors },
     { "bos_token", ROLE(TOK_BOS),
       "which token begins a text; without it, known by its spelling (<s>, <|endoftext|>)" },
     { "eos_token", ROLE(TOK_EOS), "which token ends a text (</s>, <|endoftext|>)" },
@@ -162,6 +166,8 @@ static int run(void *values, struct options *o)
     status = train(v, &specials, &t);
     if (status == OK)
         status = name_roles(v, t);
+    if (status == OK)
+        status = tokenizer_set_post_processor(t, post_processors[v->post_processor]);
     if (status == OK)
         status = directory_create(v->output_dir);
     if (status == OK)

@@ -1,4 +1,6 @@
 /* Options that every command takes. */
+#include <string.h>
+
 #include "base/err.h"
 #include "base/log.h"
 #include "base/parallel.h"
@@ -16,12 +18,22 @@ const struct option global_options[] = {
 
 const struct command_part global_parts[] = { { "Every command", global_options, 0 }, { 0 } };
 
+static const enum log_level levels[] = { LOG_ERROR, LOG_WARNING, LOG_INFO, LOG_DEBUG, LOG_INFO, LOG_ERROR };
+
+/* Reading the other options may already say something. */
+void global_look_ahead(int argc, char *const *argv)
+{
+    for (int i = 0; i + 1 < argc; i++) {
+        if (strcmp(argv[i], "--log_level") != 0 && strcmp(argv[i], "--log-level") != 0)
+            continue;
+        for (int k = 0; log_levels[k]; k++)
+            if (strcmp(argv[i + 1], log_levels[k]) == 0)
+                log_set_level(levels[k]);
+    }
+}
+
 int global_apply(const struct global_options *g)
 {
-    static const enum log_level levels[] = {
-        LOG_ERROR, LOG_WARNING, LOG_INFO, LOG_DEBUG, LOG_INFO, LOG_ERROR
-    };
-
     log_set_level(levels[g->log_level]);
     if (g->threads > 0)
         parallel_set_threads((int)g->threads);

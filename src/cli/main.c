@@ -136,6 +136,7 @@ static int run_command(const struct command *c, int argc, char *const *argv)
     struct options options;
     int status;
 
+    global_look_ahead(argc, argv);
     options_init(&options, c->name, tables);
     options.takes_words = c->takes_words;
     status = options_parse(&options, argc, argv);

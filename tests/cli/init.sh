@@ -1,0 +1,76 @@
+# plait init and plait inspect: random models, other vocabularies, types and sizes of files.
+. "$TESTS/lib/cli.sh"
+export HOME=$PWD
+small='n_embd=48,n_head=3,n_layer=2,n_positions=32'
+same() { "$PROGRAMS/tensors_compare" "$1" "$2" exact || stop "$1 and $2 differ"; }
+
+# The same seed gives the same file, whatever the threads; another seed another.
+"$PLAIT" tokenizer train --files "$GOLDEN/tokenizer/english.txt" --vocab_size 400 --output_dir m
+"$PLAIT" config --config_name gpt2 --tokenizer_name m --config_overrides $small --output_dir m
+says "m: gpt2, 77,376 parameters, float32" "$PLAIT" init --config_name m --output_dir m
+"$PLAIT" init --config_name m --output_dir one --threads 1
+cmp m/model.safetensors one/model.safetensors || stop "threads change the weights"
+cmp m/tokenizer.json one/tokenizer.json || stop "the tokenizer was not copied"
+"$PLAIT" init --config_name m --output_dir two --seed 7
+cmp -s m/model.safetensors two/model.safetensors && stop "another seed, the same weights"
+grep -q '"GPT2LMHeadModel"' m/config.json || stop "no architecture"
+grep -q '"dtype": "float32"' m/config.json || stop "no dtype"
+grep -q '_from_model_config' m/generation_config.json || stop "no generation config"
+
+# From weights: nothing asked for, nothing changed; files by size and type.
+"$PLAIT" init --model_name_or_path m --output_dir copy
+cmp m/model.safetensors copy/model.safetensors || stop "a copy differs"
+cmp m/config.json copy/config.json || stop "config"
+"$PLAIT" init --model_name_or_path m --output_dir shards --max_shard_size 100KB
+[ -e shards/model.safetensors.index.json ] || stop "not split"
+[ ! -e shards/model.safetensors ] || stop "both forms"
+"$PLAIT" init --model_name_or_path shards --output_dir joined
+same joined/model.safetensors m/model.safetensors
+"$PLAIT" init --model_name_or_path m --output_dir half --save_dtype bfloat16
+grep -q '"dtype": "bfloat16"' half/config.json || stop "dtype of half"
+"$PLAIT" init --model_name_or_path half --output_dir half2
+cmp half/model.safetensors half2/model.safetensors || stop "bfloat16 is not kept"
+prints "BF16" "$PLAIT" inspect half
+
+# Another vocabulary: rows kept, new ones as asked for; back again, nothing is lost.
+for rows in zero normal mean; do
+  "$PLAIT" init --model_name_or_path m --vocab_size 405 --new_rows $rows --output_dir $rows
+  grep -q '"vocab_size": 405' $rows/config.json || stop "vocab_size of $rows"
+  "$PLAIT" init --model_name_or_path $rows --vocab_size 400 --output_dir back
+  cmp m/model.safetensors back/model.safetensors || stop "$rows: rows were lost"
+done
+cmp -s zero/model.safetensors mean/model.safetensors && stop "zero is mean"
+cmp -s zero/model.safetensors normal/model.safetensors && stop "zero is normal"
+"$PLAIT" init --model_name_or_path "$GOLDEN/gpt2/untied" --vocab_size 99 --output_dir untied
+prints "lm_head.weight" "$PLAIT" inspect untied
+grep -q '^lm_head.weight  *\[99, 32\]' printed.out || stop "the head was not resized: $(cat printed.out)"
+
+# What inspect says.
+prints "model: gpt2 (GPT2LMHeadModel), 2 layers, width 48, 3 heads, 32 positions, vocabulary 400, 77,376 parameters" \
+  "$PLAIT" inspect m
+grep -q '^tokenizer: 400 tokens, bos <s> (0), eos </s> (2)' printed.out || stop "$(cat printed.out)"
+grep -q '^weights: 28 tensors in 1 file, 77,376 elements, 310 kB' printed.out || stop "$(cat printed.out)"
+prints "weights: 28 tensors in " "$PLAIT" inspect --model_name_or_path shards
+"$PLAIT" config --config_name gpt2 --output_dir bare
+prints "weights: none" "$PLAIT" inspect bare
+grep -q '^tokenizer: none' printed.out || stop "$(cat printed.out)"
+"$PLAIT" inspect m/model.safetensors >file.txt
+"$PLAIT" inspect - <m/model.safetensors | cmp - file.txt || stop "standard input"
+
+# Refused, and nothing is left.
+init() { refuses "$1" "$2" "$PLAIT" init --output_dir left "${@:3}"; }
+refuses 64 "--output_dir is missing" "$PLAIT" init --config_name m
+init 64 "no model (expected --model_name_or_path or --config_name)"
+init 66 'model "nowhere" not found (looked in' --model_name_or_path nowhere
+init 66 "no weights (found none" --model_name_or_path bare
+init 65 "missing" --model_name_or_path m --config_overrides n_layer=3
+init 78 "plait init of this version runs on one rank only (found 2)" --config_name m --tensor_parallel_size 2
+init 64 "--max_shard_size: no size" --config_name m --max_shard_size huge
+init 64 "--vocab_size: out of range" --config_name m --vocab_size 0
+init 73 "no room on the disk" --config_name gpt2 --config_overrides n_embd=1048576,n_head=16,n_layer=96
+head -c 1000 m/model.safetensors >two/model.safetensors
+init 65 "two/model.safetensors" --model_name_or_path two
+[ ! -e left ] || [ -z "$(ls -A left)" ] || stop "something was left behind: $(ls -A left)"
+refuses 64 "inspect: one thing at a time" "$PLAIT" inspect m two
+refuses 64 "--model_name_or_path is missing" "$PLAIT" inspect
+refuses 65 "two/model.safetensors" "$PLAIT" inspect two
