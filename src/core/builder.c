@@ -1,5 +1,6 @@
 /* builder -- adds tensors and nodes. A failure sticks: later calls do nothing and return NULL, so that model
  * files read like formulas; whoever began the graph asks builder_status once. */
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -80,6 +81,9 @@ static void check_split(const char *name, const struct param_info *info, int ndi
         if (product != info->file_dims[f])
             BUG("%s: logical dims do not split dim %d of the file", name, f);
     }
+    for (; d < ndim; d++)
+        if (dims[d] != 1)
+            BUG("%s: logical dims do not split the file's: one of %" PRId64 " is left", name, dims[d]);
 }
 
 struct tensor *graph_param(struct builder *b, const char *name, const struct param_info *info, int ndim,
