@@ -27,6 +27,8 @@ double redistribute_seconds(const struct axis_cost *c, const struct tensor *t, s
 
     if (placement_equal(have, want))
         return 0;
+    if (c->axis == AXIS_DP && t->ndim > 0 && t->dims[0].count != COUNT_FIXED)
+        return INFINITY; /* samples stay where they are dealt */
     if (have.kind == REPLICATE)
         return want.kind == PARTIAL && want.reduction != REDUCE_SUM ? INFINITY
                                                                     : 1e-9; /* a local copy at most */
