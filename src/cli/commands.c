@@ -2,6 +2,7 @@
 #include "base/err.h"
 #include "cli/cli.h"
 
+extern const struct command command_train, command_eval;
 extern const struct command command_bench, command_config, command_init, command_inspect, command_forward;
 extern const struct command command_tokenizer_train, command_tokenizer_encode, command_tokenizer_decode;
 
@@ -26,6 +27,8 @@ const struct command *const command_table[] = {
     &command_tokenizer_decode,
     &command_config,
     &command_init,
+    &command_train,
+    &command_eval,
     &command_forward,
     &command_inspect,
     &command_bench,

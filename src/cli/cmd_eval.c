@@ -1,0 +1,72 @@
+/* plait eval -- the loss of a model on files of text or tokens. */
+#include "base/err.h"
+#include "cli/cli.h"
+#include "train/results.h"
+#include "train/session.h"
+
+struct values {
+    struct model_choice model;
+    struct input_options input;
+    struct compute_options compute;
+    struct parallel_options parallel;
+    struct {
+        const char *output_dir;
+    } own;
+};
+
+static const struct option own_options[] = {
+    { "output_dir", OPTION_STRING, 0, NULL, "eval_results.json and all_results.json are written there too",
+      .aliases = (const char *const[]){ "workdir", NULL } },
+    { "do_eval", OPTION_NOTE, .help = "this command does nothing else", .bare = true },
+    { 0 },
+};
+
+static const struct command_part parts[] = {
+    { "Which model", model_options_table, offsetof(struct values, model) },
+    { "Which data", input_data_options, offsetof(struct values, input) },
+    { "Results", own_options, offsetof(struct values, own) },
+    { "Where it is computed", compute_options, offsetof(struct values, compute) },
+    { "Ranks", parallel_options, offsetof(struct values, parallel) },
+    { "", hub_notes, 0 },
+    { "", input_other_options, 0 },
+    { 0 },
+};
+
+static int evaluate(struct values *v, struct session_options *s)
+{
+    struct evaluation e;
+    struct str text;
+    int status;
+
+    TRY(session_evaluate(s, v->own.output_dir, &e));
+    str_init(&text);
+    results_evaluation(&e, &text);
+    status = write_text(NULL, &text);
+    str_release(&text);
+    return status;
+}
+
+static int run(void *values, struct options *o)
+{
+    struct values *v = values;
+    struct session_options s = { .in = &v->input, .given = o };
+    int status;
+
+    model_choice_options(&v->model, &s.model);
+    TRY(compute_check(&v->compute, &s.memory));
+    TRY(parallel_mesh(&v->parallel, &s.mesh));
+    TRY(parallel_recompute(&v->parallel, &s.keep_all));
+    TRY(stop_create(&s.stop));
+    status = evaluate(v, &s);
+    stop_free(s.stop);
+    return status;
+}
+
+const struct command command_eval = {
+    .name = "eval",
+    .summary = "the loss and perplexity of a model on data, as JSON",
+    .example = "plait eval --model_name_or_path run --validation_file valid.txt",
+    .parts = parts,
+    .bytes = sizeof(struct values),
+    .run = run,
+};

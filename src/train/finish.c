@@ -1,0 +1,173 @@
+#include "train/finish.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "ckpt/checkpoint.h"
+#include "train/results.h"
+#include "train/snapshot.h"
+
+enum { MOST_FAILED = 3 };
+
+/* ---- checkpoints ---- */
+
+static int prune(struct run *r)
+{
+    if (r->o->save_total_limit < 1)
+        return OK;
+    return checkpoint_prune(r->o->output_dir, r->o->save_total_limit, r->state.best_model_checkpoint, NULL);
+}
+
+static int save(struct run *r)
+{
+    double start = clock_seconds();
+
+    TRY(snapshot_save(r, NULL));
+    r->saved = r->state.global_step;
+    r->save_seconds = clock_seconds() - start;
+    if (r->job->stop)
+        stop_set_reserve(r->job->stop, r->save_seconds * 1.5 + report_step_seconds(&r->report));
+    return prune(r);
+}
+
+static int save_or_warn(struct run *r, bool must)
+{
+    int status = save(r);
+
+    if (status == OK) {
+        r->failed_saves = 0;
+        return OK;
+    }
+    if (must || status == ERR_DATA || ++r->failed_saves >= MOST_FAILED)
+        return status;
+    warn("%s; training goes on without this checkpoint", error_message());
+    error_clear();
+    return OK;
+}
+
+int finish_save(struct worker *w, bool must)
+{
+    TRY(agree_wait(w)); /* until every rank has updated its share */
+    if (w->first && w->run->saved != w->run->state.global_step)
+        TRY(save_or_warn(w->run, must));
+    return agree_wait(w);
+}
+
+/* ---- evaluations ---- */
+
+static bool take_best(struct run *r, const struct evaluation *e)
+{
+    struct trainer_state *t = &r->state;
+    struct str path;
+
+    if (!(isnan(t->best_metric) || e->loss < t->best_metric))
+        return false;
+    t->best_metric = e->loss;
+    t->best_global_step = t->global_step;
+    str_init(&path);
+    str_appendf(&path, "%s/checkpoint-%" PRId64, r->o->output_dir, t->global_step);
+    mem_free(t->best_model_checkpoint);
+    t->best_model_checkpoint = str_detach(&path);
+    return true;
+}
+
+bool finish_evaluation(struct run *r, const struct evaluation *e, bool saving)
+{
+    bool by_best = r->o->save_strategy == STRATEGY_BEST;
+
+    r->evaluation = *e;
+    r->evaluated = r->state.global_step;
+    report_evaluation(&r->report, r);
+    if (!by_best && !(r->o->load_best_model_at_end && saving))
+        return false;
+    return take_best(r, e);
+}
+
+/* ---- the end ---- */
+
+int finish_stopped(struct worker *w, const char *reason)
+{
+    struct run *r = w->run;
+    int64_t step;
+
+    TRY(finish_save(w, true));
+    if (!w->first)
+        return ERR_STOPPED;
+    step = r->state.global_step;
+    report_end(&r->report);
+    fail(ERR_STOPPED, "stopped at step %" PRId64 " of %" PRId64 " (%s), with %s/checkpoint-%" PRId64, step,
+         r->total_steps, reason, r->o->output_dir, step);
+    error_hint("the same command with --resume_from_checkpoint auto goes on from there");
+    return ERR_STOPPED;
+}
+
+static int publish(struct run *r)
+{
+    const char *best = r->o->load_best_model_at_end ? r->state.best_model_checkpoint : NULL;
+    char last[48], *path;
+    int status;
+
+    if (best && checkpoint_verify(best, CHECKPOINT_CHECKSUMS, NULL) != OK) {
+        warn("%s; the final model is that of the last step", error_message());
+        error_clear();
+        best = NULL;
+    }
+    snprintf(last, sizeof(last), "checkpoint-%" PRId64, r->state.global_step);
+    path = best ? mem_strdup(best) : path_join(r->o->output_dir, last);
+    if (best)
+        inform("The best model is that of %s (evaluation loss %.4f)", path_base(best), r->state.best_metric);
+    status = checkpoint_publish(path, r->o->output_dir);
+    mem_free(path);
+    return status;
+}
+
+static int save_final(struct worker *w)
+{
+    if (w->run->o->save_strategy != STRATEGY_NO)
+        return finish_save(w, true);
+    TRY(agree_wait(w));
+    if (w->first)
+        TRY(snapshot_save_model(w->run));
+    return agree_wait(w);
+}
+
+static int evaluate_at_end(struct worker *w, bool *stopped)
+{
+    struct run *r = w->run;
+    struct evaluation e;
+    double done = w->first && r->evaluated == r->state.global_step;
+
+    *stopped = false;
+    TRY(agree_max(w, &done));
+    if (r->job->eval.count == 0 || done != 0)
+        return OK;
+    TRY(evaluate(w, &e, stopped));
+    if (w->first && !*stopped)
+        finish_evaluation(r, &e,
+                          r->o->save_strategy == STRATEGY_STEPS || r->o->save_strategy == STRATEGY_EPOCH);
+    return OK;
+}
+
+int finish_run(struct worker *w)
+{
+    struct run *r = w->run;
+    bool stopped;
+
+    TRY(evaluate_at_end(w, &stopped));
+    if (stopped)
+        return finish_stopped(w, "asked for");
+    TRY(save_final(w));
+    if (!w->first)
+        return OK;
+    if (r->o->save_strategy != STRATEGY_NO)
+        TRY(publish(r));
+    TRY(results_write(r));
+    report_end(&r->report);
+    report_finish(&r->report, r);
+    return OK;
+}

@@ -1,0 +1,114 @@
+/* The header of a run: what is trained, on what, how much of it, at what cost. */
+#include <inttypes.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "train/run.h"
+
+static void line(const char *name, struct str *value)
+{
+    inform("  %s = %s", name, value->data);
+    str_clear(value);
+}
+
+static void append_bytes(struct str *s, const char *before, int64_t bytes)
+{
+    str_append(s, before);
+    str_append_bytes_human(s, (double)bytes);
+}
+
+static void tell_model(const struct run *r, struct str *s)
+{
+    const struct model *m = r->job->model;
+
+    str_appendf(s, "%s, ", m->config.architecture);
+    str_append_count(s, r->freeze.frozen + r->freeze.trained);
+    str_append(s, " parameters");
+    if (r->freeze.frozen > 0) {
+        str_append(s, ", ");
+        str_append_count(s, r->freeze.frozen);
+        str_append(s, " of them frozen");
+    }
+    if (r->first_step > 0)
+        str_appendf(s, ", from %s", r->job->checkpoint);
+    else if (m->has_weights)
+        str_appendf(s, ", weights of %s", m->weights.path);
+    else
+        str_appendf(s, ", random weights (%s, seed %" PRId64 ")", m->config.name, r->o->seed);
+    line("Model", s);
+}
+
+static void tell_data(const struct run *r, struct str *s)
+{
+    str_append_count(s, r->job->train.count);
+    str_append(s, " (of up to ");
+    str_append_count(s, r->job->train.max_length);
+    str_append(s, " tokens)");
+    line("Num examples", s);
+    if (r->job->eval.count > 0) {
+        str_append_count(s, r->job->eval.count);
+        line("Num evaluation examples", s);
+    }
+    str_appendf(s, "%.4g", (double)r->total_steps / (double)r->steps_per_epoch);
+    line("Num Epochs", s);
+}
+
+static void tell_steps(const struct run *r, struct str *s)
+{
+    str_append_count(s, r->batches.microbatch);
+    line("Instantaneous batch size per device", s);
+    str_append_count(s, r->state.global_batch_size);
+    line("Total train batch size (w. parallel & distributed)", s);
+    str_append_count(s, r->batches.accumulation);
+    line("Gradient Accumulation steps", s);
+    str_append_count(s, r->total_steps);
+    line("Total optimization steps", s);
+    if (r->first_step > 0) {
+        str_append_count(s, r->first_step);
+        str_appendf(s, " (epoch %.4g)", r->state.epoch);
+        line("Continuing after step", s);
+    }
+}
+
+static int64_t arena_bytes(const struct run *r)
+{
+    int64_t most = 0;
+
+    for (int i = 0; i < PROGRAM_COUNT; i++)
+        most = r->plan->program[i].arena_bytes > most ? r->plan->program[i].arena_bytes : most;
+    return most + (r->eval_plan ? r->eval_plan->program[PROGRAM_MICROBATCH].arena_bytes : 0);
+}
+
+static void tell_layout(const struct run *r, struct str *s)
+{
+    const struct plan *p = r->plan;
+    int ranks = mesh_ranks(&r->mesh);
+
+    str_appendf(s, "%d rank%s", ranks, ranks > 1 ? "s" : "");
+    if (ranks > 1)
+        str_appendf(s, " (data %d x tensor %d)", r->mesh.size[AXIS_DP], r->mesh.size[AXIS_TP]);
+    str_appendf(s, ", %d thread%s%s, %s", r->machine.threads, r->machine.threads > 1 ? "s" : "",
+                ranks > 1 ? " each" : "", isa_name(r->machine.isa));
+    line("Layout", s);
+    append_bytes(s, "", plan_bytes(p) + arena_bytes(r));
+    append_bytes(s, ": parameters ", p->param_bytes);
+    append_bytes(s, ", optimizer ", p->state_bytes);
+    append_bytes(s, ", gradients ", p->grad_bytes);
+    append_bytes(s, ", activations ", arena_bytes(r));
+    line(ranks > 1 ? "Memory of each rank" : "Memory", s);
+    append_bytes(s, "", (int64_t)r->checkpoint_bytes);
+    line("A checkpoint takes", s);
+}
+
+void report_header(const struct run *r)
+{
+    struct str s;
+
+    str_init(&s);
+    inform("***** Running training *****");
+    tell_model(r, &s);
+    tell_data(r, &s);
+    tell_steps(r, &s);
+    tell_layout(r, &s);
+    str_release(&s);
+}

@@ -1,0 +1,68 @@
+/* options -- what a run is told: tables of options for `plait train` and `plait eval`, with the names and
+ * defaults of Hugging Face's TrainingArguments and run_clm scripts. Which data (input_options) is shared by
+ * both commands. The model, the sizes of the mesh, the device and the type of saved weights are options of
+ * the program (cli/). */
+#ifndef PLAIT_TRAIN_OPTIONS_H
+#define PLAIT_TRAIN_OPTIONS_H
+
+#include "base/options.h"
+
+/* ---- which data ---- */
+
+struct input_options {
+    const char *tokenizer_name;
+    struct option_list train_file, validation_file;
+    const char *dataset_name, *dataset_config_name;
+    int64_t block_size; /* 0: not given */
+    int64_t validation_split_percentage;
+    int64_t max_train_samples, max_eval_samples; /* 0: all */
+    int64_t on_bad_line;                         /* OPTION_WORD(BAD_LINE_...) or how many are skipped */
+    bool line_by_line, append_eos, keep_linebreaks, overwrite_cache;
+    int64_t per_device_eval_batch_size;
+};
+enum { BAD_LINE_STOP, BAD_LINE_SKIP };
+
+extern const struct option input_data_options[];
+extern const struct option input_train_options[]; /* what concerns training alone */
+
+/* ---- how it is trained ---- */
+
+enum strategy { STRATEGY_NO, STRATEGY_STEPS, STRATEGY_EPOCH, STRATEGY_BEST, STRATEGY_AUTO = -1 };
+
+struct train_options {
+    const char *output_dir, *resume, *max_runtime;
+    bool overwrite_output_dir, do_train, do_eval, dry_run;
+    int64_t stop_after_steps; /* 0: none */
+    /* batches */
+    int64_t per_device_batch, accumulation, global_batch; /* global_batch 0: the product */
+    double epochs;
+    int64_t max_steps; /* at most 0: by epochs */
+    bool no_shuffle;
+    int64_t seed, data_seed; /* data_seed < 0: seed */
+    const char *freeze;
+    /* optimizer */
+    double learning_rate, warmup_steps, warmup_ratio, weight_decay, beta1, beta2, epsilon, max_grad_norm;
+    int lr_scheduler_type, optim;
+    const char *lr_scheduler_kwargs;
+    /* log, evaluation, checkpoints. An interval below 1 is a part of all steps; 0: not given */
+    double logging_steps, eval_steps, save_steps, eval_delay;
+    int logging_strategy, eval_strategy, save_strategy;
+    bool logging_first_step, eval_on_start, save_only_model, load_best_model_at_end, disable_tqdm;
+    int64_t save_total_limit; /* 0: all stay */
+    const char *metric_for_best_model, *logging_dir, *run_name;
+    struct option_list report_to;
+};
+
+extern const struct option train_run_options[], train_batch_options[], train_optimizer_options[],
+    train_log_options[], train_save_options[];
+/* Names that other programs have: accepted with a note or refused with a sentence; bound to nothing. */
+extern const struct option train_other_options[], input_other_options[];
+
+/* What no table can see: values that contradict each other. given: to know defaults from wishes; NULL: all
+ * that differs from zero was given. Settles what follows from other options (do_train, strategies). */
+int train_options_check(struct train_options *t, const struct input_options *in, const struct options *given);
+
+/* Seconds of "90", "30m", "1.5h", "2d", "1:30:00" or Slurm's "1-12:00:00". ERR_USAGE naming the option. */
+int parse_duration(const char *option, const char *text, double *seconds);
+
+#endif

@@ -1,0 +1,102 @@
+/* Which data, and what is made of it. */
+#include "train/options.h"
+
+#define AT(member) offsetof(struct input_options, member)
+#define NAMES(...)        \
+    (const char *const[]) \
+    {                     \
+        __VA_ARGS__, NULL \
+    }
+
+static const char *const bad_lines[] = { "stop", "skip", NULL };
+
+const struct option input_train_options[] = {
+    { "max_train_samples", OPTION_INT, AT(max_train_samples), NULL, "use only the first samples", .min = 1,
+      .max = 1e15 },
+    { 0 },
+};
+
+const struct option input_data_options[] = {
+    { "tokenizer_name", OPTION_STRING, AT(tokenizer_name), NULL,
+      "directory with a tokenizer; without it the model's or the config's" },
+    { "train_file", OPTION_LIST, AT(train_file), NULL,
+      "text (.txt), or rows of input_ids (.jsonl); files, globs or - for standard input",
+      .aliases = NAMES("data_files", "train_files") },
+    { "validation_file", OPTION_LIST, AT(validation_file), NULL, "the same, for evaluation",
+      .aliases = NAMES("validation_files") },
+    { "dataset_name", OPTION_STRING, AT(dataset_name), NULL,
+      "a path, or N where CACHE_DIR/N/C/{train,validation}* are files" },
+    { "dataset_config_name", OPTION_STRING, AT(dataset_config_name), NULL, "the C of dataset_name" },
+    { "block_size", OPTION_INT, AT(block_size), NULL,
+      "tokens of a sample; without it what model and tokenizer take", .min = 2, .max = 1 << 24,
+      .aliases = NAMES("max_seq_length", "context_length") },
+    { "line_by_line", OPTION_BOOL, AT(line_by_line), "false",
+      "one line or row a sample, cut off at block_size, instead of all tokens joined" },
+    { "append_eos", OPTION_BOOL, AT(append_eos), "false", "the tokenizer's eos after each line or row" },
+    { "keep_linebreaks", OPTION_BOOL, AT(keep_linebreaks), "true",
+      "line breaks of text files are tokens too" },
+    { "on_bad_line", OPTION_INT, AT(on_bad_line), "stop",
+      "a row that cannot be read: stop, skip it, or skip up to N", .min = 0, .max = 1e15,
+      .choices = bad_lines },
+    { "validation_split_percentage", OPTION_INT, AT(validation_split_percentage), "5",
+      "without validation_file: the first documents of train_file are held out", .min = 0, .max = 100 },
+    { "max_eval_samples", OPTION_INT, AT(max_eval_samples), NULL, "evaluate only the first samples", .min = 1,
+      .max = 1e15 },
+    { "overwrite_cache", OPTION_BOOL, AT(overwrite_cache), "false",
+      "tokenize again, whatever is in the cache" },
+    { "per_device_eval_batch_size", OPTION_INT, AT(per_device_eval_batch_size), "8",
+      "samples that a data-parallel rank evaluates at once", .min = 1, .max = 1 << 20,
+      .aliases = NAMES("per_gpu_eval_batch_size") },
+    { 0 },
+};
+
+#define CLM_ONLY "this version trains causal language models only"
+
+const struct option input_other_options[] = {
+    { "objective", OPTION_REFUSE, .help = CLM_ONLY " (expected clm)", .choices = NAMES("clm") },
+    { "mlm_probability", OPTION_REFUSE, .help = CLM_ONLY ": nothing is masked" },
+    { "mean_noise_span_length", OPTION_REFUSE, .help = CLM_ONLY ": there are no spans" },
+    { "pad_to_max_length", OPTION_REFUSE, .help = "samples are packed without padding here",
+      .choices = NAMES("false"), .bare = true },
+    { "text_column", OPTION_REFUSE,
+      .help = "columns are not read in this version: text files and rows of input_ids are" },
+    { "json_field", OPTION_REFUSE,
+      .help = "nested files are not read in this version: rows of input_ids are" },
+    { "source_column", OPTION_REFUSE,
+      .help = CLM_ONLY ": rows of input_ids with labels -100 have prompts without loss" },
+    { "target_column", OPTION_REFUSE,
+      .help = CLM_ONLY ": rows of input_ids with labels -100 have prompts without loss" },
+    { "source_prefix", OPTION_REFUSE, .help = CLM_ONLY },
+    { "document_mask", OPTION_REFUSE, .help = "this version lets attention cross documents within a sample",
+      .choices = NAMES("false"), .bare = true },
+    { "train_ref_file", OPTION_NOTE, .help = "the scripts that have it do not read it either" },
+    { "validation_ref_file", OPTION_NOTE, .help = "the scripts that have it do not read it either" },
+    { "preprocessing_num_workers", OPTION_NOTE, .help = "all threads tokenize (--threads)" },
+    { "dataloader_num_workers", OPTION_NOTE,
+      .help = "samples are read from a mapped file: there is nothing to wait for" },
+    { "dataloader_pin_memory", OPTION_NOTE, .help = "there is no device to copy to" },
+    { "dataloader_persistent_workers", OPTION_NOTE, .help = "there are no workers" },
+    { "dataloader_prefetch_factor", OPTION_NOTE, .help = "there are no workers" },
+    { "dataloader_multiprocessing_context", OPTION_NOTE, .help = "there are no workers" },
+    { "dataloader_in_order", OPTION_NOTE, .help = "samples always come in order" },
+    { "remove_unused_columns", OPTION_NOTE, .help = "only input_ids and labels are read" },
+    { "label_names", OPTION_NOTE, .help = "labels are called labels" },
+    { "streaming", OPTION_NOTE, .help = "data is tokenized once and mapped, never held in memory",
+      .bare = true },
+    { "torch_dtype", OPTION_NOTE,
+      .help = "weights are read in whatever type they have (--dtype is that of the computation)" },
+    { "low_cpu_mem_usage", OPTION_NOTE, .help = "each rank reads its own part of the weights anyway",
+      .bare = true },
+    { "prediction_loss_only", OPTION_NOTE, .help = "evaluation computes the loss and nothing else",
+      .bare = true },
+    { "eval_accumulation_steps", OPTION_NOTE, .help = "no predictions are kept" },
+    { "eval_do_concat_batches", OPTION_NOTE, .help = "no predictions are kept" },
+    { "eval_use_gather_object", OPTION_NOTE, .help = "no predictions are kept" },
+    { "include_for_metrics", OPTION_NOTE, .help = "no predictions are kept" },
+    { "include_inputs_for_metrics", OPTION_NOTE, .help = "no predictions are kept", .bare = true },
+    { "batch_eval_metrics", OPTION_NOTE, .help = "no predictions are kept", .bare = true },
+    { "past_index", OPTION_NOTE, .help = "no model here has such a memory" },
+    { "do_predict", OPTION_REFUSE, .help = "predictions come from plait generate and plait forward",
+      .choices = NAMES("false"), .bare = true },
+    { 0 },
+};

@@ -1,0 +1,305 @@
+/* What a run comes to, settled before its ranks start: batches, steps, schedule, plans, sizes. */
+#include "train/run.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "base/map.h"
+#include "base/parallel.h"
+#include "ckpt/checkpoint.h"
+#include "train/flops.h"
+#include "train/snapshot.h"
+
+/* ---- going on ---- */
+
+static int check_seed(const char *checkpoint, const char *name, uint64_t found, uint64_t expected)
+{
+    if (found == expected)
+        return OK;
+    return fail(ERR_CONFIG, "%s: --%s is not that of the run (found %" PRIu64 ", expected %" PRIu64 ")",
+                checkpoint, name, expected, found);
+}
+
+static uint64_t data_seed(const struct train_options *o)
+{
+    return (uint64_t)(o->data_seed >= 0 ? o->data_seed : o->seed);
+}
+
+static int check_notes(const struct train_job *job, const struct manifest *m)
+{
+    for (size_t i = 0; i < job->note_count; i++) {
+        const struct train_note *n = &job->notes[i];
+        const char *found = manifest_note(m, n->key);
+        if (!found || strcmp(found, n->value) == 0)
+            continue;
+        fail(ERR_CONFIG, "%s: %s is not that of the run (found %s, expected %s)", job->checkpoint, n->key,
+             n->value, found);
+        if (n->hint)
+            error_hint("%s", n->hint);
+        return ERR_CONFIG;
+    }
+    return OK;
+}
+
+static int load_state(struct run *r)
+{
+    const struct train_job *job = r->job;
+    struct manifest m;
+    int status;
+
+    TRY(checkpoint_verify(job->checkpoint, CHECKPOINT_SIZES, &m));
+    snprintf(r->id, sizeof(r->id), "%s", m.run);
+    status = check_notes(job, &m);
+    if (status == OK && !manifest_find(&m, TRAINER_STATE_NAME))
+        status =
+            fail(ERR_DATA, "%s: saved with --save_only_model, so nothing can go on from it", job->checkpoint);
+    manifest_release(&m);
+    TRY(status);
+    TRY(trainer_state_load(&r->state, job->checkpoint));
+    TRY(check_seed(job->checkpoint, "seed", r->state.seed, (uint64_t)r->o->seed));
+    TRY(check_seed(job->checkpoint, "data_seed", r->state.data_seed, data_seed(r->o)));
+    r->first_step = r->saved = r->state.global_step;
+    r->first_skipped = r->state.skipped_steps;
+    return OK;
+}
+
+static void new_state(struct run *r)
+{
+    double now[2] = { clock_calendar(), clock_seconds() };
+    uint64_t id = hash_bytes(now, sizeof(now), (uint64_t)getpid());
+
+    snprintf(r->id, sizeof(r->id), "%016" PRIx64, id);
+    trainer_state_init(&r->state);
+    r->state.seed = (uint64_t)r->o->seed;
+    r->state.data_seed = data_seed(r->o);
+}
+
+/* ---- batches and steps ---- */
+
+/* A global batch that is given decides; one that a checkpoint has must stay. */
+static int settle_batches(struct run *r)
+{
+    const struct train_options *o = r->o;
+    int64_t dp = r->mesh.size[AXIS_DP], product, wanted = o->global_batch, saved = r->state.global_batch_size;
+    struct loader_options *b = &r->batches;
+
+    if (!checked_mul(o->per_device_batch, o->accumulation, &product) || !checked_mul(product, dp, &product))
+        return fail(ERR_USAGE, "the global batch is too large to count");
+    if (r->job->checkpoint && wanted && wanted != saved)
+        return fail(ERR_CONFIG,
+                    "%s: --global_batch_size is not that of the run (found %" PRId64 ", expected %" PRId64
+                    ")",
+                    r->job->checkpoint, wanted, saved);
+    if (r->job->checkpoint && !wanted && product != saved)
+        note("the global batch stays %" PRId64 ", as the run began (these options alone: %" PRId64 ")", saved,
+             product);
+    if (r->job->checkpoint)
+        wanted = saved;
+    *b = (struct loader_options){ .microbatch = o->per_device_batch,
+                                  .accumulation = o->accumulation,
+                                  .dp = dp,
+                                  .global_batch = wanted,
+                                  .seed = data_seed(o),
+                                  .no_shuffle = o->no_shuffle,
+                                  .vocab_size = r->job->model->config.sizes.vocab };
+    if (wanted && wanted != product) {
+        if (wanted < dp)
+            return fail(ERR_CONFIG,
+                        "--global_batch_size %" PRId64
+                        " leaves ranks without a sample (expected at least %" PRId64
+                        ", the data-parallel ranks)",
+                        wanted, dp);
+        if (b->microbatch > ceil_div(wanted, dp))
+            b->microbatch = ceil_div(wanted, dp);
+        b->accumulation = ceil_div(wanted, b->microbatch * dp);
+    }
+    r->state.global_batch_size = wanted ? wanted : product;
+    return OK;
+}
+
+static int64_t part_of(const struct run *r, double steps)
+{
+    double n = steps < 1 ? ceil(steps * (double)r->total_steps) : steps;
+
+    return n < 1 ? 1 : n < 0x1p62 ? (int64_t)n : (int64_t)1 << 62;
+}
+
+static int64_t interval(const struct run *r, int strategy, double steps)
+{
+    if (strategy == STRATEGY_STEPS)
+        return part_of(r, steps);
+    return strategy == STRATEGY_EPOCH ? r->steps_per_epoch : 0;
+}
+
+static int settle_steps(struct run *r)
+{
+    const struct train_options *o = r->o;
+    struct loader l;
+
+    TRY(loader_init(&l, &r->job->train, &r->batches));
+    r->steps_per_epoch = loader_steps_per_epoch(&l);
+    r->total_steps = loader_total_steps(&l, o->epochs, o->max_steps);
+    r->state.max_steps = r->total_steps;
+    r->state.num_train_epochs = (int64_t)ceil(loader_epoch(&l, r->total_steps));
+    loader_release(&l);
+    r->log_every = interval(r, o->logging_strategy, o->logging_steps);
+    r->eval_every = r->job->eval.count > 0 ? interval(r, o->eval_strategy, o->eval_steps) : 0;
+    r->save_every = interval(r, o->save_strategy, o->save_steps);
+    r->lr = (struct lr_schedule){ .kind = o->lr_scheduler_type,
+                                  .peak = o->learning_rate,
+                                  .total = r->total_steps };
+    if (o->warmup_steps > 0)
+        r->lr.warmup = part_of(r, o->warmup_steps);
+    else if (o->warmup_ratio > 0)
+        r->lr.warmup = (int64_t)ceil(o->warmup_ratio * (double)r->total_steps);
+    return lr_init(&r->lr, o->lr_scheduler_kwargs);
+}
+
+/* ---- plans ---- */
+
+static int compile(struct run *r, enum task task, struct plan **out)
+{
+    const struct train_job *job = r->job;
+    const struct train_options *o = r->o;
+    int64_t samples = task == TASK_TRAIN ? r->batches.microbatch : r->eval_batches.microbatch;
+    int64_t T = task == TASK_TRAIN ? job->train.max_length : job->eval.max_length;
+    struct compile_options c = { .task = task,
+                                 .rows = samples * T,
+                                 .sequences = samples,
+                                 .labels = samples * T,
+                                 .mesh = r->mesh,
+                                 .loss = job->loss,
+                                 .loss_context = job->loss_context,
+                                 .keep_all = job->keep_all };
+
+    if (task == TASK_TRAIN) {
+        c.adamw = (struct adamw_options){ o->beta1, o->beta2, o->epsilon, o->weight_decay };
+        c.frozen = freeze_matches;
+        c.frozen_context = &r->freeze;
+    }
+    return plan_compile(job->model->config.def, job->model->config.values, &c, &r->machine, out);
+}
+
+static int check_memory(const struct run *r)
+{
+    int64_t bytes = r->plan ? plan_bytes(r->plan) : plan_bytes(r->eval_plan);
+    double needed, available = r->job->memory;
+    struct str need, have;
+
+    if (r->plan && r->eval_plan)
+        bytes += r->eval_plan->program[PROGRAM_MICROBATCH].arena_bytes;
+    needed = (double)bytes * mesh_ranks(&r->mesh);
+    if (available <= 0 || needed <= available)
+        return OK;
+    str_init(&need);
+    str_init(&have);
+    str_append_bytes_human(&need, needed);
+    str_append_bytes_human(&have, available);
+    fail(ERR_SYSTEM, "not enough memory for this run (found %s, expected %s)", have.data, need.data);
+    error_hint("a smaller per_device_train_batch_size with more gradient_accumulation_steps takes less");
+    str_release(&need);
+    str_release(&have);
+    return ERR_SYSTEM;
+}
+
+static int make_plans(struct run *r)
+{
+    const struct train_job *job = r->job;
+    int copies = r->o ? 4 : 1;
+
+    r->machine.threads = parallel_threads();
+    TRY(machine_detect(&r->machine));
+    r->machine.threads = parallel_threads() / mesh_ranks(&r->mesh);
+    if (r->machine.threads < 1)
+        r->machine.threads = 1;
+    if (job->memory > 0)
+        TRY(model_check_memory(&job->model->config, copies, job->memory));
+    if (r->o)
+        TRY(compile(r, TASK_TRAIN, &r->plan));
+    if (job->eval.count > 0)
+        TRY(compile(r, TASK_EVAL, &r->eval_plan));
+    if (r->plan)
+        r->row_flops = flops_row(r->plan, &job->model->config.sizes, job->train.max_length);
+    return check_memory(r);
+}
+
+/* ---- life ---- */
+
+static void begin(struct run *r, const struct train_job *job)
+{
+    *r = (struct run){ .job = job, .mesh = job->mesh, .evaluated = -1, .saved = -1 };
+    for (int a = 0; a < AXIS_COUNT; a++)
+        r->mesh.size[a] = r->mesh.size[a] > 0 ? r->mesh.size[a] : 1;
+    r->eval_batches = (struct loader_options){ .microbatch = job->eval_batch,
+                                               .dp = r->mesh.size[AXIS_DP],
+                                               .no_shuffle = true,
+                                               .vocab_size = job->model->config.sizes.vocab };
+    r->stores = mem_alloc_array((size_t)mesh_ranks(&r->mesh), sizeof(r->stores[0]));
+    report_init(&r->report);
+    trainer_state_init(&r->state);
+}
+
+static int settle(struct run *r)
+{
+    r->o = r->job->options;
+    if (r->job->checkpoint)
+        TRY(load_state(r));
+    else
+        new_state(r);
+    TRY(freeze_init(&r->freeze, r->o->freeze, &r->job->model->config));
+    TRY(settle_batches(r));
+    TRY(settle_steps(r));
+    TRY(make_plans(r));
+    return snapshot_bytes(r, &r->checkpoint_bytes);
+}
+
+int run_init(struct run *r, const struct train_job *job)
+{
+    int status;
+
+    begin(r, job);
+    status = settle(r);
+    if (status != OK)
+        run_release(r);
+    return status;
+}
+
+int run_init_evaluation(struct run *r, const struct train_job *job)
+{
+    int status;
+
+    begin(r, job);
+    status = make_plans(r);
+    if (status != OK)
+        run_release(r);
+    return status;
+}
+
+void run_release(struct run *r)
+{
+    report_release(&r->report);
+    plan_free(r->plan);
+    plan_free(r->eval_plan);
+    freeze_release(&r->freeze);
+    trainer_state_release(&r->state);
+    mem_free(r->stores);
+}
+
+int run_ranks(struct run *r, int (*fn)(void *context, int rank, struct comm *comm))
+{
+    struct comm *alone;
+    int status;
+
+    if (mesh_ranks(&r->mesh) > 1)
+        return comm_local_run(&r->mesh, r->machine.threads, fn, r);
+    TRY(comm_local_create(&r->mesh, &alone));
+    status = fn(r, 0, alone);
+    comm_free(alone);
+    return status;
+}

@@ -1,0 +1,74 @@
+/* run -- what the parts of a training run share. Private to src/train.
+ *
+ * A run is settled before its ranks start (run.c) and constant from then on, except for what belongs to the
+ * first rank: state, report. Each rank is a thread with a worker of its own (worker.c); the loop (loop.c) is
+ * the same on all of them, and what one decides alone is agreed on by a reduction. */
+#ifndef PLAIT_TRAIN_RUN_H
+#define PLAIT_TRAIN_RUN_H
+
+#include "ckpt/trainer_state.h"
+#include "comm/comm.h"
+#include "cpu/machine.h"
+#include "data/loader.h"
+#include "exec/exec.h"
+#include "train/freeze.h"
+#include "train/lr.h"
+#include "train/report.h"
+#include "train/train.h"
+
+struct run {
+    const struct train_job *job;
+    const struct train_options *o;
+    struct mesh mesh;
+    struct machine machine;
+    struct loader_options batches, eval_batches;
+    struct lr_schedule lr;
+    int64_t total_steps, steps_per_epoch;
+    int64_t log_every, eval_every, save_every; /* steps; 0: never */
+    int64_t first_step, first_skipped;         /* done before this start; of these, left out */
+    struct freeze freeze;
+    struct plan *plan, *eval_plan; /* NULL: not wanted */
+    double row_flops;              /* of one token row, forward and backward */
+    struct store **stores;         /* [rank] */
+    uint64_t checkpoint_bytes;     /* on disk, about */
+    char id[20];                   /* names the run in its checkpoints */
+    /* the first rank's */
+    struct trainer_state state;
+    struct report report;
+    struct evaluation evaluation; /* the newest */
+    int64_t evaluated;            /* at this step; -1: not in this start */
+    int64_t saved;                /* newest checkpoint's step; -1: none */
+    int failed_saves;             /* in a row */
+    double save_seconds;          /* the last save took */
+};
+
+int run_init(struct run *r, const struct train_job *job);
+int run_init_evaluation(struct run *r, const struct train_job *job);
+void run_release(struct run *r);
+/* Runs fn on every rank, in a thread of its own where there are several. */
+int run_ranks(struct run *r, int (*fn)(void *context, int rank, struct comm *comm));
+
+struct worker { /* one rank */
+    struct run *run;
+    struct comm *comm;
+    int rank, dp;
+    bool first; /* of all ranks: it speaks and writes */
+    struct store *store;
+    struct executor *train, *eval; /* NULL: not wanted */
+    struct loader loader, eval_loader;
+    struct batch batch, eval_batch;
+};
+
+int worker_init(struct worker *w, struct run *r, int rank, struct comm *comm);
+void worker_release(struct worker *w);
+
+/* ---- agreement of ranks ---- */
+int agree_sum(const struct worker *w, double *values, int count); /* over dp */
+int agree_max(const struct worker *w, double *value);             /* over all */
+int agree_wait(const struct worker *w);
+
+int loop_run(struct worker *w);
+/* On all ranks; *stopped: given up because a stop was asked for. */
+int evaluate(struct worker *w, struct evaluation *e, bool *stopped);
+
+#endif

@@ -1,0 +1,126 @@
+#include "train/run_file.h"
+
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/file.h"
+#include "train/run.h"
+
+static void write_text(struct json_writer *w, const char *key, const char *text)
+{
+    json_write_key(w, key);
+    if (text)
+        json_write_string(w, text);
+    else
+        json_write_null(w);
+}
+
+static void write_count(struct json_writer *w, const char *key, int64_t v)
+{
+    json_write_key(w, key);
+    json_write_int(w, v);
+}
+
+static void write_model(struct json_writer *w, const struct run *r)
+{
+    const struct model *m = r->job->model;
+
+    json_write_key(w, "model");
+    json_write_object_begin(w);
+    write_text(w, "architecture", m->config.architecture);
+    write_text(w, "config", m->config.name);
+    write_text(w, "weights", m->has_weights ? m->weights.path : NULL);
+    write_count(w, "parameters", r->freeze.frozen + r->freeze.trained);
+    write_count(w, "trainable_parameters", r->freeze.trained);
+    json_write_object_end(w);
+}
+
+static void write_plan(struct json_writer *w, const struct run *r)
+{
+    const struct plan *p = r->plan;
+
+    json_write_key(w, "plan");
+    json_write_object_begin(w);
+    write_count(w, "data_parallel_size", r->mesh.size[AXIS_DP]);
+    write_count(w, "tensor_parallel_size", r->mesh.size[AXIS_TP]);
+    write_count(w, "microbatch_size", r->batches.microbatch);
+    write_count(w, "gradient_accumulation_steps", r->batches.accumulation);
+    write_count(w, "global_batch_size", r->state.global_batch_size);
+    write_count(w, "total_steps", r->total_steps);
+    write_count(w, "steps_per_epoch", r->steps_per_epoch);
+    write_count(w, "warmup_steps", r->lr.warmup);
+    write_count(w, "parameter_bytes", p->param_bytes);
+    write_count(w, "optimizer_bytes", p->state_bytes);
+    write_count(w, "gradient_bytes", p->grad_bytes);
+    write_count(w, "rank_bytes", plan_bytes(p));
+    json_write_object_end(w);
+}
+
+static void write_hashes(struct json_writer *w, const struct run *r)
+{
+    json_write_key(w, "hashes");
+    json_write_object_begin(w);
+    for (size_t i = 0; i < r->job->note_count; i++)
+        write_text(w, r->job->notes[i].key, r->job->notes[i].value);
+    json_write_object_end(w);
+}
+
+static void write_machine(struct json_writer *w, const struct run *r)
+{
+    char host[256] = "";
+
+    gethostname(host, sizeof(host) - 1);
+    json_write_key(w, "hosts");
+    json_write_array_begin(w);
+    json_write_object_begin(w);
+    write_text(w, "name", host);
+    write_count(w, "ranks", mesh_ranks(&r->mesh));
+    write_count(w, "threads_per_rank", r->machine.threads);
+    write_text(w, "instructions", isa_name(r->machine.isa));
+    json_write_object_end(w);
+    json_write_array_end(w);
+}
+
+static void write_start(struct json_writer *w, const struct run *r)
+{
+    time_t now = (time_t)clock_calendar();
+    struct tm t;
+    char date[40];
+
+    gmtime_r(&now, &t);
+    strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%SZ", &t);
+    write_text(w, "started", date);
+    write_count(w, "first_step", r->first_step);
+    write_text(w, "resumed_from", r->job->checkpoint);
+}
+
+int run_file_write(const struct run *r)
+{
+    char *path = path_join(r->o->output_dir, "run.json");
+    struct json_writer w;
+    struct str text;
+    int status;
+
+    str_init(&text);
+    json_writer_init(&w, &text, 2);
+    json_write_object_begin(&w);
+    write_text(&w, "plait", PLAIT_BUILD_VERSION);
+    write_text(&w, "run", r->id);
+    write_start(&w, r);
+    json_write_key(&w, "options");
+    json_write_object_begin(&w);
+    options_write_json(r->job->given, &w);
+    json_write_object_end(&w);
+    write_model(&w, r);
+    write_plan(&w, r);
+    write_hashes(&w, r);
+    write_machine(&w, r);
+    json_write_object_end(&w);
+    str_append_char(&text, '\n');
+    status = file_write(path, text.data, text.length);
+    str_release(&text);
+    mem_free(path);
+    return status;
+}

@@ -1,0 +1,269 @@
+#include "train/session.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "train/corpus.h"
+#include "train/output_dir.h"
+#include "train/results.h"
+
+enum { MOST_NOTES = 5 };
+
+struct session {
+    const struct session_options *o;
+    struct output_dir dir;
+    struct model model;
+    struct corpus corpus;
+    bool has_model, has_corpus;
+    struct train_note notes[MOST_NOTES];
+    size_t note_count;
+    struct arena memory; /* of the notes */
+};
+
+/* ---- the model ---- */
+
+static bool same_field(const struct field *f, const void *a, const void *b)
+{
+    const char *x = (const char *)a + f->offset, *y = (const char *)b + f->offset;
+    double p, q;
+
+    switch (f->type) {
+    case FIELD_INT: return memcmp(x, y, sizeof(int64_t)) == 0;
+    case FIELD_BOOL: return *(const bool *)x == *(const bool *)y;
+    case FIELD_ACTIVATION: return *(const int *)x == *(const int *)y;
+    case FIELD_DOUBLE: break;
+    }
+    memcpy(&p, x, sizeof(p));
+    memcpy(&q, y, sizeof(q));
+    return p == q || (isnan(p) && isnan(q));
+}
+
+/* A run goes on with the model it began with. */
+static int check_config(const struct config *wanted, const struct config *saved, const char *checkpoint)
+{
+    if (wanted->def != saved->def)
+        return fail(ERR_CONFIG, "%s: model_type is not that of the run (found %s, expected %s)", checkpoint,
+                    wanted->def->name, saved->def->name);
+    for (const struct field *f = wanted->def->fields; f->key; f++) {
+        const char *a = config_get_field(wanted, f), *b = config_get_field(saved, f);
+        if (!same_field(f, wanted->values, saved->values))
+            return fail(ERR_CONFIG, "%s: config differs from the run's: $.%s (found %s, expected %s)",
+                        checkpoint, f->key, a ? a : "null", b ? b : "null");
+    }
+    return OK;
+}
+
+static int compare_config(struct session *s)
+{
+    const struct model_options *o = &s->o->model;
+    const char *name = o->config_name ? o->config_name : o->name;
+    struct config wanted;
+    int status;
+
+    if (!name)
+        return OK;
+    TRY(model_find_config(name, o, &wanted, NULL));
+    status = o->overrides ? config_override(&wanted, o->overrides) : OK;
+    if (status == OK)
+        status = check_config(&wanted, &s->model.config, s->dir.checkpoint);
+    config_release(&wanted);
+    return status;
+}
+
+static int open_model(struct session *s)
+{
+    const struct model_options resumed = { .name = s->dir.checkpoint };
+
+    TRY(model_open(&s->model, s->dir.checkpoint ? &resumed : &s->o->model));
+    s->has_model = true;
+    return s->dir.checkpoint ? compare_config(s) : OK;
+}
+
+/* The type of the first tensor of floating-point numbers, as transformers takes it. */
+static const char *model_dtype(const struct model *m)
+{
+    for (size_t i = 0; m->has_weights && i < m->weights.count; i++) {
+        const struct element *e = m->weights.tensors[i].info->element;
+        if (e->kind == ELEMENT_FLOAT)
+            return strcmp(e->name, "BF16") == 0  ? "bfloat16"
+                   : strcmp(e->name, "F16") == 0 ? "float16"
+                                                 : "float32";
+    }
+    return "float32";
+}
+
+/* ---- the data ---- */
+
+static int open_corpus(struct session *s, bool train, bool evaluate, const char *output_dir)
+{
+    const struct corpus_options o = { .in = s->o->in,
+                                      .model = &s->model,
+                                      .hub = &s->o->model,
+                                      .output_dir = output_dir,
+                                      .train = train,
+                                      .evaluate = evaluate,
+                                      .stop = s->o->stop };
+
+    TRY(corpus_open(&s->corpus, &o));
+    s->has_corpus = true;
+    return OK;
+}
+
+static void add_note(struct session *s, const char *key, const char *value, const char *hint)
+{
+    s->notes[s->note_count++] = (struct train_note){ key, value, hint };
+}
+
+static void make_notes(struct session *s)
+{
+    const struct corpus *c = &s->corpus;
+
+    add_note(s, "train_data", arena_printf(&s->memory, "%016" PRIx64, c->caches[0].key),
+             "the data files, the tokenizer, or an option that changes tokens is another one");
+    if (c->tokenizer)
+        add_note(s, "tokenizer", arena_printf(&s->memory, "%016" PRIx64, tokenizer_hash(c->tokenizer)), NULL);
+    add_note(s, "block_size", arena_printf(&s->memory, "%" PRId64, c->block_size), NULL);
+    add_note(s, "samples",
+             arena_printf(&s->memory, "%s%" PRId64 " from document %" PRId64,
+                          s->o->in->line_by_line ? "rows, " : "", c->train.count, c->train.first_document),
+             "max_train_samples, line_by_line, and with do_eval validation_split_percentage decide");
+    add_note(s, "order", s->o->train->no_shuffle ? "file" : "shuffled", "no_shuffle decides");
+}
+
+/* ---- training ---- */
+
+static void fill_job(struct session *s, struct train_job *job)
+{
+    const struct session_options *o = s->o;
+
+    *job = (struct train_job){ .model = &s->model,
+                               .options = o->train,
+                               .eval_batch = o->in->per_device_eval_batch_size,
+                               .mesh = o->mesh,
+                               .keep_all = o->keep_all,
+                               .memory = o->memory,
+                               .save_dtype = o->save_dtype,
+                               .max_shard_bytes = o->max_shard_bytes,
+                               .tokenizer_dir = s->corpus.tokenizer_dir,
+                               .checkpoint = s->dir.checkpoint,
+                               .notes = s->notes,
+                               .note_count = s->note_count,
+                               .given = o->given,
+                               .stop = o->stop };
+    if (s->corpus.train.count > 0)
+        job->train = dataset_source(&s->corpus.train);
+    if (s->corpus.eval.count > 0)
+        job->eval = dataset_source(&s->corpus.eval);
+    if (!job->save_dtype)
+        job->save_dtype = model_dtype(&s->model);
+}
+
+static int open_output(struct session *s)
+{
+    const struct session_options *o = s->o;
+    const char *inputs[] = { o->model.name, o->model.config_name, o->in->tokenizer_name };
+
+    return output_dir_open(&s->dir, &(struct output_dir_options){ .path = o->train->output_dir,
+                                                                  .resume = o->train->resume,
+                                                                  .overwrite = o->train->overwrite_output_dir,
+                                                                  .training = o->train->do_train,
+                                                                  .dry = o->train->dry_run,
+                                                                  .inputs = inputs,
+                                                                  .input_count = 3 });
+}
+
+static int set_time(const struct session_options *o)
+{
+    double seconds = 0;
+
+    if (o->train->max_runtime)
+        TRY(parse_duration("max_runtime", o->train->max_runtime, &seconds));
+    if (o->stop)
+        stop_set_limit(o->stop, seconds);
+    return OK;
+}
+
+static void session_close(struct session *s)
+{
+    if (s->has_corpus)
+        corpus_close(&s->corpus);
+    if (s->has_model)
+        model_close(&s->model);
+    output_dir_close(&s->dir);
+    arena_release(&s->memory);
+}
+
+static void session_begin(struct session *s, const struct session_options *o)
+{
+    *s = (struct session){ .o = o, .dir.lock.fd = -1 };
+    arena_init(&s->memory);
+}
+
+static int evaluate_alone(struct session *s, const char *output_dir, struct evaluation *e)
+{
+    struct train_job job;
+
+    fill_job(s, &job);
+    job.options = NULL;
+    TRY(train_evaluate(&job, e));
+    inform("Eval Loss: %.6g | Eval Perplexity: %.6g", e->loss, evaluation_perplexity(e));
+    if (!output_dir)
+        return OK;
+    TRY(directory_create(output_dir));
+    return results_write_evaluation(output_dir, e);
+}
+
+static int do_session(struct session *s)
+{
+    const struct train_options *t = s->o->train;
+    struct train_job job;
+    struct evaluation e;
+
+    TRY(open_output(s));
+    TRY(open_model(s));
+    TRY(open_corpus(s, t->do_train, t->do_eval, t->output_dir));
+    if (!t->do_train && t->dry_run)
+        return OK;
+    if (!t->do_train)
+        return evaluate_alone(s, t->output_dir, &e);
+    make_notes(s);
+    fill_job(s, &job);
+    return train(&job);
+}
+
+int session_train(const struct session_options *o)
+{
+    struct session s;
+    int status;
+
+    TRY(train_options_check(o->train, o->in, o->given));
+    TRY(set_time(o));
+    session_begin(&s, o);
+    status = do_session(&s);
+    session_close(&s);
+    return status;
+}
+
+int session_evaluate(const struct session_options *o, const char *output_dir, struct evaluation *out)
+{
+    struct session s;
+    int status;
+
+    session_begin(&s, o);
+    status = open_model(&s);
+    if (status == OK && !s.model.has_weights) {
+        status =
+            fail(ERR_USAGE, "--model_name_or_path is missing: there is nothing to evaluate without weights");
+    }
+    if (status == OK)
+        status = open_corpus(&s, false, true, output_dir);
+    if (status == OK)
+        status = evaluate_alone(&s, output_dir, out);
+    session_close(&s);
+    return status;
+}

@@ -1,0 +1,30 @@
+/* session -- a run from options and files: opens the output directory, the model, the tokenizer and the data,
+ * and hands train.h a job. */
+#ifndef PLAIT_TRAIN_SESSION_H
+#define PLAIT_TRAIN_SESSION_H
+
+#include "ckpt/hf.h"
+#include "train/options.h"
+#include "train/stop.h"
+#include "train/train.h"
+
+struct session_options {
+    struct model_options model; /* name, config_name, overrides, where names are looked up */
+    struct input_options *in;
+    struct train_options *train; /* checked here */
+    struct mesh mesh;
+    bool keep_all;
+    double memory;          /* bytes that may be taken; 0: not checked */
+    const char *save_dtype; /* NULL: the model's own, float32 from scratch */
+    uint64_t max_shard_bytes;
+    const struct options *given; /* NULL: there was no command line */
+    struct stop *stop;           /* may be NULL */
+};
+
+/* Trains, or evaluates when that alone is wanted. ERR_STOPPED: with a checkpoint, unless the sentence says
+ * otherwise. */
+int session_train(const struct session_options *o);
+/* plait eval: options.train is not looked at; output_dir may be NULL, else eval_results.json goes there. */
+int session_evaluate(const struct session_options *o, const char *output_dir, struct evaluation *out);
+
+#endif

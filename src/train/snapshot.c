@@ -1,0 +1,321 @@
+#include "train/snapshot.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/parallel.h"
+#include "ckpt/optimizer_state.h"
+#include "ckpt/share.h"
+
+static const char *const moment_prefixes[] = { "exp_avg.", "exp_avg_sq." };
+
+static bool has_master(const struct run *r)
+{
+    return r->job->save_dtype && strcmp(weights_save_dtype(r->job->save_dtype), "F32") != 0;
+}
+
+int snapshot_bytes(struct run *r, uint64_t *bytes)
+{
+    double all = (double)(r->freeze.frozen + r->freeze.trained), state = 8.0 * (double)r->freeze.trained;
+    double model = has_master(r) ? 2 * all : 4 * all;
+
+    if (r->o->save_only_model)
+        state = 0;
+    else if (has_master(r))
+        state += 4 * all;
+    *bytes = (uint64_t)(model + state) + (1 << 20);
+    return save_check_space(r->o->output_dir, *bytes, "a checkpoint");
+}
+
+/* ---- moments as parameters of a file ---- */
+
+struct moments {
+    struct weights_param *list;
+    struct stored **stored; /* [i * ranks + rank] */
+    size_t count;
+    int ranks;
+    float *whole; /* of `current` */
+    const struct weights_param *current;
+};
+
+static int read_parts(const struct weights_param *p, int64_t first, int64_t count, float *out)
+{
+    struct moments *m = p->context;
+    int64_t elements = 1;
+
+    if (m->current != p) {
+        for (int d = 0; d < p->ndim; d++)
+            elements *= p->shape[d];
+        mem_free(m->whole);
+        m->whole = mem_alloc_array((size_t)elements + 1, sizeof(float));
+        for (int k = 0; k < m->ranks; k++)
+            stored_to_whole(m->stored[(size_t)(p - m->list) * (size_t)m->ranks + (size_t)k], m->whole);
+        m->current = p;
+    }
+    memcpy(out, m->whole + first, (size_t)count * sizeof(float));
+    return OK;
+}
+
+static void moments_init(struct moments *m, const struct run *r, const char *prefix)
+{
+    size_t most = store_count(r->stores[0]);
+
+    *m = (struct moments){ .ranks = mesh_ranks(&r->mesh) };
+    m->list = mem_alloc_array(most + 1, sizeof(m->list[0]));
+    m->stored = mem_alloc_array((most + 1) * (size_t)m->ranks, sizeof(m->stored[0]));
+    for (size_t i = 0; i < most; i++) {
+        const struct stored *s = store_at(r->stores[0], i);
+        struct weights_param *p = &m->list[m->count];
+        if (s->kind != TENSOR_STATE || !str_starts_with(s->name, prefix))
+            continue;
+        for (int k = 0; k < m->ranks; k++)
+            m->stored[m->count * (size_t)m->ranks + (size_t)k] = store_find(r->stores[k], s->name);
+        *p = (struct weights_param){ .name = s->name + strlen(prefix),
+                                     .ndim = s->param.file_ndim,
+                                     .shape = s->param.file_dims,
+                                     .context = m };
+        if (share_is_whole(s))
+            p->data = s->data;
+        else
+            p->read = read_parts;
+        m->count++;
+    }
+}
+
+static void moments_release(struct moments *m)
+{
+    mem_free(m->list);
+    mem_free(m->stored);
+    mem_free(m->whole);
+}
+
+/* ---- only finite values ---- */
+
+enum { TILE = 1 << 16 };
+
+struct finding {
+    const float *data;
+    int64_t count;
+    bool *bad; /* [tile] */
+};
+
+static void find_bad(void *context, int64_t tile)
+{
+    const struct finding *f = context;
+    int64_t end = (tile + 1) * TILE < f->count ? (tile + 1) * TILE : f->count;
+    bool bad = false;
+
+    for (int64_t i = tile * TILE; i < end; i++)
+        bad |= !isfinite(f->data[i]);
+    f->bad[tile] = bad;
+}
+
+static int check_stored(const struct run *r, const struct stored *s)
+{
+    struct finding f = { .data = s->data, .count = s->bytes / (int64_t)sizeof(float) };
+    int64_t tiles = ceil_div(f.count, TILE);
+    bool bad = false;
+
+    f.bad = mem_alloc_array((size_t)tiles + 1, sizeof(bool));
+    parallel_for(tiles, find_bad, &f);
+    for (int64_t i = 0; i < tiles; i++)
+        bad = bad || f.bad[i];
+    mem_free(f.bad);
+    if (!bad)
+        return OK;
+    fail(ERR_DATA, "step %" PRId64 ": %s has values that are not finite; nothing is saved",
+         r->state.global_step, s->name);
+    error_hint("a lower learning_rate, a longer warm-up or a smaller max_grad_norm may help");
+    return ERR_DATA;
+}
+
+static int check_finite(const struct run *r)
+{
+    for (int k = 0; k < mesh_ranks(&r->mesh); k++) {
+        for (size_t i = 0; i < store_count(r->stores[k]); i++) {
+            const struct stored *s = store_at(r->stores[k], i);
+            if ((s->kind == TENSOR_PARAM || s->kind == TENSOR_STATE) && s->dtype == DT_F32)
+                TRY(check_stored(r, s));
+        }
+    }
+    return OK;
+}
+
+/* ---- saving ---- */
+
+static int write_model(struct run *r, struct save *s, const struct store_params *p)
+{
+    const struct train_job *job = r->job;
+    char tag[48];
+    const struct model_save_options o = { .dtype = job->save_dtype,
+                                          .max_shard_bytes = job->max_shard_bytes,
+                                          .tag = tag,
+                                          .tokenizer_dir = job->tokenizer_dir,
+                                          .generation_dir = job->model->directory };
+
+    snprintf(tag, sizeof(tag), "%s step %" PRId64, r->id, r->state.global_step);
+    return model_write(s, &job->model->config, p->params, p->count, &o);
+}
+
+static int write_moments(struct run *r, struct save *s)
+{
+    struct moments m, v;
+    int status;
+
+    moments_init(&m, r, moment_prefixes[OPTIMIZER_EXP_AVG]);
+    moments_init(&v, r, moment_prefixes[OPTIMIZER_EXP_AVG_SQ]);
+    status = optimizer_state_save(s, m.list, v.list, m.count);
+    moments_release(&m);
+    moments_release(&v);
+    return status;
+}
+
+static int write_state(struct run *r, struct save *s, const struct store_params *p)
+{
+    const struct weights_save_options master = { .base = SNAPSHOT_MASTER,
+                                                 .max_shard_bytes = UINT64_MAX,
+                                                 .kind = MANIFEST_STATE };
+
+    if (r->o->save_only_model)
+        return OK;
+    if (has_master(r))
+        TRY(weights_save(s, p->params, p->count, &master));
+    TRY(write_moments(r, s));
+    return trainer_state_save(s, &r->state);
+}
+
+static int write_all(struct run *r, struct save *s, bool with_state)
+{
+    struct store_params p;
+    int status;
+
+    for (size_t i = 0; i < r->job->note_count; i++)
+        save_note(s, r->job->notes[i].key, r->job->notes[i].value);
+    store_params_init(&p, r->stores, mesh_ranks(&r->mesh));
+    status = write_model(r, s, &p);
+    if (status == OK && with_state)
+        status = write_state(r, s, &p);
+    store_params_release(&p);
+    return status;
+}
+
+int snapshot_save(struct run *r, char **path)
+{
+    char name[48];
+    struct save_options o = { .directory = r->o->output_dir,
+                              .name = name,
+                              .run = r->id,
+                              .step = r->state.global_step,
+                              .bytes = r->checkpoint_bytes };
+    struct save *s;
+    int status;
+
+    TRY(check_finite(r));
+    snprintf(name, sizeof(name), "checkpoint-%" PRId64, r->state.global_step);
+    TRY(save_begin(&s, &o));
+    status = write_all(r, s, true);
+    if (status != OK) {
+        save_abort(s);
+        return status;
+    }
+    return save_commit(s, path);
+}
+
+int snapshot_save_model(struct run *r)
+{
+    const struct save_options o = { .directory = r->o->output_dir, .name = "model", .run = r->id };
+    struct save *s;
+    int status;
+
+    TRY(check_finite(r));
+    TRY(save_begin(&s, &o));
+    status = write_all(r, s, false);
+    if (status != OK) {
+        save_abort(s);
+        return status;
+    }
+    return save_install(s);
+}
+
+/* ---- loading ---- */
+
+struct reading {
+    const struct weights_tensor *t;
+    float *data;
+};
+
+static int read_box(void *context, const struct box *box, int64_t offset, const int64_t *stride)
+{
+    const struct reading *r = context;
+
+    return weights_read(r->t, box, r->data + offset, stride);
+}
+
+static int read_share(const struct weights_tensor *t, struct stored *s)
+{
+    struct reading r = { .t = t, .data = s->data };
+
+    TRY(weights_check_shape(t, s->param.file_ndim, s->param.file_dims));
+    if (!share_is_whole(s))
+        memset(s->data, 0, (size_t)share_count(s) * sizeof(float));
+    return share_each_box(s, read_box, &r);
+}
+
+static int load_moment(struct weights *w, enum optimizer_moment which, struct stored *s)
+{
+    struct weights_tensor *t;
+
+    TRY(optimizer_state_get(w, which, s->name + strlen(moment_prefixes[which]), &t));
+    return read_share(t, s);
+}
+
+static int load_moments(const char *checkpoint, struct store *store)
+{
+    struct weights w;
+    int status;
+
+    TRY(optimizer_state_open(&w, checkpoint));
+    status = OK;
+    for (size_t i = 0; i < store_count(store) && status == OK; i++) {
+        struct stored *s = store_at(store, i);
+        for (int which = OPTIMIZER_EXP_AVG; which <= OPTIMIZER_EXP_AVG_SQ && status == OK; which++)
+            if (s->kind == TENSOR_STATE && str_starts_with(s->name, moment_prefixes[which]))
+                status = load_moment(&w, (enum optimizer_moment)which, s);
+    }
+    weights_close(&w);
+    return status;
+}
+
+static int load_master(const char *path, struct store *store)
+{
+    struct weights w;
+    int status;
+
+    TRY(weights_open(&w, path));
+    status = OK;
+    for (size_t i = 0; i < store_count(store) && status == OK; i++) {
+        struct stored *s = store_at(store, i);
+        struct weights_tensor *t;
+        if (s->kind != TENSOR_PARAM)
+            continue;
+        status = weights_get(&w, s->name, NULL, &t);
+        if (status == OK)
+            status = read_share(t, s);
+    }
+    weights_close(&w);
+    return status;
+}
+
+int snapshot_load(const struct model *model, const char *checkpoint, struct store *store)
+{
+    char *master = path_join(checkpoint, SNAPSHOT_MASTER ".safetensors");
+    int status = file_exists(master) ? load_master(master, store) : model_fill_store(model, store);
+
+    mem_free(master);
+    return status == OK ? load_moments(checkpoint, store) : status;
+}

@@ -1,0 +1,23 @@
+/* snapshot -- checkpoints of a run: the model as transformers opens it, the optimizer's moments, where the
+ * run stands. Where the model's files hold fewer bits than training has (--save_dtype), master.safetensors
+ * keeps all of them, so that a run goes on bit for bit. */
+#ifndef PLAIT_TRAIN_SNAPSHOT_H
+#define PLAIT_TRAIN_SNAPSHOT_H
+
+#include "train/run.h"
+
+#define SNAPSHOT_MASTER "master"
+
+/* About what a checkpoint takes on disk; ERR_CREATE when the output directory has less room. */
+int snapshot_bytes(struct run *r, uint64_t *bytes);
+
+/* Saves checkpoint-STEP of r->state and the stores of all ranks, which must be at rest. Refuses (ERR_DATA) to
+ * save a value that is not finite. *path: freed by the caller; NULL is fine. */
+int snapshot_save(struct run *r, char **path);
+/* The same model without a checkpoint, straight into the output directory. */
+int snapshot_save_model(struct run *r);
+
+/* Weights and moments of a checkpoint into one rank's store. Thread-safe for different stores. */
+int snapshot_load(const struct model *model, const char *checkpoint, struct store *store);
+
+#endif

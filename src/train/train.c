@@ -1,0 +1,72 @@
+#include "train/train.h"
+
+#include "base/err.h"
+#include "train/run.h"
+#include "train/run_file.h"
+
+static int train_rank(void *context, int rank, struct comm *comm)
+{
+    struct run *r = context;
+    struct worker w;
+    int status;
+
+    TRY(worker_init(&w, r, rank, comm));
+    status = loop_run(&w);
+    worker_release(&w);
+    return status;
+}
+
+static int begin(struct run *r)
+{
+    TRY(report_open(&r->report, r));
+    if (r->job->given)
+        TRY(run_file_write(r));
+    report_begin(&r->report, r);
+    return run_ranks(r, train_rank);
+}
+
+int train(const struct train_job *job)
+{
+    struct run r;
+    int status;
+
+    TRY(run_init(&r, job));
+    report_header(&r);
+    status = job->options->dry_run ? OK : begin(&r);
+    run_release(&r);
+    return status;
+}
+
+static int evaluate_rank(void *context, int rank, struct comm *comm)
+{
+    struct run *r = context;
+    struct worker w;
+    struct evaluation e;
+    bool stopped = false;
+    int status;
+
+    TRY(worker_init(&w, r, rank, comm));
+    status = evaluate(&w, &e, &stopped);
+    if (status == OK && stopped)
+        status = fail(ERR_STOPPED, "stopped while evaluating (%s)", stop_reason(r->job->stop));
+    if (status == OK && w.first)
+        r->evaluation = e;
+    worker_release(&w);
+    return status;
+}
+
+int train_evaluate(const struct train_job *job, struct evaluation *out)
+{
+    struct run r;
+    int status;
+
+    TRY(run_init_evaluation(&r, job));
+    r.report.wants_bar = bar_possible() && job->eval.count > 0;
+    if (r.report.wants_bar)
+        bar_begin(&r.report.bar);
+    status = run_ranks(&r, evaluate_rank);
+    if (status == OK)
+        *out = r.evaluation;
+    run_release(&r);
+    return status;
+}

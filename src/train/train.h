@@ -1,0 +1,60 @@
+/* train -- trains or evaluates a model. A job says which model, on which samples, how; where all this comes
+ * from (options, files) is not its business (session.h). */
+#ifndef PLAIT_TRAIN_TRAIN_H
+#define PLAIT_TRAIN_TRAIN_H
+
+#include "ckpt/hf.h"
+#include "data/sample.h"
+#include "train/options.h"
+#include "train/stop.h"
+
+/* What must be the same when a run goes on: kept in the checkpoint's manifest. */
+struct train_note {
+    const char *key;   /* "train_data" */
+    const char *value; /* a hash, or words */
+    const char *hint;  /* what makes it differ; may be NULL */
+};
+
+struct train_progress {
+    int64_t step, total_steps; /* done, of */
+    double epoch, loss;        /* loss: mean since the last log line; NAN: no label token yet */
+    double learning_rate, grad_norm, tokens_per_second, seconds_left; /* seconds_left below 0: unknown */
+};
+
+struct train_job {
+    const struct model *model;           /* without weights: random ones, a function of options->seed */
+    const struct train_options *options; /* checked; output_dir is there and locked */
+    struct sample_source train, eval;    /* count 0: none */
+    int64_t eval_batch;                  /* samples that a dp rank evaluates at once */
+    struct mesh mesh;                    /* of ranks in this process; sizes 0: 1 */
+    bool keep_all;                       /* nothing is computed twice */
+    double memory;                       /* bytes that all ranks may take; 0: not checked */
+    const char *save_dtype;              /* NULL: float32 */
+    uint64_t max_shard_bytes;            /* 0: as weights_save */
+    const char *tokenizer_dir;           /* its files go with the model; NULL: none */
+    const char *checkpoint;              /* to go on from: then model is this checkpoint's; NULL: anew */
+    const struct train_note *notes;      /* beside those of the job itself */
+    size_t note_count;
+    const struct options *given; /* for run.json; NULL: no such file */
+    struct stop *stop;           /* NULL: nobody stops it */
+    loss_fn *loss;               /* NULL: cross-entropy of the head */
+    void *loss_context;
+    /* After every step, on the first rank's thread; false stops with a checkpoint. May be NULL. */
+    bool (*progress)(void *context, const struct train_progress *p);
+    void *progress_context;
+};
+
+struct evaluation {
+    double loss; /* mean over all label tokens */
+    int64_t label_tokens, samples, steps;
+    double seconds;
+};
+
+/* Collective in-process: makes the ranks itself. ERR_STOPPED: stopped, with a checkpoint. */
+int train(const struct train_job *job);
+/* Loss of job->eval; model weights are needed. options, checkpoint and what is saved play no part. */
+int train_evaluate(const struct train_job *job, struct evaluation *out);
+
+double evaluation_perplexity(const struct evaluation *e);
+
+#endif

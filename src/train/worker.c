@@ -1,0 +1,98 @@
+/* One rank's part of a run: its share of the weights, its executors, its place in the data. */
+#include <string.h>
+
+#include "base/err.h"
+#include "ckpt/optimizer_state.h"
+#include "train/run.h"
+#include "train/snapshot.h"
+
+/* ---- weights ---- */
+
+static int fill_weights(struct worker *w)
+{
+    const struct train_job *job = w->run->job;
+
+    if (job->checkpoint && w->run->o)
+        return snapshot_load(job->model, job->checkpoint, w->store);
+    if (job->model->has_weights)
+        return model_fill_store(job->model, w->store);
+    model_init_store(w->store, (uint64_t)w->run->o->seed);
+    return OK;
+}
+
+/* ---- life ---- */
+
+static int make_executors(struct worker *w)
+{
+    struct run *r = w->run;
+    struct comm *comm = mesh_ranks(&r->mesh) > 1 ? w->comm : NULL;
+
+    if (r->plan) {
+        TRY(executor_create(r->plan, w->store, comm, w->rank, &w->train));
+        TRY(loader_init(&w->loader, &r->job->train, &r->batches));
+        loader_batch_init(&w->loader, &w->batch);
+    }
+    if (r->eval_plan) {
+        TRY(executor_create(r->eval_plan, w->store, comm, w->rank, &w->eval));
+        TRY(loader_init(&w->eval_loader, &r->job->eval, &r->eval_batches));
+        loader_batch_init(&w->eval_loader, &w->eval_batch);
+    }
+    return OK;
+}
+
+int worker_init(struct worker *w, struct run *r, int rank, struct comm *comm)
+{
+    int status;
+
+    *w = (struct worker){ .run = r, .comm = comm, .rank = rank, .first = rank == 0 };
+    w->dp = mesh_coordinate(&r->mesh, rank, AXIS_DP);
+    w->store = store_create();
+    status = make_executors(w);
+    if (status == OK)
+        status = fill_weights(w);
+    r->stores[rank] = w->store;
+    if (status == OK)
+        status = agree_wait(w);
+    if (status != OK)
+        worker_release(w);
+    return status;
+}
+
+void worker_release(struct worker *w)
+{
+    executor_free(w->train);
+    executor_free(w->eval);
+    loader_release(&w->loader);
+    loader_release(&w->eval_loader);
+    batch_release(&w->batch);
+    batch_release(&w->eval_batch);
+    store_free(w->store);
+    *w = (struct worker){ 0 };
+}
+
+/* ---- agreement ---- */
+
+static int reduce(const struct worker *w, enum axis axis, enum reduction kind, double *values, int count)
+{
+    struct collective x = { .axis = axis, .reduction = kind, .dtype = DT_F64, .count = count };
+
+    if (w->run->mesh.size[axis] == 1)
+        return OK;
+    return w->comm->ops->all_reduce(w->comm, &x, values, values);
+}
+
+int agree_sum(const struct worker *w, double *values, int count)
+{
+    return reduce(w, AXIS_DP, REDUCE_SUM, values, count);
+}
+
+int agree_max(const struct worker *w, double *value)
+{
+    TRY(reduce(w, AXIS_DP, REDUCE_MAX, value, 1));
+    return reduce(w, AXIS_TP, REDUCE_MAX, value, 1);
+}
+
+int agree_wait(const struct worker *w)
+{
+    return mesh_ranks(&w->run->mesh) > 1 ? w->comm->ops->barrier(w->comm) : OK;
+}
