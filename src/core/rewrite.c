@@ -184,13 +184,15 @@ static struct node *clone_backward(struct graph *g, const struct node *n)
 
     *c = *n;
     c->unit = UNIT_BACKWARD_INPUT;
-    c->in = arena_alloc(&g->arena, (size_t)n->nin * sizeof(c->in[0]));
+    c->in = arena_alloc(&g->arena, (size_t)n->nin * sizeof(c->in[0]) + 1);
     for (int i = 0; i < n->nin; i++)
         c->in[i] = n->in[i];
-    for (int j = 1; j < n->nout; j++)
-        c->out[j] = NULL;
-    c->out[0] = graph_add_tensor(g, n->out[0]);
-    c->out[0]->producer = c;
+    for (int j = 0; j < n->nout; j++) {
+        if (!n->out[j])
+            continue;
+        c->out[j] = graph_add_tensor(g, n->out[j]);
+        c->out[j]->producer = c;
+    }
     return c;
 }
 
@@ -234,33 +236,110 @@ static size_t clone_cheap(struct rewrite *r, struct again *list)
             continue;
         list[count].place = r->place[first_backward_reader(r, n->out[0])->id];
         list[count].clone = clone_backward(r->graph, n);
+        for (int j = 1; j < n->nout; j++)
+            list[count].clone->out[j] = NULL;
         redirect_backward_readers(r, n->out[0], list[count++].clone->out[0]);
     }
     qsort(list, count, sizeof(list[0]), by_place);
     return count;
 }
 
+/* Puts clones (sorted by place) into the order and ends the rewriting. */
+static void insert_clones(struct rewrite *r, const struct again *list, size_t count, size_t tensors)
+{
+    struct node **nodes = mem_alloc_array(2 * r->count + 1, sizeof(nodes[0]));
+    size_t at = 0;
+
+    for (size_t k = 0, c = 0; k < r->count; k++) {
+        while (c < count && list[c].place == (int)k)
+            nodes[at++] = list[c++].clone;
+        nodes[at++] = r->order[k];
+    }
+    mem_free(r->order);
+    r->order = nodes;
+    r->count = at;
+    rewrite_end(r, tensors);
+}
+
 void rewrite_recompute_cheap(struct graph *g)
 {
     struct rewrite r;
     struct again *list;
-    struct node **nodes;
-    size_t count, at = 0, tensors = g->tensor_count;
+    size_t tensors = g->tensor_count;
 
     rewrite_begin(&r, g);
     list = mem_alloc_array(r.count + 1, sizeof(list[0]));
-    nodes = mem_alloc_array(2 * r.count + 1, sizeof(nodes[0]));
-    count = clone_cheap(&r, list);
-    for (size_t k = 0, c = 0; k < r.count; k++) {
-        while (c < count && list[c].place == (int)k)
-            nodes[at++] = list[c++].clone;
-        nodes[at++] = r.order[k];
-    }
+    insert_clones(&r, list, clone_cheap(&r, list), tensors);
     mem_free(list);
-    mem_free(r.order);
-    r.order = nodes;
-    r.count = at;
-    rewrite_end(&r, tensors);
+}
+
+/* ---- Recomputing whole layers ---- */
+
+/* Place of the first backward node of a layer, -1: none. */
+static int first_backward_place(const struct rewrite *r, int layer)
+{
+    for (size_t k = 0; k < r->count; k++)
+        if (r->order[k]->layer == layer && is_backward(r->order[k]))
+            return (int)k;
+    return -1;
+}
+
+/* Readers at `place` or later read `to`: what the layers after this one read before is kept as it is. */
+static void redirect_later_readers(const struct rewrite *r, const struct tensor *from, struct tensor *to,
+                                   int place)
+{
+    const struct reader_list *l = &r->readers[from->id];
+
+    for (size_t m = 0; m < l->count; m++)
+        for (int i = 0; r->place[l->nodes[m]->id] >= place && i < l->nodes[m]->nin; i++)
+            if (l->nodes[m]->in[i] == from)
+                l->nodes[m]->in[i] = to;
+}
+
+/* Clones the layer's forward nodes for its backward nodes; clones read clones. again: [tensor] its clone. */
+static size_t clone_layer(struct rewrite *r, int layer, struct tensor *again[], struct again *list)
+{
+    int place = first_backward_place(r, layer);
+    size_t count = 0;
+
+    for (size_t k = 0; place >= 0 && (int)k < place; k++) {
+        struct node *n = r->order[k], *c;
+        if (n->layer != layer || n->unit != UNIT_FORWARD)
+            continue;
+        c = clone_backward(r->graph, n);
+        for (int i = 0; i < c->nin; i++)
+            if (c->in[i] && again[c->in[i]->id])
+                c->in[i] = again[c->in[i]->id];
+        for (int j = 0; j < n->nout; j++) {
+            if (!n->out[j])
+                continue;
+            again[n->out[j]->id] = c->out[j];
+            redirect_later_readers(r, n->out[j], c->out[j], place);
+        }
+        list[count++] = (struct again){ c, place };
+    }
+    return count;
+}
+
+void rewrite_recompute_layers(struct graph *g)
+{
+    struct rewrite r;
+    struct again *list;
+    struct tensor **again;
+    size_t count = 0, tensors = g->tensor_count;
+    int layers = 0;
+
+    rewrite_begin(&r, g);
+    list = mem_alloc_array(r.count + 1, sizeof(list[0]));
+    again = mem_alloc_array(tensors + 1, sizeof(again[0]));
+    for (size_t k = 0; k < r.count; k++)
+        if (r.order[k]->unit == UNIT_FORWARD && r.order[k]->layer > layers)
+            layers = r.order[k]->layer;
+    for (int layer = layers - 1; layer >= 0; layer--) /* as the backward pass meets them */
+        count += clone_layer(&r, layer, again, list + count);
+    insert_clones(&r, list, count, tensors);
+    mem_free(list);
+    mem_free(again);
 }
 
 /* ---- Unused nodes ---- */

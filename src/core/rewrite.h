@@ -21,6 +21,9 @@ void rewrite_fuse(struct graph *g);
 /* Makes cheap forward values again right before their first reader in the backward pass, where their own
  * inputs are kept anyway, so that they need not live from forward to backward. */
 void rewrite_recompute_cheap(struct graph *g);
+/* Makes all of a layer's forward values again before its backward pass: only what goes from layer to layer is
+ * kept. */
+void rewrite_recompute_layers(struct graph *g);
 /* Drops nodes whose outputs nobody reads and that write into nothing; `keep` values (count of them, NULLs are
  * passed over) stay. */
 void rewrite_drop_unused(struct graph *g, struct tensor *const keep[], int count);

@@ -150,6 +150,8 @@ int plan_compile(const struct model_def *def, const void *config, const struct c
     status = shard_graph(p->graph, &o->mesh, &o->cluster, read, o->task == TASK_TRAIN ? 0 : 3);
     if (status != OK)
         goto out;
+    if (o->recompute_layers)
+        rewrite_recompute_layers(p->graph);
     if (!o->keep_all)
         rewrite_recompute_cheap(p->graph);
     rewrite_fuse(p->graph);

@@ -44,7 +44,8 @@ struct compile_options {
     struct adamw_options adamw; /* TASK_TRAIN */
     loss_fn *loss;              /* NULL: cross-entropy of the head */
     void *loss_context;
-    bool keep_all; /* no recompute: everything the backward pass reads is stored */
+    bool keep_all;         /* no recompute: everything the backward pass reads is stored */
+    bool recompute_layers; /* full recompute: only what goes from layer to layer is stored */
     bool (*frozen)(const char *param, void *context); /* NULL: none */
     void *frozen_context;
 };

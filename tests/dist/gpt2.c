@@ -179,10 +179,13 @@ static void must(int status)
         fail_msg("%s", error_message());
 }
 
-static void run_case(const char *name, int dp, int tp)
+static void run_case(const char *name, int dp, int tp, bool recompute_layers)
 {
     struct job j = { .mesh = { { dp, tp } } };
-    struct compile_options o = { .task = TASK_GRADIENT, .mesh = j.mesh, .cluster = case_fast_links };
+    struct compile_options o = { .task = TASK_GRADIENT,
+                                 .mesh = j.mesh,
+                                 .cluster = case_fast_links,
+                                 .recompute_layers = recompute_layers };
     struct machine machine;
     char dir[512];
 
@@ -210,7 +213,7 @@ out:
     config_release(&j.config);
 }
 
-static void run_all(int dp, int tp)
+static void run_all(int dp, int tp, bool recompute_layers)
 {
     struct str list;
     char *save, *name;
@@ -218,45 +221,52 @@ static void run_all(int dp, int tp)
     str_init(&list);
     must(file_read(GOLDEN_DIR "/gpt2/cases.txt", 0, &list));
     for (name = strtok_r(list.data, "\n", &save); name; name = strtok_r(NULL, "\n", &save))
-        run_case(name, dp, tp);
+        run_case(name, dp, tp, recompute_layers);
     str_release(&list);
 }
 
 static void one_rank(void **state)
 {
     (void)state;
-    run_all(1, 1);
+    run_all(1, 1, false);
 }
 
 static void tp_2(void **state)
 {
     (void)state;
-    run_all(1, 2);
+    run_all(1, 2, false);
 }
 
 static void dp_2(void **state)
 {
     (void)state;
-    run_all(2, 1);
+    run_all(2, 1, false);
 }
 
 static void dp_2_tp_2(void **state)
 {
     (void)state;
-    run_all(2, 2);
+    run_all(2, 2, false);
 }
 
 static void tp_4(void **state)
 {
     (void)state;
-    run_all(1, 4);
+    run_all(1, 4, false);
+}
+
+static void recomputed_layers(void **state)
+{
+    (void)state;
+    run_all(1, 1, true);
+    run_all(2, 2, true);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_rank),  cmocka_unit_test(tp_2), cmocka_unit_test(dp_2),
-        cmocka_unit_test(dp_2_tp_2), cmocka_unit_test(tp_4),
+        cmocka_unit_test(dp_2_tp_2), cmocka_unit_test(tp_4), cmocka_unit_test(recomputed_layers),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
