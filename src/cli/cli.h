@@ -7,6 +7,7 @@
 
 #include "base/options.h"
 #include "base/str.h"
+#include "plan/plan.h"
 
 struct command_part {
     const char *title; /* heading in --help */
@@ -61,7 +62,7 @@ extern const struct option parallel_options[];
 struct mesh;
 int parallel_mesh(struct parallel_options *p, struct mesh *mesh);
 int parallel_one_rank(struct parallel_options *p, const char *command); /* ERR_CONFIG for more ranks */
-int parallel_recompute(const struct parallel_options *p, bool *keep_all);
+enum recompute parallel_recompute(const struct parallel_options *p);
 
 /* ---- model.c: which model ---- */
 struct model_choice {

@@ -17,11 +17,15 @@ struct values {
     struct {
         const char *model, *overrides;
         int64_t batch, length, steps, seed;
-        bool json, profile, full;
+        bool json, profile;
+        int recompute;
     } own;
 };
 
 #define OWN(member) offsetof(struct values, own.member) - offsetof(struct values, own)
+
+/* As enum recompute. */
+static const char *const recomputes[] = { "selective", "none", "full", NULL };
 
 static const struct option own_options[] = {
     { "model", OPTION_STRING, OWN(model), "gpt2", "directory, built-in config, or name in a cache of the hub",
@@ -33,8 +37,8 @@ static const struct option own_options[] = {
       .aliases = (const char *const[]){ "block_size", NULL } },
     { "steps", OPTION_INT, OWN(steps), "8", "steps that are timed, after two that are not", 1, 1 << 20 },
     { "seed", OPTION_INT, OWN(seed), "42", "of weights and tokens", 0, 1e15 },
-    { "recompute_layers", OPTION_BOOL, OWN(full), "false",
-      "make each layer's values again in the backward pass" },
+    { "recompute", OPTION_CHOICE, OWN(recompute), "selective", "what is made again in the backward pass",
+      .choices = recomputes },
     { "json", OPTION_BOOL, OWN(json), "false", "one JSON object instead of a table" },
     { "profile", OPTION_BOOL, OWN(profile), "false", "also the time of each op, on standard error" },
     { 0 },
@@ -81,7 +85,7 @@ static int prepare(struct bench *b)
                                  .labels = v->own.batch * v->own.length,
                                  .sequences = v->own.batch,
                                  .mesh = { { 1, 1 } },
-                                 .recompute_layers = v->own.full,
+                                 .recompute = (enum recompute)v->own.recompute,
                                  .adamw = {
                                      .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .weight_decay = 0.01 } };
     double *settings;

@@ -55,7 +55,7 @@ static int run(void *values, struct options *o)
     model_choice_options(&v->model, &s.model);
     TRY(compute_check(&v->compute, &s.memory));
     TRY(parallel_mesh(&v->parallel, &s.mesh));
-    TRY(parallel_recompute(&v->parallel, &s.keep_all));
+    s.recompute = parallel_recompute(&v->parallel);
     TRY(stop_create(&s.stop));
     status = evaluate(v, &s);
     stop_free(s.stop);

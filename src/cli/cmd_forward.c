@@ -242,12 +242,12 @@ static int check_size(const struct forward *f, double limit)
 }
 
 /* The layout is the one asked for, whatever it costs: talking is taken to be free. */
-static int compile(struct forward *f, bool keep_all)
+static int compile(struct forward *f, enum recompute recompute)
 {
     struct compile_options o = { .task = f->values->own.grad ? TASK_GRADIENT : TASK_FORWARD,
                                  .mesh = f->mesh,
                                  .cluster = { .link_bytes = 1e15, .message_seconds = 1e-12 },
-                                 .keep_all = keep_all };
+                                 .recompute = recompute };
     int dp = f->mesh.size[AXIS_DP];
     struct machine machine;
 
@@ -278,10 +278,8 @@ static int forward(struct forward *f, double limit)
 {
     const struct values *v = f->values;
     struct parallel_options parallel = v->parallel;
-    bool keep_all;
 
     TRY(parallel_mesh(&parallel, &f->mesh));
-    TRY(parallel_recompute(&parallel, &keep_all));
     TRY(model_check_memory(&f->model.config, v->own.grad ? 2 : 1, limit));
     TRY(forward_inputs_load(&f->in, v->own.inputs, &f->model.config));
     if (v->own.grad && !f->in.labels)
@@ -289,7 +287,7 @@ static int forward(struct forward *f, double limit)
                     v->own.inputs);
     f->logits_bytes =
         (size_t)(f->in.samples * f->in.length) * (size_t)f->model.config.sizes.vocab * sizeof(float);
-    TRY(compile(f, keep_all));
+    TRY(compile(f, parallel_recompute(&parallel)));
     return compute(f, limit);
 }
 

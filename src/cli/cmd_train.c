@@ -48,7 +48,7 @@ static int make_session(struct values *v, struct options *o, struct session_opti
         s->model.config_name = v->from.type;
     TRY(compute_check(&v->compute, &s->memory));
     TRY(parallel_mesh(&v->parallel, &s->mesh));
-    TRY(parallel_recompute(&v->parallel, &s->keep_all));
+    s->recompute = parallel_recompute(&v->parallel);
     TRY(saving_shard_bytes(&v->saving, &s->max_shard_bytes));
     s->save_dtype = saving_dtype(&v->saving);
     return OK;

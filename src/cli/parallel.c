@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "cli/cli.h"
 #include "core/placement.h"
+#include "plan/plan.h"
 
 enum { AUTO = 0 /* index of the word */, MOST_RANKS = 256 };
 
@@ -202,11 +203,10 @@ int parallel_one_rank(struct parallel_options *p, const char *command)
     return OK;
 }
 
-int parallel_recompute(const struct parallel_options *p, bool *keep_all)
+enum recompute parallel_recompute(const struct parallel_options *p)
 {
-    if (strcmp(recomputes[p->recompute], "full") == 0)
-        return fail(ERR_CONFIG,
-                    "--recompute full: this version recomputes cheap values only (expected selective)");
-    *keep_all = strcmp(recomputes[p->recompute], "none") == 0;
-    return OK;
+    static const enum recompute kinds[] = { RECOMPUTE_SELECTIVE, RECOMPUTE_NONE, RECOMPUTE_SELECTIVE,
+                                            RECOMPUTE_FULL };
+
+    return kinds[p->recompute]; /* in the order of `recomputes` */
 }

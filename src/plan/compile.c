@@ -150,9 +150,9 @@ int plan_compile(const struct model_def *def, const void *config, const struct c
     status = shard_graph(p->graph, &o->mesh, &o->cluster, read, o->task == TASK_TRAIN ? 0 : 3);
     if (status != OK)
         goto out;
-    if (o->recompute_layers)
+    if (o->recompute == RECOMPUTE_FULL)
         rewrite_recompute_layers(p->graph);
-    if (!o->keep_all)
+    if (o->recompute != RECOMPUTE_NONE)
         rewrite_recompute_cheap(p->graph);
     rewrite_fuse(p->graph);
     outputs[0] = p->loss;

@@ -21,6 +21,13 @@ struct adamw_options {
     double beta1, beta2, eps, weight_decay;
 };
 
+/* What is made again in the backward pass instead of being kept from the forward pass. */
+enum recompute {
+    RECOMPUTE_SELECTIVE, /* what is cheap: norms, activations */
+    RECOMPUTE_NONE,
+    RECOMPUTE_FULL, /* everything but what goes from layer to layer */
+};
+
 /* A loss of the caller's own: adds nodes that make the sum of the losses of this microbatch (F64 or F32
  * scalar). Called once, at compile time. */
 typedef struct tensor *loss_fn(struct builder *b, const struct model_outputs *out,
@@ -44,8 +51,7 @@ struct compile_options {
     struct adamw_options adamw; /* TASK_TRAIN */
     loss_fn *loss;              /* NULL: cross-entropy of the head */
     void *loss_context;
-    bool keep_all;         /* no recompute: everything the backward pass reads is stored */
-    bool recompute_layers; /* full recompute: only what goes from layer to layer is stored */
+    enum recompute recompute;
     bool (*frozen)(const char *param, void *context); /* NULL: none */
     void *frozen_context;
 };

@@ -72,10 +72,8 @@ static double input_seconds(const struct search *s, const struct tensor *t, stru
 {
     double seconds;
 
-    if (placement_is_free(lay->now)) {
-        lay->now = lay->born = want;
-        return want.kind == PARTIAL ? INFINITY : 0;
-    }
+    if (placement_is_free(lay->now))
+        lay->now = lay->born = placement_settle(want);
     seconds = redistribute_seconds(s->cost, t, lay->now, want);
     if (seconds == INFINITY)
         return INFINITY;

@@ -172,7 +172,7 @@ static struct tensor *redistribute(struct pass *s, struct tensor *t, struct plac
     double seconds;
 
     if (placement_is_free(*on(s, t)))
-        *on(s, t) = want;
+        *on(s, t) = placement_settle(want);
     best = cheapest_form(s, t, want, reader->unit, &seconds);
     if (placement_equal(*on(s, best), want))
         return best;

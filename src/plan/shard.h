@@ -26,6 +26,13 @@ static inline bool placement_is_free(struct placement p)
     return (int)p.kind == -1;
 }
 
+/* Where a free tensor is put for a first reader that wants it so: nothing lies PARTIAL or HELD to begin with.
+ */
+static inline struct placement placement_settle(struct placement want)
+{
+    return want.kind == SHARD ? want : (struct placement){ .kind = REPLICATE };
+}
+
 /* All rules of n on this axis, "everything REPLICATE" among them. */
 void node_rules(const struct node *n, const struct placement have[], const struct axis_cost *c,
                 struct arena *arena, struct shard_rules *out);

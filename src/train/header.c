@@ -70,13 +70,17 @@ static void tell_steps(const struct run *r, struct str *s)
     }
 }
 
+/* Of evaluation, beside what training takes. */
+static int64_t eval_bytes(const struct run *r)
+{
+    return r->eval_plan ? r->eval_plan->program[PROGRAM_MICROBATCH].arena_bytes + r->eval_plan->input_bytes
+                        : 0;
+}
+
 static int64_t arena_bytes(const struct run *r)
 {
-    int64_t most = 0;
-
-    for (int i = 0; i < PROGRAM_COUNT; i++)
-        most = r->plan->program[i].arena_bytes > most ? r->plan->program[i].arena_bytes : most;
-    return most + (r->eval_plan ? r->eval_plan->program[PROGRAM_MICROBATCH].arena_bytes : 0);
+    return plan_bytes(r->plan) - r->plan->param_bytes - r->plan->state_bytes - r->plan->grad_bytes +
+           eval_bytes(r);
 }
 
 static void tell_layout(const struct run *r, struct str *s)
@@ -90,7 +94,7 @@ static void tell_layout(const struct run *r, struct str *s)
     str_appendf(s, ", %d thread%s%s, %s", r->machine.threads, r->machine.threads > 1 ? "s" : "",
                 ranks > 1 ? " each" : "", isa_name(r->machine.isa));
     line("Layout", s);
-    append_bytes(s, "", plan_bytes(p) + arena_bytes(r));
+    append_bytes(s, "", plan_bytes(p) + eval_bytes(r));
     append_bytes(s, ": parameters ", p->param_bytes);
     append_bytes(s, ", optimizer ", p->state_bytes);
     append_bytes(s, ", gradients ", p->grad_bytes);

@@ -176,7 +176,7 @@ static int compile(struct run *r, enum task task, struct plan **out)
                                  .mesh = r->mesh,
                                  .loss = job->loss,
                                  .loss_context = job->loss_context,
-                                 .keep_all = job->keep_all };
+                                 .recompute = job->recompute };
 
     if (task == TASK_TRAIN) {
         c.adamw = (struct adamw_options){ o->beta1, o->beta2, o->epsilon, o->weight_decay };
@@ -193,7 +193,7 @@ static int check_memory(const struct run *r)
     struct str need, have;
 
     if (r->plan && r->eval_plan)
-        bytes += r->eval_plan->program[PROGRAM_MICROBATCH].arena_bytes;
+        bytes += r->eval_plan->program[PROGRAM_MICROBATCH].arena_bytes + r->eval_plan->input_bytes;
     needed = (double)bytes * mesh_ranks(&r->mesh);
     if (available <= 0 || needed <= available)
         return OK;

@@ -145,7 +145,7 @@ static void fill_job(struct session *s, struct train_job *job)
                                .options = o->train,
                                .eval_batch = o->in->per_device_eval_batch_size,
                                .mesh = o->mesh,
-                               .keep_all = o->keep_all,
+                               .recompute = o->recompute,
                                .memory = o->memory,
                                .save_dtype = o->save_dtype,
                                .max_shard_bytes = o->max_shard_bytes,

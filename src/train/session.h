@@ -13,7 +13,7 @@ struct session_options {
     struct input_options *in;
     struct train_options *train; /* checked here */
     struct mesh mesh;
-    bool keep_all;
+    enum recompute recompute;
     double memory;          /* bytes that may be taken; 0: not checked */
     const char *save_dtype; /* NULL: the model's own, float32 from scratch */
     uint64_t max_shard_bytes;

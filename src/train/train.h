@@ -27,13 +27,13 @@ struct train_job {
     struct sample_source train, eval;    /* count 0: none */
     int64_t eval_batch;                  /* samples that a dp rank evaluates at once */
     struct mesh mesh;                    /* of ranks in this process; sizes 0: 1 */
-    bool keep_all;                       /* nothing is computed twice */
-    double memory;                       /* bytes that all ranks may take; 0: not checked */
-    const char *save_dtype;              /* NULL: float32 */
-    uint64_t max_shard_bytes;            /* 0: as weights_save */
-    const char *tokenizer_dir;           /* its files go with the model; NULL: none */
-    const char *checkpoint;              /* to go on from: then model is this checkpoint's; NULL: anew */
-    const struct train_note *notes;      /* beside those of the job itself */
+    enum recompute recompute;
+    double memory;                  /* bytes that all ranks may take; 0: not checked */
+    const char *save_dtype;         /* NULL: float32 */
+    uint64_t max_shard_bytes;       /* 0: as weights_save */
+    const char *tokenizer_dir;      /* its files go with the model; NULL: none */
+    const char *checkpoint;         /* to go on from: then model is this checkpoint's; NULL: anew */
+    const struct train_note *notes; /* beside those of the job itself */
     size_t note_count;
     const struct options *given; /* for run.json; NULL: no such file */
     struct stop *stop;           /* NULL: nobody stops it */

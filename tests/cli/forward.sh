@@ -40,7 +40,6 @@ forward 78 "--dtype bfloat16: this plait computes in float32 only" --bf16
 forward 78 "--dtype float16 is not offered" --dtype float16
 forward 78 "--pipeline_parallel_size: this version has no pipelines" --pipeline_parallel_size 2
 forward 78 "--zero_stage: this version shares nothing out" --zero_stage 1
-forward 78 "--recompute full: this version recomputes cheap values only" --gradient_checkpointing
 forward 78 "--world_size: not data_parallel_size times tensor_parallel_size" --world_size 3 --tensor_parallel_size 2
 forward 71 "not enough memory" --device_memory 1KB
 forward 64 "--device_memory: no size" --device_memory lots

@@ -179,13 +179,12 @@ static void must(int status)
         fail_msg("%s", error_message());
 }
 
-static void run_case(const char *name, int dp, int tp, bool recompute_layers)
+static void run_case(const char *name, int dp, int tp, enum recompute recompute)
 {
     struct job j = { .mesh = { { dp, tp } } };
-    struct compile_options o = { .task = TASK_GRADIENT,
-                                 .mesh = j.mesh,
-                                 .cluster = case_fast_links,
-                                 .recompute_layers = recompute_layers };
+    struct compile_options o = {
+        .task = TASK_GRADIENT, .mesh = j.mesh, .cluster = case_fast_links, .recompute = recompute
+    };
     struct machine machine;
     char dir[512];
 
@@ -213,7 +212,7 @@ out:
     config_release(&j.config);
 }
 
-static void run_all(int dp, int tp, bool recompute_layers)
+static void run_all(int dp, int tp, enum recompute recompute)
 {
     struct str list;
     char *save, *name;
@@ -221,45 +220,45 @@ static void run_all(int dp, int tp, bool recompute_layers)
     str_init(&list);
     must(file_read(GOLDEN_DIR "/gpt2/cases.txt", 0, &list));
     for (name = strtok_r(list.data, "\n", &save); name; name = strtok_r(NULL, "\n", &save))
-        run_case(name, dp, tp, recompute_layers);
+        run_case(name, dp, tp, recompute);
     str_release(&list);
 }
 
 static void one_rank(void **state)
 {
     (void)state;
-    run_all(1, 1, false);
+    run_all(1, 1, RECOMPUTE_SELECTIVE);
 }
 
 static void tp_2(void **state)
 {
     (void)state;
-    run_all(1, 2, false);
+    run_all(1, 2, RECOMPUTE_SELECTIVE);
 }
 
 static void dp_2(void **state)
 {
     (void)state;
-    run_all(2, 1, false);
+    run_all(2, 1, RECOMPUTE_SELECTIVE);
 }
 
 static void dp_2_tp_2(void **state)
 {
     (void)state;
-    run_all(2, 2, false);
+    run_all(2, 2, RECOMPUTE_SELECTIVE);
 }
 
 static void tp_4(void **state)
 {
     (void)state;
-    run_all(1, 4, false);
+    run_all(1, 4, RECOMPUTE_SELECTIVE);
 }
 
 static void recomputed_layers(void **state)
 {
     (void)state;
-    run_all(1, 1, true);
-    run_all(2, 2, true);
+    run_all(1, 1, RECOMPUTE_FULL);
+    run_all(2, 2, RECOMPUTE_FULL);
 }
 
 int main(void)
