@@ -1,364 +1,442 @@
-/* head -- logits of labelled rows in chunks: a chunk's rows of x are gathered, its logits are one product
- * with the weight, softmax and dlogits take their place, then dx and dW are two more products. Never more
- * than a chunk of logits. */
+/* head -- logits of labelled rows, their cross-entropy and its gradient, in chunks of rows: never more than a
+ * chunk of logits. A chunk's logits lie turned, (V, rows): the weight, which is by far the largest operand,
+ * is then the A of every product, is read once from memory for each and never packed; and a vector holds as
+ * many rows, so that softmax needs no sums across lanes. With x the chunk's gathered rows (rows, D), W (V,
+ * D):
+ *
+ *     logits = W x^T      statistics      dlogits in place of logits      dW += dlogits x      dx^T = W^T
+ * dlogits
+ *
+ * Entries of the vocabulary that are padding are taken as -infinity. */
+#include <math.h>
+
 #include "base/parallel.h"
 #include "cpu/gemm.h"
 #include "cpu/ref.h"
-#include "cpu/simd.h"
+#include "cpu/refuse.h"
+#include "cpu/transpose.h"
 
-#include <string.h>
+/* Rows of a chunk: as many as make about 56 MB of logits. Entries of the vocabulary in one tile of softmax.
+ */
+enum { CHUNK_FLOATS = 14 << 20, LEAST_ROWS = 32, MOST_ROWS = 512, ROW_UNIT = 16, TILE = 128 };
 
-enum { CHUNK_BYTES = 24 << 20, MOST_ROWS = 512, LEAST_ROWS = 16 };
-
-struct chunks {
+struct chunk {
     const struct kernel_args *args;
-    int64_t width, vocab, valid; /* D, V of this share, entries of it that are not padding */
-    int64_t first;               /* of the vocabulary */
+    int64_t vocab, width, valid,
+        first; /* of this share: V, D, entries that are not padding, its first entry */
+    int64_t labelled, begin, rows, step; /* R; the chunk: first, count; floats from entry to entry */
+    float *x, *dx, *logits;              /* (rows, D), (D, step), (V, step) */
+    float *lse, *target, *best;          /* (step) */
+    float *dlse, *dtarget;               /* (step) */
+    float *most, *sum;                   /* (tiles of V, step) */
+    void *products;                      /* workspace of gemm */
     bool out_first;
-    const float *weight, *bias;
-    int64_t chunk;                     /* rows of a chunk at most */
-    int64_t begin, rows;               /* the chunk at hand, in labelled rows */
-    float *x, *logits, *scratch;       /* (chunk, D), (chunk, V) */
-    const float *lse, *dlse, *dtarget; /* by labelled row; NULL: lse of the chunk itself, 1, -1 */
-    double *losses;                    /* (chunk) or NULL */
 };
 
-/* A multiple of 16 rows whose logits take about CHUNK_BYTES: depends on shapes alone. */
+static int64_t rounded_up(int64_t n, int64_t unit)
+{
+    return ceil_div(n, unit) * unit;
+}
+
+/* Depends on the shape alone; grows with labelled. */
 static int64_t chunk_rows(int64_t labelled, int64_t vocab)
 {
-    int64_t rows = CHUNK_BYTES / 4 / (vocab > 0 ? vocab : 1) / 16 * 16;
+    int64_t most = CHUNK_FLOATS / (vocab > 0 ? vocab : 1) / ROW_UNIT * ROW_UNIT;
 
-    rows = rows > MOST_ROWS ? MOST_ROWS : rows < LEAST_ROWS ? LEAST_ROWS : rows;
-    return rows < labelled ? rows : labelled;
+    most = most < LEAST_ROWS ? LEAST_ROWS : most > MOST_ROWS ? MOST_ROWS : most;
+    return labelled <= most ? rounded_up(labelled, ROW_UNIT)
+                            : rounded_up(ceil_div(labelled, ceil_div(labelled, most)), ROW_UNIT);
 }
 
-static int64_t align64(int64_t bytes)
+/* ---- Workspace ---- */
+
+/* Cuts `floats` off the space at *at (NULL: only counts) */
+static float *cut(char **at, int64_t *total, int64_t floats)
 {
-    return (bytes + 63) / 64 * 64;
+    int64_t bytes = rounded_up(floats * (int64_t)sizeof(float), 64);
+    float *p = (float *)(void *)*at;
+
+    *total += bytes;
+    if (*at)
+        *at += bytes;
+    return p;
 }
 
-static int64_t gemm_bytes(int64_t chunk, int64_t vocab, int64_t width)
+/* Lays c's buffers out for chunks of c->step rows; returns the bytes. */
+static int64_t lay_out(struct chunk *c, void *space)
 {
-    int64_t logits = gemm_workspace(chunk, vocab, width), dx = gemm_workspace(chunk, width, vocab);
-    int64_t dw = gemm_workspace(vocab, width, chunk), turned = gemm_workspace(width, vocab, chunk);
-    int64_t most = logits > dx ? logits : dx;
+    int64_t total = 0, tiles = ceil_div(c->vocab, TILE);
+    char *at = space;
 
-    most = dw > most ? dw : most;
-    return turned > most ? turned : most;
+    c->x = cut(&at, &total, c->step * c->width);
+    c->dx = cut(&at, &total, c->step * c->width);
+    c->logits = cut(&at, &total, c->step * c->vocab);
+    c->lse = cut(&at, &total, c->step);
+    c->target = cut(&at, &total, c->step);
+    c->best = cut(&at, &total, c->step);
+    c->dlse = cut(&at, &total, c->step);
+    c->dtarget = cut(&at, &total, c->step);
+    c->most = cut(&at, &total, c->step * tiles);
+    c->sum = cut(&at, &total, c->step * tiles);
+    c->products = cut(&at, &total, 0);
+    return total;
+}
+
+static int64_t most_of(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
 }
 
 static int64_t workspace(const struct node *n, const struct mesh *mesh, const struct machine *m)
 {
     const struct tensor *weight = n->in[HEAD_STATS_WEIGHT];
     int v = n->attr[HEAD_OUT_FIRST] != 0 ? 0 : 1;
-    int64_t vocab = tensor_local_dim(weight, v, mesh), width = tensor_local_dim(weight, 1 - v, mesh);
-    int64_t chunk = chunk_rows(tensor_local_dim(n->in[HEAD_STATS_ROWS], 0, mesh), vocab);
+    struct chunk c = { .vocab = tensor_local_dim(weight, v, mesh),
+                       .width = tensor_local_dim(weight, 1 - v, mesh) };
+    int64_t labelled = tensor_local_dim(n->in[HEAD_STATS_ROWS], 0, mesh), products;
 
-    (void)m;
-    return align64(chunk * width * 4) + align64(chunk * vocab * 4) + align64(chunk * 8) +
-           gemm_bytes(chunk, vocab, width);
+    c.step = chunk_rows(INT64_MAX / 2, c.vocab); /* the largest there are */
+    c.step = labelled < c.step ? rounded_up(labelled, ROW_UNIT) : c.step;
+    products = most_of(gemm_workspace(c.vocab, c.step, c.width), gemm_workspace(c.width, c.step, c.vocab));
+    products = most_of(products, v == 0 ? gemm_workspace(c.vocab, c.width, c.step)
+                                        : gemm_workspace(c.width, c.vocab, c.step));
+    return lay_out(&c, NULL) + products;
 }
 
-static struct chunks chunks_of(const struct kernel_args *a)
+static struct chunk chunk_of(const struct kernel_args *a)
 {
     const struct view *weight = &a->in[HEAD_STATS_WEIGHT];
-    struct chunks h = { .args = a, .out_first = a->node->attr[HEAD_OUT_FIRST] != 0 };
-    int v = h.out_first ? 0 : 1;
-    char *at = a->workspace;
+    struct chunk c = { .args = a, .out_first = a->node->attr[HEAD_OUT_FIRST] != 0 };
+    int v = c.out_first ? 0 : 1;
 
-    h.vocab = weight->dim[v];
-    h.width = weight->dim[1 - v];
-    h.first = weight->first[v];
-    h.valid = weight->whole[v] - h.first < h.vocab ? weight->whole[v] - h.first : h.vocab;
-    h.valid = h.valid > 0 ? h.valid : 0;
-    h.weight = weight->data;
-    h.bias = a->in[HEAD_STATS_BIAS].data;
-    h.chunk = chunk_rows(a->node->in[HEAD_STATS_ROWS]->dims[0].size, h.vocab);
-    h.x = (float *)at;
-    h.logits = (float *)(at += align64(h.chunk * h.width * 4));
-    h.losses = (double *)(at += align64(h.chunk * h.vocab * 4));
-    h.scratch = (float *)(at + align64(h.chunk * 8));
-    return h;
+    c.vocab = weight->dim[v];
+    c.width = weight->dim[1 - v];
+    c.first = weight->first[v];
+    c.valid = weight->whole[v] - c.first;
+    c.valid = c.valid < 0 ? 0 : c.valid < c.vocab ? c.valid : c.vocab;
+    c.labelled = view_rows(&a->in[HEAD_STATS_ROWS]);
+    c.step = chunk_rows(c.labelled, c.vocab);
+    lay_out(&c, a->workspace);
+    return c;
 }
 
-static int64_t labelled_rows(const struct chunks *h)
+static int64_t row_of(const struct chunk *c, int64_t r)
 {
-    return h->args->in[HEAD_STATS_ROWS].dim[0];
+    return ((const int32_t *)c->args->in[HEAD_STATS_ROWS].data)[c->begin + r];
 }
 
-static int64_t row_of(const struct chunks *h, int64_t r)
+/* In this share when 0 <= it < valid. */
+static int64_t label_of(const struct chunk *c, int64_t r)
 {
-    return ((const int32_t *)h->args->in[HEAD_STATS_ROWS].data)[h->begin + r];
+    return ((const int32_t *)c->args->in[HEAD_STATS_LABELS].data)[c->begin + r] - c->first;
 }
 
-static int64_t label_of(const struct chunks *h, int64_t r)
+static float bias_of(const struct chunk *c, int64_t v)
 {
-    return ((const int32_t *)h->args->in[HEAD_STATS_LABELS].data)[h->begin + r] - h->first;
+    const float *bias = c->args->in[HEAD_STATS_BIAS].data;
+
+    return bias ? bias[v] : 0;
 }
 
-/* ---- Products ---- */
+/* ---- Logits and their statistics ---- */
 
-static void make_logits(const struct chunks *h)
+static void make_logits(struct chunk *c)
 {
-    struct gemm_after after = { .bias = h->bias };
-    struct gemm g = { .m = h->rows,
-                      .n = h->vocab,
-                      .k = h->width,
-                      .a = h->x,
-                      .a_step = h->width,
-                      .b = h->weight,
-                      .b_step = h->out_first ? h->width : h->vocab,
-                      .b_turned = h->out_first,
-                      .c = h->logits,
-                      .c_step = h->vocab,
-                      .after = h->bias ? &after : NULL,
-                      .workspace = h->scratch };
-    const float *x = h->args->in[HEAD_STATS_X].data;
+    const float *x = c->args->in[HEAD_STATS_X].data;
+    struct gemm g = { .m = c->vocab, .n = c->rows, .k = c->width };
 
-    for (int64_t r = 0; r < h->rows; r++)
-        memcpy(h->x + r * h->width, x + row_of(h, r) * h->width, (size_t)h->width * sizeof(float));
+    for (int64_t r = 0; r < c->rows; r++)
+        memcpy(c->x + r * c->width, x + row_of(c, r) * c->width, (size_t)c->width * sizeof(float));
+    g.a = c->args->in[HEAD_STATS_WEIGHT].data;
+    g.a_turned = !c->out_first;
+    g.a_step = c->out_first ? c->width : c->vocab;
+    g.b = c->x;
+    g.b_turned = true;
+    g.b_step = c->width;
+    g.c = c->logits;
+    g.c_step = c->step;
+    g.workspace = c->products;
     ISA(gemm)(&g);
 }
 
-static void make_dweight(const struct chunks *h, float *dweight, bool add, float *dbias, bool add_bias)
+/* most and sum of exp(logit - most), for each row, over one tile of the vocabulary. */
+static void stats_tile(void *context, int64_t tile)
 {
-    struct gemm g = { .m = h->out_first ? h->vocab : h->width,
-                      .n = h->out_first ? h->width : h->vocab,
-                      .k = h->rows,
-                      .a = h->out_first ? h->logits : h->x,
-                      .a_turned = true,
-                      .b = h->out_first ? h->x : h->logits,
-                      .c = dweight,
-                      .add = add,
-                      .a_sums = h->out_first ? dbias : NULL,
-                      .b_sums = h->out_first ? NULL : dbias,
-                      .sums_add = add_bias,
-                      .workspace = h->scratch };
+    const struct chunk *c = context;
+    int64_t from = tile * TILE, to = from + TILE < c->valid ? from + TILE : c->valid;
+    float *most = c->most + tile * c->step, *sum = c->sum + tile * c->step;
 
-    g.a_step = g.m;
-    g.b_step = g.c_step = g.n;
-    ISA(gemm)(&g);
-}
-
-/* dx of the chunk takes the place of the gathered x, then goes to its rows. */
-static void make_dx(const struct chunks *h, float *dx)
-{
-    struct gemm g = { .m = h->rows,
-                      .n = h->width,
-                      .k = h->vocab,
-                      .a = h->logits,
-                      .a_step = h->vocab,
-                      .b = h->weight,
-                      .b_step = h->out_first ? h->width : h->vocab,
-                      .b_turned = !h->out_first,
-                      .c = h->x,
-                      .c_step = h->width,
-                      .workspace = h->scratch };
-
-    ISA(gemm)(&g);
-    for (int64_t r = 0; r < h->rows; r++) {
-        float *to = dx + row_of(h, r) * h->width;
-        for (int64_t d = 0; d < h->width; d++)
-            to[d] += h->x[r * h->width + d];
+    for (int64_t r = 0; r < c->step; r += LANES) {
+        vec_store(most + r, vec_set(-INFINITY));
+        vec_store(sum + r, vec_zero());
+    }
+    for (int64_t v = from; v < to; v++) {
+        vec bias = vec_set(bias_of(c, v));
+        for (int64_t r = 0; r < c->step; r += LANES)
+            vec_store(most + r, vec_max(vec_load(most + r), vec_load(c->logits + v * c->step + r) + bias));
+    }
+    for (int64_t v = from; v < to; v++) {
+        vec bias = vec_set(bias_of(c, v));
+        for (int64_t r = 0; r < c->step; r += LANES) {
+            vec e = vec_exp(vec_load(c->logits + v * c->step + r) + bias - vec_load(most + r));
+            vec_store(sum + r, vec_load(sum + r) + e);
+        }
     }
 }
 
-/* ---- Rows of logits ---- */
-
-static float largest(const float *logits, int64_t n)
+/* ROW_UNIT rows: their tiles together, in order. */
+static void combine_tile(void *context, int64_t tile)
 {
-    vec most = vec_set(-INFINITY);
-    int64_t i = 0;
-    float result;
+    const struct chunk *c = context;
+    int64_t tiles = ceil_div(c->valid, TILE), start = tile * ROW_UNIT, stop = start + ROW_UNIT;
 
-    for (; i + LANES <= n; i += LANES)
-        most = vec_max(most, vec_load(logits + i));
-    result = vec_largest(most);
-    for (; i < n; i++)
-        result = logits[i] > result ? logits[i] : result;
-    return result;
-}
-
-static double sum_exp(const float *logits, int64_t n, float most)
-{
-    vecd low = vecd_zero(), high = vecd_zero();
-    float part[LANES];
-    double sum = 0;
-    int64_t i = 0;
-
-    for (; i + 8 * LANES <= n; i += 8 * LANES) { /* eight at most in fp32, then double */
-        vec eight = vec_zero();
-        for (int k = 0; k < 8; k++)
-            eight = eight + vec_exp(vec_load(logits + i + k * LANES) - vec_set(most));
-        vec_store(part, eight);
-        low = low + vecd_load_floats(part);
-        high = high + vecd_load_floats(part + LANES / 2);
+    for (int64_t r = start; r < stop; r += LANES) {
+        vec most = vec_set(-INFINITY), sum = vec_zero();
+        for (int64_t t = 0; t < tiles; t++)
+            most = vec_max(most, vec_load(c->most + t * c->step + r));
+        for (int64_t t = 0; t < tiles; t++)
+            sum += vec_exp(vec_load(c->most + t * c->step + r) - most) * vec_load(c->sum + t * c->step + r);
+        vec_store(c->best + r, most);
+        vec_store(c->lse + r, sum);
     }
-    for (; i < n; i++)
-        sum += exp((double)logits[i] - most);
-    return sum + vecd_sum(low) + vecd_sum(high);
+    for (int64_t r = start; r < stop && r < c->rows; r++) {
+        int64_t label = label_of(c, r);
+        c->lse[r] = c->valid > 0 ? (float)(c->best[r] + log(c->lse[r])) : -INFINITY;
+        c->target[r] = 0;
+        if (label >= 0 && label < c->valid)
+            c->target[r] = c->logits[label * c->step + r] + bias_of(c, label);
+    }
 }
 
-struct row_work {
-    const struct chunks *h;
-    float *lse, *target, *best; /* by labelled row; NULL where not wanted */
+static void make_stats(struct chunk *c)
+{
+    parallel_for(ceil_div(c->valid, TILE), stats_tile, c);
+    parallel_for(ceil_div(c->rows, ROW_UNIT), combine_tile, c);
+}
+
+/* ---- Gradients: of the logits in their place, then of the weight and of x ---- */
+
+static void gradient_tile(void *context, int64_t tile)
+{
+    const struct chunk *c = context;
+    int64_t from = tile * TILE, to = from + TILE < c->vocab ? from + TILE : c->vocab;
+
+    for (int64_t v = from; v < to; v++) {
+        float *logits = c->logits + v * c->step;
+        vec bias = vec_set(bias_of(c, v));
+        for (int64_t r = 0; r < c->step; r += LANES) {
+            vec d = vec_zero();
+            if (v < c->valid)
+                d = vec_exp(vec_load(logits + r) + bias - vec_load(c->lse + r)) * vec_load(c->dlse + r);
+            vec_store(logits + r, d);
+        }
+    }
+    for (int64_t r = 0; r < c->rows; r++) {
+        int64_t label = label_of(c, r);
+        if (label >= from && label < to && label < c->valid)
+            c->logits[label * c->step + r] += c->dtarget[r];
+    }
+}
+
+/* The bias' gradient: sums over rows */
+struct bias_grad {
+    const struct chunk *c;
+    float *to;
+    bool add;
 };
 
-static void stats_row(void *context, int64_t r)
+static void bias_tile(void *context, int64_t tile)
 {
-    const struct row_work *w = context;
-    const struct chunks *h = w->h;
-    const float *logits = h->logits + r * h->vocab;
-    int64_t at = h->begin + r, label = label_of(h, r);
-    float most = largest(logits, h->valid);
-    float lse = h->valid > 0 ? (float)(most + log(sum_exp(logits, h->valid, most))) : -INFINITY;
+    const struct bias_grad *b = context;
+    const struct chunk *c = b->c;
 
-    w->lse[at] = lse;
-    w->target[at] = label >= 0 && label < h->valid ? logits[label] : 0;
-    if (w->best)
-        w->best[at] = most;
-}
-
-/* dlogits = softmax * dlse + onehot * dtarget, in place; entries of padding are zero. */
-static void gradient_row(const struct chunks *h, int64_t r, float lse, float dlse, float dtarget)
-{
-    float *logits = h->logits + r * h->vocab;
-    int64_t label = label_of(h, r), i = 0;
-
-    for (; i + LANES <= h->valid; i += LANES)
-        vec_store(logits + i, vec_exp(vec_load(logits + i) - vec_set(lse)) * vec_set(dlse));
-    if (i < h->valid) {
-        vec e = vec_exp(vec_load_part(logits + i, h->valid - i) - vec_set(lse)) * vec_set(dlse);
-        vec_store_part(logits + i, e, h->valid - i);
+    for (int64_t v = tile * TILE; v < (tile + 1) * TILE && v < c->vocab; v++) {
+        vec sum = vec_zero();
+        for (int64_t r = 0; r < c->rows; r += LANES)
+            sum += vec_first(vec_load(c->logits + v * c->step + r), c->rows - r);
+        b->to[v] = (b->add ? b->to[v] : 0) + vec_sum(sum);
     }
-    memset(logits + h->valid, 0, (size_t)(h->vocab - h->valid) * sizeof(float));
-    if (label >= 0 && label < h->valid)
-        logits[label] += dtarget;
 }
 
-static void grad_row(void *context, int64_t r)
+static void add_dweight(const struct chunk *c, float *to, bool add)
 {
-    const struct chunks *h = context;
-    int64_t at = h->begin + r;
+    struct gemm g = { .k = c->rows, .c = to, .add = add, .workspace = c->products };
 
-    gradient_row(h, r, h->lse[at], h->dlse[at], h->dtarget[at]);
+    g.m = c->out_first ? c->vocab : c->width;
+    g.n = c->out_first ? c->width : c->vocab;
+    g.c_step = g.n;
+    g.a = c->out_first ? c->logits : c->x;
+    g.a_turned = !c->out_first;
+    g.a_step = c->out_first ? c->step : c->width;
+    g.b = c->out_first ? c->x : c->logits;
+    g.b_turned = !c->out_first;
+    g.b_step = c->out_first ? c->width : c->step;
+    ISA(gemm)(&g);
 }
 
-static void loss_row(void *context, int64_t r)
+/* ROW_UNIT rows of dx from their columns in c->dx. */
+static void scatter_tile(void *context, int64_t tile)
 {
-    const struct chunks *h = context;
-    const float *logits = h->logits + r * h->vocab;
-    int64_t label = label_of(h, r);
-    float most = largest(logits, h->valid);
-    double lse = most + log(sum_exp(logits, h->valid, most));
+    const struct chunk *c = context;
+    float *dx = c->args->out[c->args->node->op == &op_head_loss ? (int)HEAD_LOSS_DX : (int)HEAD_GRAD_DX].data;
+    int64_t stop = (tile + 1) * ROW_UNIT;
 
-    h->losses[r] = lse - logits[label];
-    if (h->args->out[HEAD_LOSS_DX].data)
-        gradient_row(h, r, (float)lse, 1, -1);
+    for (int64_t r = tile * ROW_UNIT; r < stop && r < c->rows; r++)
+        for (int64_t d = 0; d < c->width; d++)
+            dx[row_of(c, r) * c->width + d] += c->dx[d * c->step + r];
+}
+
+static void add_dx(struct chunk *c)
+{
+    struct gemm g = { .m = c->width, .n = c->rows, .k = c->vocab };
+
+    g.a = c->args->in[HEAD_STATS_WEIGHT].data;
+    g.a_turned = c->out_first;
+    g.a_step = c->out_first ? c->width : c->vocab;
+    g.b = c->logits;
+    g.b_step = c->step;
+    g.c = c->dx;
+    g.c_step = c->step;
+    g.workspace = c->products;
+    ISA(gemm)(&g);
+    parallel_for(ceil_div(c->rows, ROW_UNIT), scatter_tile, c);
+}
+
+/* dx, dweight and dbias are outputs dx, dx + 1, dx + 2 of the node. */
+static void make_gradients(struct chunk *c, int dx)
+{
+    const struct kernel_args *a = c->args;
+    struct bias_grad bias = { c, output_data(a, dx + 2), c->begin > 0 || a->add[dx + 2] };
+    float *dweight = output_data(a, dx + 1);
+
+    parallel_for(ceil_div(c->vocab, TILE), gradient_tile, c);
+    if (bias.to)
+        parallel_for(ceil_div(c->vocab, TILE), bias_tile, &bias);
+    if (dweight)
+        add_dweight(c, dweight, c->begin > 0 || a->add[dx + 1]);
+    if (output_data(a, dx))
+        add_dx(c);
+}
+
+static void clear_tile(void *context, int64_t tile)
+{
+    const struct view *v = context;
+    int64_t count = view_count(v), from = tile << 16;
+
+    memset((float *)v->data + from, 0,
+           (size_t)(count - from < 1 << 16 ? count - from : 1 << 16) * sizeof(float));
+}
+
+/* An output that only some rows are added to, or none. */
+static void clear(const struct kernel_args *a, int output)
+{
+    if (output_data(a, output) && !a->add[output])
+        parallel_for(ceil_div(view_count(&a->out[output]), 1 << 16), clear_tile,
+                     (void *)(uintptr_t)&a->out[output]);
+}
+
+static void clear_gradients(const struct chunk *c, int dx)
+{
+    clear(c->args, dx);
+    for (int j = dx + 1; j <= dx + 2 && c->labelled == 0; j++)
+        clear(c->args, j);
 }
 
 /* ---- Kernels ---- */
 
-static void next_chunk(struct chunks *h)
+static bool next_chunk(struct chunk *c)
 {
-    h->rows = labelled_rows(h) - h->begin;
-    if (h->rows > h->chunk)
-        h->rows = h->chunk;
+    c->begin += c->rows;
+    c->rows = c->labelled - c->begin < c->step ? c->labelled - c->begin : c->step;
+    return c->rows > 0;
+}
+
+static void put_rows(const struct chunk *c, int output, const float *from)
+{
+    float *to = output_data(c->args, output);
+
+    if (to)
+        memcpy(to + c->begin, from, (size_t)c->rows * sizeof(float));
 }
 
 static void run_stats(const struct kernel_args *a)
 {
-    struct chunks h = chunks_of(a);
-    struct row_work w = { .h = &h,
-                          .lse = a->out[HEAD_STATS_LSE].data,
-                          .target = a->out[HEAD_STATS_TARGET].data,
-                          .best = a->out[HEAD_STATS_BEST].data };
+    struct chunk c = chunk_of(a);
 
-    for (; h.begin < labelled_rows(&h); h.begin += h.rows) {
-        next_chunk(&h);
-        make_logits(&h);
-        parallel_for(h.rows, stats_row, &w);
-    }
-}
-
-static void clear(const struct kernel_args *a, int output)
-{
-    const struct view *v = &a->out[output];
-
-    if (v->data && !a->add[output])
-        memset(v->data, 0, (size_t)view_count(v) * sizeof(float));
-}
-
-/* dx, dweight and dbias are outputs dx, dx + 1 and dx + 2; the rows' work is fn. */
-static void run_chunks(struct chunks *h, tile_fn *fn, int dx, double *loss)
-{
-    const struct kernel_args *a = h->args;
-    float *dweight = a->out[dx + 1].data, *dbias = a->out[dx + 2].data;
-
-    clear(a, dx);
-    if (labelled_rows(h) == 0) {
-        clear(a, dx + 1);
-        clear(a, dx + 2);
-    }
-    for (; h->begin < labelled_rows(h); h->begin += h->rows) {
-        bool add = h->begin > 0;
-        next_chunk(h);
-        make_logits(h);
-        parallel_for(h->rows, fn, h);
-        for (int64_t r = 0; loss && r < h->rows; r++)
-            *loss += h->losses[r];
-        if (dweight)
-            make_dweight(h, dweight, add || a->add[dx + 1], dbias, add || a->add[dx + 2]);
-        if (a->out[dx].data)
-            make_dx(h, a->out[dx].data);
+    while (next_chunk(&c)) {
+        make_logits(&c);
+        make_stats(&c);
+        put_rows(&c, HEAD_STATS_LSE, c.lse);
+        put_rows(&c, HEAD_STATS_TARGET, c.target);
+        put_rows(&c, HEAD_STATS_BEST, c.best);
     }
 }
 
 static void run_grad(const struct kernel_args *a)
 {
-    struct chunks h = chunks_of(a);
+    struct chunk c = chunk_of(a);
 
-    h.lse = a->in[HEAD_GRAD_LSE].data;
-    h.dlse = a->in[HEAD_GRAD_DLSE].data;
-    h.dtarget = a->in[HEAD_GRAD_DTARGET].data;
-    run_chunks(&h, grad_row, HEAD_GRAD_DX, NULL);
+    clear_gradients(&c, HEAD_GRAD_DX);
+    while (next_chunk(&c)) {
+        make_logits(&c);
+        memset(c.dlse, 0, (size_t)c.step * sizeof(float));
+        memset(c.lse, 0, (size_t)c.step * sizeof(float));
+        memcpy(c.lse, (float *)a->in[HEAD_GRAD_LSE].data + c.begin, (size_t)c.rows * sizeof(float));
+        memcpy(c.dlse, (float *)a->in[HEAD_GRAD_DLSE].data + c.begin, (size_t)c.rows * sizeof(float));
+        memcpy(c.dtarget, (float *)a->in[HEAD_GRAD_DTARGET].data + c.begin, (size_t)c.rows * sizeof(float));
+        make_gradients(&c, HEAD_GRAD_DX);
+    }
 }
 
 static void run_loss(const struct kernel_args *a)
 {
-    struct chunks h = chunks_of(a);
-    double loss = 0, *out = a->out[HEAD_LOSS_LOSS].data;
+    struct chunk c = chunk_of(a);
+    double loss = 0, *out = output_data(a, HEAD_LOSS_LOSS);
+    bool gradients = false;
 
-    run_chunks(&h, loss_row, HEAD_LOSS_DX, &loss);
+    for (int j = HEAD_LOSS_DX; j <= HEAD_LOSS_DBIAS; j++)
+        gradients = gradients || output_data(a, j);
+    clear_gradients(&c, HEAD_LOSS_DX);
+    for (int64_t r = 0; r < c.step; r++) {
+        c.dlse[r] = 1;
+        c.dtarget[r] = -1;
+    }
+    while (next_chunk(&c)) {
+        make_logits(&c);
+        make_stats(&c);
+        for (int64_t r = 0; r < c.rows; r++)
+            loss += (double)c.lse[r] - c.target[r];
+        if (gradients)
+            make_gradients(&c, HEAD_LOSS_DX);
+    }
     if (out)
         *out = a->add[HEAD_LOSS_LOSS] ? *out + loss : loss;
 }
 
 static const char *refuses(const struct node *n, const struct machine *m)
 {
-    int dx = n->op == &op_head_loss ? HEAD_LOSS_DX : HEAD_GRAD_DX;
+    int first = n->op == &op_head_loss ? HEAD_LOSS_DX : 0;
 
-    (void)m;
-    for (int i = 0; i < HEAD_STATS_ROWS; i++)
-        if (n->in[i] && n->in[i]->dtype != DT_F32)
-            return "takes fp32 only";
-    if (n->op != &op_head_stats && n->out[dx + 2] && !n->out[dx + 1])
-        return "makes the bias' gradient only beside the weight's";
-    return NULL;
+    for (int i = 0; i < n->nin; i++)
+        if (n->in[i] && i != HEAD_STATS_ROWS && i != HEAD_STATS_LABELS && n->in[i]->dtype != DT_F32)
+            return "an input is not fp32";
+    for (int j = first; j < n->nout; j++)
+        if (n->out[j] && n->out[j]->dtype != DT_F32)
+            return "an output is not fp32";
+    return n->op == &op_head_stats ? refuse_sums(n) : NULL;
 }
 
-const struct kernel ISA(cpu_head_stats)[] = {
-    { "chunks " ISA_TEXT, .refuses = refuses, .workspace = workspace, .run = run_stats },
-    { "reference", .run = ref_head_stats },
-    { 0 },
-};
+const struct kernel ISA(cpu_head_stats)[] = { { "chunks " ISA_TEXT, .refuses = refuses,
+                                                .workspace = workspace, .run = run_stats },
+                                              { "reference", .run = ref_head_stats },
+                                              { 0 } };
 const struct kernel ISA(cpu_head_grad)[] = {
     { "chunks " ISA_TEXT, .refuses = refuses, .workspace = workspace, .run = run_grad },
     { "reference", .workspace = ref_head_workspace, .run = ref_head_grad },
-    { 0 },
+    { 0 }
 };
 const struct kernel ISA(cpu_head_loss)[] = {
     { "chunks " ISA_TEXT, .refuses = refuses, .workspace = workspace, .run = run_loss },
     { "reference", .workspace = ref_head_workspace, .run = ref_head_loss },
-    { 0 },
+    { 0 }
 };
