@@ -6,7 +6,7 @@
 #include "base/err.h"
 #include "base/file.h"
 
-enum { MAX_FILE = 1 << 20 };
+enum { MAX_FILE = 1 << 20, MAX_SEQUENCES = 1 << 16 };
 
 enum value_type { VALUE_INT, VALUE_DOUBLE, VALUE_BOOL };
 
@@ -322,6 +322,9 @@ static int check_sequences(const struct generation_options *o)
     if (returned < 1)
         return fail(ERR_CONFIG, "`num_return_sequences` has to be a strictly positive integer, but is %lld",
                     (long long)returned);
+    if (o->num_beams > MAX_SEQUENCES || returned > MAX_SEQUENCES)
+        return fail(ERR_CONFIG, "%lld sequences of one prompt are too many (expected at most %d)",
+                    (long long)generation_width(o), MAX_SEQUENCES);
     if (o->num_beams == 1 && !o->do_sample && returned > 1)
         return fail(ERR_CONFIG,
                     "Greedy methods (do_sample != True) without beam search do not support "
@@ -336,6 +339,11 @@ static int check_sequences(const struct generation_options *o)
 
 static int check_lengths(const struct generation_options *o)
 {
+    if (o->max_new_tokens > INT32_MAX || o->max_length > INT32_MAX)
+        return fail(ERR_CONFIG, "`%s` is too large (found %lld, expected at most %d)",
+                    o->max_new_tokens > INT32_MAX ? "max_new_tokens" : "max_length",
+                    (long long)(o->max_new_tokens > INT32_MAX ? o->max_new_tokens : o->max_length),
+                    INT32_MAX);
     if (o->max_new_tokens != INT_NONE && o->max_new_tokens <= 0)
         return fail(ERR_CONFIG, "`max_new_tokens` must be greater than 0, but is %lld",
                     (long long)o->max_new_tokens);

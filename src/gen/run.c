@@ -39,6 +39,7 @@ int generation_positions(const struct generation_request *request, const struct 
 {
     int64_t most = 1;
 
+    TRY(generation_options_check(request->options));
     for (size_t i = 0; i < request->count; i++) {
         int64_t length = request->prompts[i].length > 0 ? request->prompts[i].length : 1, limit;
         int status = generation_limit(request->options, length, config->sizes.positions, &limit);
@@ -57,7 +58,6 @@ static int check_request(const struct run *run)
     const struct generator_capacity *c = &run->g->capacity;
     int64_t vocab = run->g->config->sizes.vocab, positions;
 
-    TRY(generation_options_check(o));
     TRY(generation_positions(run->request, run->g->config, &positions));
     if (positions > c->positions || generation_width(o) > c->width)
         return fail(ERR_CONFIG,
