@@ -10,6 +10,6 @@ void card_shard_elementwise(const struct node *n, struct shard_rules *r, bool li
             in[i] = p;
         for (int j = 0; j < n->nout; j++)
             out[j] = p;
-        shard_rules_add(r, n, in, out, true);
+        shard_rules_add(r, n, in, out, d >= 0); /* of a sum every rank works on all entries */
     }
 }

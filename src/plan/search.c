@@ -28,7 +28,8 @@ struct state {
 struct search {
     const struct graph *g;
     const struct axis_cost *cost;
-    bool backward; /* there is a backward pass to be charged */
+    bool backward;    /* there is a backward pass to be charged */
+    bool *read_again; /* [tensor]: read there: what was gathered is gathered again */
     struct arena *rules;
     int *last_read; /* [tensor]: place of the last forward reader, -1: none */
     struct state *row, *next;
@@ -44,9 +45,12 @@ static void find_last_reads(struct search *s)
     for (size_t k = 0; k < g->node_count; k++) {
         const struct node *n = g->nodes[k];
         s->backward = s->backward || n->unit == UNIT_BACKWARD_INPUT;
-        for (int i = 0; n->unit == UNIT_FORWARD && i < n->nin; i++)
-            if (n->in[i])
+        for (int i = 0; i < n->nin; i++) {
+            if (n->in[i] && n->unit == UNIT_FORWARD)
                 s->last_read[n->in[i]->id] = (int)k;
+            else if (n->in[i] && n->unit != UNIT_UPDATE)
+                s->read_again[n->in[i]->id] = true;
+        }
     }
 }
 
@@ -77,6 +81,8 @@ static double input_seconds(const struct search *s, const struct tensor *t, stru
     seconds = redistribute_seconds(s->cost, t, lay->now, want);
     if (seconds == INFINITY)
         return INFINITY;
+    if (lay->now.kind == SHARD && want.kind == REPLICATE && s->read_again[t->id])
+        seconds *= 2;
     seconds += backward_seconds(s, t, want, work, lay);
     if (lay->now.kind != REPLICATE)
         lay->now = want; /* paid for once; what was REPLICATE stays so beside its share */
@@ -219,6 +225,7 @@ void search_rules(const struct graph *g, const struct axis_cost *c, const struct
     struct lay *scratch = mem_alloc_array(g->tensor_count + 1, sizeof(scratch[0]));
 
     s.last_read = mem_alloc_array(g->tensor_count + 1, sizeof(s.last_read[0]));
+    s.read_again = mem_alloc_array(g->tensor_count + 1, sizeof(s.read_again[0]));
     s.history = mem_alloc_array(g->node_count + 1, sizeof(s.history[0]));
     s.row = new_row(g->tensor_count);
     s.next = new_row(g->tensor_count);
@@ -234,6 +241,7 @@ void search_rules(const struct graph *g, const struct axis_cost *c, const struct
         mem_free(s.history[k]);
     mem_free(s.history);
     mem_free(s.last_read);
+    mem_free(s.read_again);
     free_row(s.row);
     free_row(s.next);
     mem_free(scratch);

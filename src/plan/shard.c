@@ -215,6 +215,14 @@ static double output_seconds(const struct pass *s, const struct tensor *out, str
     return redistribute_seconds(&s->cost, out, p, param->layout.on[s->cost.axis]);
 }
 
+/* Weights stay as the forward pass has them: to divide one otherwise, or again, may look cheap to a single
+ * node of the backward pass, which does not see what becomes of its gradients. */
+static bool moves_weight(const struct pass *s, const struct node *n, int i, struct placement want)
+{
+    return n->unit != UNIT_FORWARD && n->in[i]->kind == TENSOR_PARAM &&
+           !placement_equal(*on(s, n->in[i]), want);
+}
+
 static double rule_seconds(const struct pass *s, const struct node *n, const struct shard_rule *rule)
 {
     double seconds = node_seconds(&s->cost, n, rule->work), more;
@@ -226,6 +234,8 @@ static double rule_seconds(const struct pass *s, const struct node *n, const str
             continue;
         cheapest_form(s, n->in[i], rule->in[i], n->unit, &more);
         seconds += more;
+        if (moves_weight(s, n, i, rule->in[i]))
+            seconds += 1e6; /* only where no rule leaves it */
     }
     return seconds;
 }
