@@ -28,10 +28,11 @@ double redistribute_seconds(const struct axis_cost *c, const struct tensor *t, s
     if (placement_equal(have, want))
         return 0;
     if (c->axis == AXIS_DP && t->ndim > 0 && t->dims[0].count != COUNT_FIXED)
-        return INFINITY; /* samples stay where they are dealt */
+        return INFINITY;                              /* samples stay where they are dealt */
+    if (have.kind == REPLICATE && want.kind == SHARD) /* a local copy */
+        return 2 * (double)tensor_bytes(t) / c->size / or_else(c->cluster->memory_bytes, 12e9);
     if (have.kind == REPLICATE)
-        return want.kind == PARTIAL && want.reduction != REDUCE_SUM ? INFINITY
-                                                                    : 1e-9; /* a local copy at most */
+        return want.kind == PARTIAL && want.reduction != REDUCE_SUM ? INFINITY : 1e-9;
     if (want.kind == PARTIAL || have.kind == HELD)
         return INFINITY;
     if (have.kind == PARTIAL)
@@ -215,12 +216,16 @@ static double output_seconds(const struct pass *s, const struct tensor *out, str
     return redistribute_seconds(&s->cost, out, p, param->layout.on[s->cost.axis]);
 }
 
-/* Weights stay as the forward pass has them: to divide one otherwise, or again, may look cheap to a single
- * node of the backward pass, which does not see what becomes of its gradients. */
+/* Weights stay as the forward pass has used them: to divide one otherwise may look cheap to a single node of
+ * the backward pass, which does not see what becomes of its gradients. */
 static bool moves_weight(const struct pass *s, const struct node *n, int i, struct placement want)
 {
-    return n->unit != UNIT_FORWARD && n->in[i]->kind == TENSOR_PARAM &&
-           !placement_equal(*on(s, n->in[i]), want);
+    bool moves =
+        n->unit != UNIT_FORWARD && n->in[i]->kind == TENSOR_PARAM && !placement_equal(*on(s, n->in[i]), want);
+
+    for (const struct form *f = s->forms[n->in[i]->id]; f; f = f->next)
+        moves = moves && !placement_equal(*on(s, f->t), want);
+    return moves;
 }
 
 static double rule_seconds(const struct pass *s, const struct node *n, const struct shard_rule *rule)
