@@ -96,45 +96,59 @@ static int remove_tree(const char *directory, const char *path)
     return status;
 }
 
-static int remove_checkpoints(const struct output_dir_options *o)
+static int remove_checkpoints(const struct output_dir_options *o, const struct checkpoint_list *list)
 {
-    struct checkpoint_list list;
-    int status = checkpoint_list_load(&list, o->path);
+    int status = OK;
 
-    TRY(status);
-    for (size_t i = 0; i < list.count && status == OK; i++) {
-        const char *path = list.items[i].path;
-        if (!is_checkpoint_of_ours(path)) {
-            note("%s: not written by plait, so it stays", path);
-            continue;
-        }
-        status = check_inputs(o, path);
-        if (status == OK)
-            status = remove_tree(o->path, path);
+    for (size_t i = 0; i < list->count && status == OK; i++) {
+        if (is_checkpoint_of_ours(list->items[i].path))
+            status = remove_tree(o->path, list->items[i].path);
+        else
+            note("%s: not written by plait, so it stays", list->items[i].path);
     }
-    checkpoint_list_release(&list);
     return status;
+}
+
+static int remove_file(const char *directory, const char *name)
+{
+    char *path = path_join(directory, name);
+    int status = OK;
+
+    if (unlink(path) != 0 && errno != ENOENT)
+        status = fail(ERR_CREATE, "%s: cannot remove: %s", path, strerror(errno));
+    mem_free(path);
+    return status;
+}
+
+static int remove_all(const struct output_dir_options *o, const struct checkpoint_list *list)
+{
+    static const char *const files[] = { TRAIN_LOG_NAME, "train_results.json", "eval_results.json",
+                                         "all_results.json", "run.json" };
+    char *runs;
+    int status = OK;
+
+    for (size_t i = 0; i < list->count; i++)
+        TRY(check_inputs(o, list->items[i].path));
+    for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
+        TRY(remove_file(o->path, files[i]));
+    runs = path_join(o->path, "runs");
+    if (file_is_directory(runs))
+        status = remove_tree(o->path, runs);
+    mem_free(runs);
+    return status == OK ? remove_checkpoints(o, list) : status;
 }
 
 /* The model files stay until the new model replaces them: config and tokenizer may be the input of this run.
  */
 static int remove_old_run(const struct output_dir_options *o)
 {
-    static const char *const files[] = { TRAIN_LOG_NAME, "train_results.json", "eval_results.json",
-                                         "all_results.json", "run.json" };
-    char *runs = path_join(o->path, "runs");
-    int status = OK;
+    struct checkpoint_list list;
+    int status;
 
-    for (size_t i = 0; i < sizeof(files) / sizeof(files[0]) && status == OK; i++) {
-        char *path = path_join(o->path, files[i]);
-        if (unlink(path) != 0 && errno != ENOENT)
-            status = fail(ERR_CREATE, "%s: cannot remove: %s", path, strerror(errno));
-        mem_free(path);
-    }
-    if (status == OK && file_is_directory(runs))
-        status = remove_tree(o->path, runs);
-    mem_free(runs);
-    return status == OK ? remove_checkpoints(o) : status;
+    TRY(checkpoint_list_load(&list, o->path));
+    status = remove_all(o, &list);
+    checkpoint_list_release(&list);
+    return status;
 }
 
 /* ---- going on ---- */

@@ -204,12 +204,27 @@ static void session_begin(struct session *s, const struct session_options *o)
     arena_init(&s->memory);
 }
 
+static void tell_evaluation(const struct session *s)
+{
+    struct str count;
+
+    str_init(&count);
+    str_append_count(&count, s->corpus.eval.count);
+    inform("***** Running Evaluation *****");
+    inform("  Num examples = %s", count.data);
+    inform("  Batch size = %" PRId64, s->o->in->per_device_eval_batch_size);
+    str_release(&count);
+}
+
 static int evaluate_alone(struct session *s, const char *output_dir, struct evaluation *e)
 {
     struct train_job job;
 
     fill_job(s, &job);
     job.options = NULL;
+    tell_evaluation(s);
+    if (s->o->train && s->o->train->dry_run)
+        return OK;
     TRY(train_evaluate(&job, e));
     inform("Eval Loss: %.6g | Eval Perplexity: %.6g", e->loss, evaluation_perplexity(e));
     if (!output_dir)
@@ -227,8 +242,6 @@ static int do_session(struct session *s)
     TRY(open_output(s));
     TRY(open_model(s));
     TRY(open_corpus(s, t->do_train, t->do_eval, t->output_dir));
-    if (!t->do_train && t->dry_run)
-        return OK;
     if (!t->do_train)
         return evaluate_alone(s, t->output_dir, &e);
     make_notes(s);

@@ -1,0 +1,48 @@
+# plait train follows PyTorch's 40 stored steps, alone and on ranks, with the options that made them.
+. "$TESTS/lib/cli.sh"
+export XDG_CACHE_HOME=$PWD/cache
+golden=$GOLDEN/gpt2/train40
+
+# numbers CURVE KEY: the list of expected.json, a number a line.
+numbers() {
+  awk -v curve="\"$1\":" -v key="\"$2\":" '
+    $1 == "\"plain\":" || $1 == "\"accumulate\":" { inside = $1 == curve }
+    inside && $1 == key && $2 == "[" { on = 1; next }
+    on && /\]/ { exit }
+    on { sub(",", ""); print $1 }' "$golden/expected.json"
+}
+
+# logged DIR KEY: the same of a run's log.
+logged() { grep -o "\"$2\": [-+0-9.e]*" "$1/train_log.jsonl" | cut -d' ' -f2; }
+
+# follows CURVE DIR KEY BOUND: relative difference in every step.
+follows() {
+  [ "$(logged "$2" "$3" | wc -l)" = 40 ] || stop "$2: not 40 lines"
+  paste <(logged "$2" "$3") <(numbers "$1" "$3") | awk -v what="$2: $3" -v bound="$4" '
+    NF != 2 { print what ": not two numbers in line " NR; exit 1 }
+    { d = $1 - $2; d = d < 0 ? -d : d }
+    d > bound * ($2 < 0 ? -$2 : $2) { print what " of step " NR " is " $1 ", expected " $2; exit 1 }' || exit 1
+}
+
+# run CURVE DIR OPTIONS...
+run() {
+  local curve=$1 dir=$2
+  shift 2
+  "$PLAIT" train --model_name_or_path "$golden/model" --block_size 32 --no_shuffle --max_steps 40 --learning_rate 0.01 \
+    --lr_scheduler_type linear --warmup_steps 5 --adam_beta1 0.9 --adam_beta2 0.98 --adam_epsilon 1e-8 \
+    --weight_decay 0.1 --logging_steps 1 --save_strategy no --log_level warning --output_dir "$dir" "$@"
+  follows "$curve" "$dir" loss 2e-3
+  follows "$curve" "$dir" grad_norm 2e-2
+  follows "$curve" "$dir" learning_rate 1e-12
+}
+
+plain="--train_file $golden/plain.jsonl --max_grad_norm 1.0"
+accumulate="--train_file $golden/labelled.jsonl --max_grad_norm 1.5"
+run plain plain $plain --per_device_train_batch_size 4
+run plain rows $plain --per_device_train_batch_size 4 --line_by_line --recompute none
+run plain dp2 $plain --per_device_train_batch_size 2 --world_size 2
+run accumulate accumulate $accumulate --per_device_train_batch_size 4 --gradient_accumulation_steps 2
+run accumulate tp2 $accumulate --per_device_train_batch_size 8 --tensor_parallel_size 2
+run accumulate dp2tp2 $accumulate --per_device_train_batch_size 2 --gradient_accumulation_steps 2 --world_size 4 \
+  --tensor_parallel_size 2
+run accumulate uneven $accumulate --per_device_train_batch_size 3 --world_size 3 --global_batch_size 8
