@@ -31,6 +31,8 @@ void store_free(struct store *s);
 size_t store_count(const struct store *s);
 struct stored *store_at(const struct store *s, size_t i);           /* in order of first use */
 struct stored *store_find(const struct store *s, const char *name); /* NULL when absent */
+/* Gives its memory back; no executor may use it any more. */
+void store_remove(struct store *s, const char *name);
 
 /* Copies between a stored share and the whole tensor as files hold it (fp32, row-major, file dims = logical
  * dims). What the whole tensor lacks (padding of the share) is zero. `whole` has room for all elements of

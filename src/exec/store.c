@@ -47,7 +47,26 @@ struct stored *store_find(const struct store *s, const char *name)
 {
     int64_t i;
 
-    return map_get(&s->names, name, strlen(name), &i) ? s->entries[i] : NULL;
+    return map_get(&s->names, name, strlen(name), &i) && i >= 0 ? s->entries[i] : NULL;
+}
+
+void store_remove(struct store *s, const char *name)
+{
+    struct stored *e = store_find(s, name);
+    size_t i = 0;
+
+    if (!e)
+        return;
+    map_set(&s->names, e->name, strlen(e->name), -1);
+    while (s->entries[i] != e)
+        i++;
+    for (s->count--; i < s->count; i++) {
+        s->entries[i] = s->entries[i + 1];
+        map_set(&s->names, s->entries[i]->name, strlen(s->entries[i]->name), (int64_t)i);
+    }
+    mem_unmap(e->data, (size_t)e->bytes);
+    mem_free(e->name);
+    mem_free(e);
 }
 
 static void describe(struct stored *e, const struct tensor *t, const struct mesh *mesh, int rank)
