@@ -26,9 +26,13 @@ struct generator_capacity {
     struct cluster cluster; /* what ranks cost; see plan/plan.h */
 };
 
-/* Compiles and binds. The parameters are found in the store or made there (zero; fill them after). config,
- * store and comm outlive it. comm NULL: one rank; else the generators of all its ranks divide each layer
- * among them (its mesh has no dp), each on its own store, and are run alike: all choose the same tokens.
+/* Compiles and binds. The parameters are found in the store or made there (zero; fill them after). A store
+ * holds the cache of one generator at a time; it goes when the generator is freed, the weights stay. config,
+ * store and comm outlive the generator.
+ *
+ * comm NULL: one rank; else the generators of all its ranks divide each layer among them (its mesh has no
+ * dp), each on its own store, and are run alike: all choose the same tokens.
+ *
  * ERR_CONFIG: no language model; ERR_SYSTEM: no memory, naming both figures. */
 int generator_create(const struct config *config, struct store *store, const struct generator_capacity *c,
                      struct comm *comm, struct generator **out);

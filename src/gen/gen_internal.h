@@ -18,6 +18,7 @@ struct feed { /* inputs of an executor; rows and labels are counted as they are 
 struct generator {
     const struct config *config;
     struct comm *comm;
+    struct store *store; /* NULL until the cache lies there */
     struct generator_capacity capacity;
     struct plan *plans[PHASES];
     struct executor *executors[PHASES];

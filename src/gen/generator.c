@@ -55,6 +55,27 @@ static int check_memory(const struct generator *g)
     return ERR_SYSTEM;
 }
 
+/* The cache of another size would be in the way. */
+static void remove_cache(struct generator *g)
+{
+    const struct graph *graph = g->plans[PREFILL]->graph;
+
+    for (size_t i = 0; i < graph->tensor_count; i++)
+        if (graph->tensors[i]->kind == TENSOR_STATE && !graph->tensors[i]->producer)
+            store_remove(g->store, graph->tensors[i]->name);
+}
+
+static int check_alone(const struct generator *g, const struct store *store)
+{
+    const struct graph *graph = g->plans[PREFILL]->graph;
+
+    for (size_t i = 0; i < graph->tensor_count; i++)
+        if (graph->tensors[i]->kind == TENSOR_STATE && store_find(store, graph->tensors[i]->name))
+            return fail(ERR_INTERNAL, "%s: another generator has its cache in this store",
+                        graph->tensors[i]->name);
+    return OK;
+}
+
 static int bind(struct generator *g, enum phase phase, struct store *store)
 {
     struct feed *f = &g->feeds[phase];
@@ -96,6 +117,10 @@ int generator_create(const struct config *config, struct store *store, const str
         status = compile(g, (enum phase)phase, &machine);
     if (status == OK)
         status = check_memory(g);
+    if (status == OK)
+        status = check_alone(g, store);
+    if (status == OK)
+        g->store = store;
     for (int phase = 0; phase < PHASES && status == OK; phase++)
         status = bind(g, (enum phase)phase, store);
     if (status != OK) {
@@ -113,6 +138,8 @@ void generator_free(struct generator *g)
         return;
     for (int phase = 0; phase < PHASES; phase++)
         executor_free(g->executors[phase]);
+    if (g->store)
+        remove_cache(g);
     if (g->plans[DECODE] != g->plans[PREFILL])
         plan_free(g->plans[DECODE]);
     plan_free(g->plans[PREFILL]);

@@ -191,9 +191,8 @@ struct job {
     struct prompt prompts[MOST_PROMPTS];
 };
 
-static int run_rank(void *context, int rank, struct comm *comm)
+static int run_generator(struct job *j, struct store *store, struct comm *comm, int64_t more)
 {
-    struct job *j = context;
     struct heard heard = { .returned = j->c->returned };
     struct generation_request request = { .prompts = j->prompts,
                                           .count = j->c->prompt_count,
@@ -201,21 +200,34 @@ static int run_rank(void *context, int rank, struct comm *comm)
                                           .token = hear_token,
                                           .done = hear_done,
                                           .context = &heard };
-    struct generator_capacity capacity = { .prompts = j->a->at_once,
-                                           .width = generation_width(&j->c->options),
-                                           .chunk = j->a->chunk,
+    struct generator_capacity capacity = { .prompts = j->a->at_once + more,
+                                           .width = generation_width(&j->c->options) + more,
+                                           .chunk = j->a->chunk + more,
                                            .cluster = case_fast_links };
     struct generation_results results;
-    struct store *store = store_create();
     struct generator *g;
 
     TRY(generation_positions(&request, &j->m.config, &capacity.positions));
+    capacity.positions += more;
     TRY(generator_create(&j->m.config, store, &capacity, comm, &g));
-    TRY(model_fill_store(&j->m, store));
+    if (more == 0)
+        TRY(model_fill_store(&j->m, store));
     TRY(generator_run(g, &request, &results));
     check_results(j->c, &results, &heard);
     generation_results_release(&results);
     generator_free(g);
+    return OK;
+}
+
+/* The second generator, with room to spare, finds the weights of the first. (On several ranks it may want
+ * them to lie otherwise.) */
+static int run_rank(void *context, int rank, struct comm *comm)
+{
+    struct store *store = store_create();
+
+    TRY(run_generator(context, store, comm, 0));
+    if (!comm)
+        TRY(run_generator(context, store, comm, 1));
     store_free(store);
     return OK;
 }
