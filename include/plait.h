@@ -302,8 +302,35 @@ struct plait_samples {
      * run. Not 0 ends the run with PLAIT_ERROR_DATA. */
     int (*read)(void *context, int64_t index, struct plait_sample *sample);
     void *context;
+    const char
+        *identity; /* names the data in checkpoints: a run goes on with the same alone; NULL: not named */
 };
 PLAIT_API int plait_samples_init(struct plait_samples *s, size_t size);
+
+/* Files as samples, as `plait train` makes them: text (.txt) joined and cut into blocks, or rows of input_ids
+ * (.jsonl). Tokenized once, into a cache that later runs find again. */
+struct plait_dataset;
+struct plait_dataset_options {
+    size_t size;
+    const char *const *train_files, *const *eval_files; /* paths or globs */
+    int64_t train_file_count, eval_file_count;
+    int hold_out;       /* without eval_files: the first documents of train_files are the part to evaluate */
+    int64_t block_size; /* T; 0: what model and tokenizer take */
+    const char *tokenizer; /* its directory; NULL: it lies beside the model */
+    const char *cache_dir; /* where caches lie when they cannot lie beside the files; NULL: nowhere */
+    const char *
+        more; /* JSON object of options of `plait train` for data, such as {"append_eos": true}; NULL: none */
+};
+PLAIT_API int plait_dataset_options_init(struct plait_dataset_options *o, size_t size);
+/* m: for its positions, its vocabulary and its tokenizer; it may be freed before the data set.
+ * PLAIT_ERROR_OPEN, _DATA. */
+PLAIT_API int plait_dataset_open(const struct plait_model *m, const struct plait_dataset_options *options,
+                                 struct plait_dataset **out);
+PLAIT_API void plait_dataset_free(struct plait_dataset *d);
+enum { PLAIT_DATASET_TRAIN, PLAIT_DATASET_EVAL };
+/* Sets *out, which plait_samples_init has set up; its samples may be used as long as d.
+ * PLAIT_ERROR_USAGE: d has no such part. */
+PLAIT_API int plait_dataset_samples(struct plait_dataset *d, int which, struct plait_samples *out);
 
 struct plait_train_progress {
     size_t size;

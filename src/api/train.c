@@ -94,7 +94,7 @@ struct session {
     struct model checkpoint; /* to go on from */
     bool has_checkpoint;
     char samples_note[64], order_note[16];
-    struct train_note notes[2];
+    struct train_note notes[3];
     struct train_job job;
 };
 
@@ -271,6 +271,8 @@ static void fill_job(struct session *s)
     job->checkpoint = s->dir.checkpoint;
     job->notes = s->notes;
     job->note_count = 2;
+    if (s->train.identity)
+        s->notes[job->note_count++] = (struct train_note){ "train_data", s->train.identity, NULL };
     if (o->progress) {
         job->progress = hear_progress;
         job->progress_context = &s->o;

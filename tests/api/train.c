@@ -1,123 +1,6 @@
 /* Training through the library: samples of the caller's own follow PyTorch's 40 golden steps; losses of the
  * caller's own; stopped and gone on; misuse. */
-#include "support.h"
-
-#define MODEL GOLDEN_DIR "/gpt2/train40/model"
-
-enum { STEPS = 40, LENGTH = 32, BATCH = 4, MOST_ROWS = STEPS * BATCH };
-
-struct golden {
-    int32_t rows[MOST_ROWS][LENGTH];
-    int64_t count;
-    double loss[STEPS], norm[STEPS];
-};
-
-/* ---- goldens ---- */
-
-static void read_numbers(const char *from, const char *key, double *out, int count)
-{
-    char *at = strstr(from, key);
-
-    assert_non_null(at);
-    at = strchr(at, '[') + 1;
-    for (int i = 0; i < count; i++)
-        out[i] = strtod(at, &at), at += strcspn(at, ",]") + 1;
-}
-
-static struct golden *read_golden(void)
-{
-    struct golden *g = calloc(1, sizeof(*g));
-    size_t length;
-    char *text = read_bytes(GOLDEN_DIR "/gpt2/train40/plain.jsonl", &length), *at = text;
-    char *expected = read_bytes(GOLDEN_DIR "/gpt2/train40/expected.json", &length);
-
-    while ((at = strchr(at, '[')) != NULL) {
-        assert_in_range(g->count, 0, MOST_ROWS - 1);
-        at++;
-        for (int i = 0; i < LENGTH; i++)
-            g->rows[g->count][i] = (int32_t)strtol(at, &at, 10), at++;
-        g->count++;
-    }
-    read_numbers(strstr(expected, "\"plain\""), "\"loss\"", g->loss, STEPS);
-    read_numbers(strstr(expected, "\"plain\""), "\"grad_norm\"", g->norm, STEPS);
-    free(text);
-    free(expected);
-    return g;
-}
-
-/* ---- a run ---- */
-
-struct run {
-    struct golden *golden;
-    struct plait_model *m;
-    struct plait_samples samples;
-    struct plait_train_options o;
-    double loss[STEPS], norm[STEPS], rate[STEPS];
-    int64_t steps, stop_at; /* 0: never */
-    int64_t fail_at;        /* sample whose read fails; -1: none */
-    bool labelled;
-    struct path dir;
-};
-
-static int read_row(void *context, int64_t index, struct plait_sample *s)
-{
-    struct run *r = context;
-
-    if (s->max_length != LENGTH || s->size != sizeof(*s) || index == r->fail_at)
-        return 1;
-    memcpy(s->ids, r->golden->rows[index % r->golden->count], LENGTH * sizeof(s->ids[0]));
-    s->length = LENGTH;
-    if (!r->labelled)
-        return 0;
-    s->labelled = 1;
-    for (int i = 0; i < LENGTH; i++)
-        s->labels[i] = i < LENGTH / 2 ? -100 : s->ids[i];
-    return 0;
-}
-
-static int note_step(void *context, const struct plait_train_progress *p)
-{
-    struct run *r = context;
-
-    if (p->size != sizeof(*p) || p->step > STEPS || p->step < 1)
-        return 1;
-    r->loss[p->step - 1] = p->loss;
-    r->norm[p->step - 1] = p->grad_norm;
-    r->rate[p->step - 1] = p->learning_rate;
-    r->steps = p->step;
-    return r->stop_at && p->step >= r->stop_at;
-}
-
-static void run_begin(struct run *r, void **state, const char *dir)
-{
-    *r = (struct run){ .golden = read_golden(), .fail_at = -1 };
-    must(plait_log_set(PLAIT_LOG_ERROR));
-    must(plait_model_open(MODEL, NULL, &r->m));
-    must(plait_samples_init(&r->samples, sizeof(r->samples)));
-    r->samples.count = MOST_ROWS;
-    r->samples.max_length = LENGTH;
-    r->samples.read = read_row;
-    r->samples.context = r;
-    must(plait_train_options_init(&r->o, sizeof(r->o)));
-    r->o.output_dir = within(state, dir, &r->dir);
-    r->o.train = &r->samples;
-    r->o.batch_size = BATCH;
-    r->o.max_steps = STEPS;
-    r->o.no_shuffle = 1;
-    r->o.learning_rate = 0.01;
-    r->o.warmup_steps = 5;
-    r->o.adam_beta2 = 0.98;
-    r->o.weight_decay = 0.1;
-    r->o.logging_steps = 1;
-    r->o.progress = note_step;
-    r->o.progress_context = r;
-}
-
-static void run_end(struct run *r)
-{
-    plait_model_free(r->m);
-    free(r->golden);
-}
+#include "train_run.h"
 
 static double evaluate(struct run *r)
 {
@@ -129,18 +12,7 @@ static double evaluate(struct run *r)
     return loss;
 }
 
-static void follow(const struct run *r, const double *loss, const double *norm)
-{
-    assert_int_equal(r->steps, STEPS);
-    for (int i = 0; i < STEPS; i++) {
-        if (fabs(r->loss[i] - loss[i]) > 2e-3 * loss[i])
-            fail_msg("loss of step %d is %.6f, expected %.6f", i + 1, r->loss[i], loss[i]);
-        if (norm && fabs(r->norm[i] - norm[i]) > 2e-2 * norm[i])
-            fail_msg("gradient norm of step %d is %.6f, expected %.6f", i + 1, r->norm[i], norm[i]);
-    }
-}
-
-/* ---- tests ---- */
+/* ---- runs ---- */
 
 static void follows_pytorch(void **state)
 {
@@ -247,133 +119,7 @@ static void trains_a_new_model(void **state)
     run_end(&r);
 }
 
-/* ---- losses of the caller's own ---- */
-
-static struct plait_tensor *usual(void *context, struct plait_builder *b)
-{
-    (*(int *)context)++;
-    return plait_op_head_loss(b, plait_builder_hidden(b));
-}
-
-/* The same in other words, and twice half of it. */
-static struct plait_tensor *in_other_words(void *context, struct plait_builder *b)
-{
-    struct plait_tensor *half =
-        plait_op_scale(b, plait_op_sum(b, plait_op_token_losses(b, plait_builder_hidden(b))), 0.5);
-
-    (*(int *)context)++;
-    assert_non_null(plait_builder_ids(b));
-    assert_non_null(plait_builder_labels(b));
-    assert_non_null(plait_builder_label_rows(b));
-    return plait_op_add(b, half, half);
-}
-
-static struct plait_tensor *bounded(void *context, struct plait_builder *b)
-{
-    struct plait_tensor *losses = plait_op_token_losses(b, plait_builder_hidden(b));
-
-    (*(int *)context)++;
-    return plait_op_sum(b, plait_op_activation(b, plait_op_scale(b, losses, 0.5), "tanh"));
-}
-
-static struct plait_tensor *through_dropout(void *context, struct plait_builder *b)
-{
-    (*(int *)context)++;
-    return plait_op_head_loss(b, plait_op_dropout(b, plait_builder_hidden(b), 0.5));
-}
-
-static void train_with(struct run *r, void **state, const char *dir, plait_loss_fn *loss, int ranks)
-{
-    int calls = 0;
-
-    run_begin(r, state, dir);
-    r->o.loss = loss;
-    r->o.loss_context = &calls;
-    r->o.tensor_parallel_size = ranks;
-    must(plait_model_train(r->m, &r->o));
-    assert_true(calls > 0);
-}
-
-static void own_losses(void **state)
-{
-    struct run a, b, c, d, e;
-
-    train_with(&a, state, "usual", usual, 1);
-    follow(&a, a.golden->loss, a.golden->norm);
-    train_with(&b, state, "words", in_other_words, 1);
-    follow(&b, b.golden->loss, b.golden->norm);
-    train_with(&c, state, "bounded", bounded, 1);
-    assert_true(c.loss[0] < 1 && c.loss[0] > 0.9);
-    assert_true(c.loss[STEPS - 1] < c.loss[0] - 0.02);
-    train_with(&d, state, "ranks", bounded, 2);
-    follow(&d, c.loss, c.norm);
-    train_with(&e, state, "dropout", through_dropout, 1);
-    assert_true(fabs(e.loss[0] - a.loss[0]) > 1e-6 && fabs(e.loss[0] - a.loss[0]) < 0.5);
-    run_end(&a);
-    run_end(&b);
-    run_end(&c);
-    run_end(&d);
-    run_end(&e);
-}
-
 /* ---- misuse ---- */
-
-enum mistake {
-    NO_LOSS,
-    NO_SCALAR,
-    NULL_TENSOR,
-    WRONG_SHAPES,
-    WRONG_TYPE,
-    NO_FUNCTION,
-    NOT_FINITE,
-    BAD_SHARE,
-    IDS_ARE_NO_LOSS,
-    SUM_OF_ROWS,
-    MISTAKES
-};
-
-static struct plait_tensor *mistaken(void *context, struct plait_builder *b)
-{
-    struct plait_tensor *x = plait_builder_hidden(b), *losses;
-
-    switch (*(enum mistake *)context) {
-    case NO_SCALAR: return x;
-    case NULL_TENSOR: return plait_op_add(b, x, NULL);
-    case WRONG_SHAPES: return plait_op_add(b, x, plait_op_token_losses(b, x));
-    case WRONG_TYPE: return plait_op_scale(b, plait_builder_ids(b), 2);
-    case NO_FUNCTION: return plait_op_activation(b, x, "sine");
-    case NOT_FINITE: return plait_op_scale(b, x, (double)INFINITY);
-    case BAD_SHARE: return plait_op_dropout(b, x, 1);
-    case IDS_ARE_NO_LOSS: return plait_builder_ids(b);
-    case SUM_OF_ROWS: return plait_op_sum(b, x);
-    default: break;
-    }
-    losses = plait_op_activation(b, x, NULL);
-    assert_null(losses);
-    assert_null(plait_op_head_loss(b, x));
-    return NULL;
-}
-
-static void losses_that_cannot_be(void **state)
-{
-    static const char *const words[MISTAKES] = {
-        "the name is NULL", "no scalar", "a tensor is NULL", "differ in shape", "floating-point", "sine",
-        "finite",           "[0, 1)",    "no scalar",        "(R) floats",
-    };
-    struct run r;
-
-    run_begin(&r, state, "run");
-    r.o.loss = mistaken;
-    r.o.overwrite_output_dir = 1;
-    for (enum mistake i = NO_LOSS; i < MISTAKES; i++) {
-        r.o.loss_context = &i;
-        refused(plait_model_train(r.m, &r.o), i == NO_FUNCTION ? PLAIT_ERROR_CONFIG : PLAIT_ERROR_USAGE,
-                words[i]);
-    }
-    assert_null(plait_op_head_loss(NULL, NULL));
-    assert_null(plait_builder_hidden(NULL));
-    run_end(&r);
-}
 
 static void refuses(void **state)
 {
@@ -440,15 +186,71 @@ static void more_options(void **state)
     run_end(&r);
 }
 
+/* ---- files as samples ---- */
+
+static void files_as_samples(void **state)
+{
+    const char *files[] = { GOLDEN_DIR "/gpt2/train40/plain.jsonl" };
+    struct plait_dataset_options d;
+    struct plait_dataset *dataset = NULL;
+    struct plait_samples samples;
+    struct plait_sample s = { .size = sizeof(s), .max_length = LENGTH };
+    int32_t ids[LENGTH], labels[LENGTH];
+    struct run r;
+    double own, theirs;
+
+    run_begin(&r, state, "run");
+    must(plait_dataset_options_init(&d, sizeof(d)));
+    refused(plait_dataset_open(r.m, &d, &dataset), PLAIT_ERROR_USAGE, "no files");
+    d.train_files = files;
+    d.train_file_count = 1;
+    d.cache_dir = *state;
+    d.more = "{\"no_such\": 1}";
+    refused(plait_dataset_open(r.m, &d, &dataset), PLAIT_ERROR_USAGE, "no_such");
+    d.more = "{\"line_by_line\": true}";
+    d.block_size = 1;
+    refused(plait_dataset_open(r.m, &d, &dataset), PLAIT_ERROR_USAGE, "block_size");
+    d.block_size = LENGTH;
+    must(plait_dataset_open(r.m, &d, &dataset));
+    must(plait_samples_init(&samples, sizeof(samples)));
+    refused(plait_dataset_samples(dataset, PLAIT_DATASET_EVAL, &samples), PLAIT_ERROR_USAGE,
+            "without this part");
+    refused(plait_dataset_samples(dataset, 2, &samples), PLAIT_ERROR_USAGE, "no such part");
+    must(plait_dataset_samples(dataset, PLAIT_DATASET_TRAIN, &samples));
+    assert_int_equal(samples.count, r.golden->count);
+    assert_int_equal(samples.max_length, LENGTH);
+    s.ids = ids;
+    s.labels = labels;
+    assert_int_equal(samples.read(samples.context, 3, &s), 0);
+    assert_int_equal(s.length, LENGTH);
+    assert_memory_equal(ids, r.golden->rows[3], sizeof(ids));
+    r.samples.count = samples.count;
+    must(plait_model_evaluate(r.m, &r.samples, 8, &own, NULL));
+    must(plait_model_evaluate(r.m, &samples, 8, &theirs, NULL));
+    assert_true(own == theirs);
+    r.o.train = &samples;
+    r.o.resume = "auto";
+    r.stop_at = 3;
+    refused(plait_model_train(r.m, &r.o), PLAIT_ERROR_STOPPED, "step 3 of 40");
+    samples.identity = "other data";
+    refused(plait_model_train(r.m, &r.o), PLAIT_ERROR_CONFIG, "train_data is not that of the run");
+    plait_dataset_free(dataset);
+    plait_dataset_free(NULL);
+    run_end(&r);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, scratch_begin, scratch_end)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(follows_pytorch),       TEST(ranks_follow_too),
-        TEST(stops_and_goes_on),     TEST(labels_of_the_callers),
-        TEST(trains_a_new_model),    TEST(own_losses),
-        TEST(losses_that_cannot_be), TEST(refuses),
+        TEST(follows_pytorch),
+        TEST(ranks_follow_too),
+        TEST(stops_and_goes_on),
+        TEST(labels_of_the_callers),
+        TEST(trains_a_new_model),
+        TEST(files_as_samples),
+        TEST(refuses),
         TEST(more_options),
     };
 
