@@ -164,8 +164,10 @@ int finish_run(struct worker *w)
     TRY(save_final(w));
     if (!w->first)
         return OK;
-    if (r->o->save_strategy != STRATEGY_NO)
+    if (r->o->save_strategy != STRATEGY_NO) {
         TRY(publish(r));
+        TRY(prune(r)); /* what an earlier start was killed before it could */
+    }
     TRY(results_write(r));
     report_end(&r->report);
     report_finish(&r->report, r);
