@@ -96,7 +96,7 @@ void generation_options_release(struct generation_options *o)
 
 void generation_options_add_stop(struct generation_options *o, const char *text, size_t length)
 {
-    if (length == 0)
+    if (length == 0 || text[0] == '\0')
         return;
     o->stop_strings = mem_grow(o->stop_strings, o->stop_count, &o->stop_capacity, sizeof(o->stop_strings[0]));
     o->stop_strings[o->stop_count++] = mem_strndup(text, length);
@@ -177,6 +177,15 @@ static void read_stops(struct json_reader *r, struct generation_options *o)
             generation_options_add_stop(o, s.data, s.length);
 }
 
+/* [] or {}; nothing at all, where reading it has failed. */
+static bool holds_nothing(struct json_string raw)
+{
+    for (size_t i = 1; i + 1 < raw.length; i++)
+        if (!strchr(" \t\r\n", raw.data[i]))
+            return false;
+    return true;
+}
+
 static void read_refused(struct json_reader *r, const struct refusal *x, struct generation_options *o)
 {
     enum json_type type = json_peek(r);
@@ -191,7 +200,7 @@ static void read_refused(struct json_reader *r, const struct refusal *x, struct 
         json_reader_release(&again);
     }
     if (type == JSON_ARRAY || type == JSON_OBJECT)
-        neutral = strcspn(raw.data + 1, "]}") == strspn(raw.data + 1, " \t\r\n");
+        neutral = holds_nothing(raw);
     if (neutral || number == x->neutral)
         return;
     if (x->sampling)
@@ -229,27 +238,34 @@ void generation_options_read_key(struct generation_options *o, struct json_reade
         json_skip(r);
 }
 
-static int read_file(struct generation_options *o, const char *path)
+int generation_options_parse(struct generation_options *o, const char *name, const char *bytes, size_t length)
 {
     struct json_reader r;
     struct json_string key;
+    int status;
+
+    json_reader_init(&r, name, bytes, length);
+    if (json_object_begin(&r)) {
+        while (json_next_key(&r, &key)) {
+            char *copy = mem_strndup(key.data, key.length);
+            generation_options_read_key(o, &r, copy);
+            mem_free(copy);
+        }
+    }
+    status = json_end(&r);
+    json_reader_release(&r);
+    return status;
+}
+
+static int read_file(struct generation_options *o, const char *path)
+{
     struct str text;
     int status;
 
     str_init(&text);
     status = file_read(path, MAX_FILE, &text);
-    if (status == OK) {
-        json_reader_init(&r, path, text.data, text.length);
-        if (json_object_begin(&r)) {
-            while (json_next_key(&r, &key)) {
-                char *name = mem_strndup(key.data, key.length);
-                generation_options_read_key(o, &r, name);
-                mem_free(name);
-            }
-        }
-        status = json_end(&r);
-        json_reader_release(&r);
-    }
+    if (status == OK)
+        status = generation_options_parse(o, path, text.data, text.length);
     str_release(&text);
     return status;
 }

@@ -41,6 +41,9 @@ void generation_options_add_stop(struct generation_options *o, const char *text,
 /* One key of a generation_config.json, whose value comes next in r; keys that are none of ours are passed
  * over, as transformers does, and null leaves what was there. */
 void generation_options_read_key(struct generation_options *o, struct json_reader *r, const char *key);
+/* The text of a generation_config.json, over what is there already. ERR_DATA. */
+int generation_options_parse(struct generation_options *o, const char *name, const char *bytes,
+                             size_t length);
 
 /* The defaults, then directory/generation_config.json, or where there is none the keys of config. directory
  * may be NULL. ERR_DATA. Nothing has to be released when it fails. */
