@@ -56,10 +56,10 @@ def check_tokenizer(args, check, work):
           f"{len(tokenizer)}, {config['vocab_size']}")
     check(tokenizer.eos_token_id == config["eos_token_id"], "eos",
           f"{tokenizer.eos_token_id}, {config['eos_token_id']}")
-    texts = [json.loads(line) for line in LINES.read_text().splitlines()]
+    texts = [json.loads(line) for line in LINES.read_text().rstrip("\n").split("\n")]
     plait(args, "tokenizer", "encode", "--tokenizer_name", args.run, "--input", LINES, "--output",
           work / "ids")
-    got = [json.loads(line) for line in (work / "ids").read_text().splitlines()]
+    got = [json.loads(line) for line in (work / "ids").read_text().rstrip("\n").split("\n")]
     want = [tokenizer(t)["input_ids"] for t in texts]
     wrong = [i for i, (g, w) in enumerate(zip(got, want)) if g != w]
     check(len(got) == len(want) and not wrong, f"ids of {len(want)} lines",
@@ -67,7 +67,7 @@ def check_tokenizer(args, check, work):
     for flag, skip in (([], True), (["--no_skip_special_tokens"], False)):
         plait(args, "tokenizer", "decode", "--tokenizer_name", args.run, "--input", work / "ids", "--output",
               work / "text", *flag)
-        got = [json.loads(line) for line in (work / "text").read_text().splitlines()]
+        got = [json.loads(line) for line in (work / "text").read_text().rstrip("\n").split("\n")]
         check(got == [tokenizer.decode(w, skip_special_tokens=skip) for w in want],
               f"text of these ids, skip_special_tokens={skip}")
     return tokenizer
@@ -119,7 +119,7 @@ def check_generate(args, check, work, model):
     write_lines(work / "prompts", map(dump, prompts))
     plait(args, "generate", "--model_name_or_path", args.run, "--input_ids", work / "prompts", "--output",
           work / "generated", "--max_new_tokens", new, "--num_beams", 1, "--do_sample", "false")
-    got = [json.loads(line)["ids"] for line in (work / "generated").read_text().splitlines()]
+    got = [json.loads(line)["ids"] for line in (work / "generated").read_text().rstrip("\n").split("\n")]
     for prompt, ids in zip(prompts, got):
         options = dict(max_new_tokens=new, do_sample=False, num_beams=1)
         want = model.generate(torch.tensor([prompt]), **options)[0].tolist()
