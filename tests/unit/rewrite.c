@@ -24,12 +24,14 @@ static void blocks(struct ops_case *c)
     c->b.training = true;
     for (int l = 0; l < 2; l++) {
         struct tensor *weight = ops_param(c, SHAPE(FIX(5))), *bias = ops_param(c, SHAPE(FIX(5)));
+        layer_begin(&c->b, l, l ? "h.1" : "h.0");
         y = layernorm(&c->b, x, weight, bias, 1e-5);
         y = linear(&c->b, y, ops_param(c, SHAPE(FIX(5), FIX(6))), NULL, 1, false);
         y = activation(&c->b, y, ACT_GELU_ERF);
         y = linear(&c->b, y, ops_param(c, SHAPE(FIX(5), FIX(6))), NULL, 1, true);
         y = dropout(&c->b, y, place, 0.4);
         x = add(&c->b, x, y);
+        layer_end(&c->b, l ? "h.1" : "h.0");
     }
     c->node = ops_weighted_sum(c, x)->producer;
 }
@@ -67,6 +69,15 @@ static void same_gradients(struct ops_case *a, struct ops_values *x, struct ops_
     }
 }
 
+static int count(const struct graph *g, const struct op_def *op)
+{
+    int n = 0;
+
+    for (size_t k = 0; k < g->node_count; k++)
+        n += g->nodes[k]->op == op;
+    return n;
+}
+
 static void recompute_keeps_gradients(void **state)
 {
     struct ops_case plain, again;
@@ -95,8 +106,36 @@ static void recompute_keeps_gradients(void **state)
     ops_case_release(&again);
 }
 
+/* Of a layer's values only what comes in is read by its backward part; dropout drops the same entries again.
+ */
+static void recomputed_layers_keep_gradients(void **state)
+{
+    struct ops_case plain, again;
+    struct ops_values x, y;
+
+    differentiated(&plain, &blocks_def);
+    differentiated(&again, &blocks_def);
+    rewrite_recompute_layers(again.graph);
+    assert_true(count(again.graph, &op_linear) > count(plain.graph, &op_linear));
+    for (size_t k = 0; k < again.graph->node_count; k++) {
+        const struct node *n = again.graph->nodes[k];
+        for (int i = 0; i < n->nin && n->unit != UNIT_FORWARD; i++) {
+            const struct node *p = n->in[i] ? n->in[i]->producer : NULL;
+            if (p && p->unit == UNIT_FORWARD && p->layer == n->layer && n->layer >= 0 && n->layer < 2)
+                fail_msg("%s of layer %d reads a forward %s", n->op->name, n->layer, p->op->name);
+        }
+    }
+    run(&plain, &x);
+    run(&again, &y);
+    same_gradients(&plain, &x, &again, &y);
+    ops_values_release(&x);
+    ops_values_release(&y);
+    ops_case_release(&plain);
+    ops_case_release(&again);
+}
+
 /* All passes one after the other, as compiling does. */
-static void passes_together(void **state)
+static void together(void (*recompute)(struct graph *g))
 {
     struct ops_case plain, all;
     struct ops_values x, y;
@@ -107,10 +146,10 @@ static void passes_together(void **state)
     differentiated(&all, &blocks_def);
     before = all.graph->node_count;
     keep[1] = all.node->out[0];
-    rewrite_recompute_cheap(all.graph);
+    recompute(all.graph);
     rewrite_fuse(all.graph);
     rewrite_drop_unused(all.graph, keep, 2);
-    assert_true(all.graph->node_count < before);
+    assert_true(recompute == rewrite_recompute_layers || all.graph->node_count < before);
     run(&plain, &x);
     run(&all, &y);
     same_gradients(&plain, &x, &all, &y);
@@ -121,16 +160,13 @@ static void passes_together(void **state)
     ops_case_release(&all);
 }
 
-/* ---- Fusion that must not be ---- */
-
-static int count(const struct graph *g, const struct op_def *op)
+static void passes_together(void **state)
 {
-    int n = 0;
-
-    for (size_t k = 0; k < g->node_count; k++)
-        n += g->nodes[k]->op == op;
-    return n;
+    together(rewrite_recompute_cheap);
+    together(rewrite_recompute_layers);
 }
+
+/* ---- Fusion that must not be ---- */
 
 static struct tensor *some_linear(struct ops_case *c, struct tensor *x)
 {
@@ -244,9 +280,8 @@ static void drops_what_nobody_reads(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(recompute_keeps_gradients),
-        cmocka_unit_test(passes_together),
-        cmocka_unit_test(fusion_stays_away),
+        cmocka_unit_test(recompute_keeps_gradients), cmocka_unit_test(recomputed_layers_keep_gradients),
+        cmocka_unit_test(passes_together),           cmocka_unit_test(fusion_stays_away),
         cmocka_unit_test(drops_what_nobody_reads),
     };
 
