@@ -25,7 +25,7 @@ struct built {
     struct builder b;
     struct tensor *x, *loss;
     const char *const *names; /* of the parameters of a layer: plain or scrambled */
-    struct dim rows;
+    struct dim rows, offsets;
     struct sequences sequences;
 };
 
@@ -46,15 +46,14 @@ static struct tensor *param(struct built *t, int name, int ndim, const int64_t d
 
 static void begin(struct built *t, const char *const names[])
 {
-    const struct dim offsets[] = { { 9, COUNT_OFFSETS } };
-
     memset(t, 0, sizeof(*t));
     t->g = graph_create();
     t->names = names;
     builder_init(&t->b, t->g);
     t->rows = (struct dim){ ROWS, COUNT_ROWS };
+    t->offsets = (struct dim){ 9, COUNT_OFFSETS };
     t->x = graph_input(&t->b, "x", DT_F32, 2, (struct dim[]){ t->rows, { WIDTH, COUNT_FIXED } });
-    t->sequences.offsets = graph_input(&t->b, "offsets", DT_I32, 1, offsets);
+    t->sequences.offsets = graph_input(&t->b, "offsets", DT_I32, 1, &t->offsets);
     t->sequences.positions = graph_input(&t->b, "order", DT_I32, 1, &t->rows);
 }
 
