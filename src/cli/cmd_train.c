@@ -71,7 +71,7 @@ const struct command command_train = {
     .summary = "train a model, or go on training one",
     .example =
         "plait train --config_name my-gpt2 --tokenizer_name my-gpt2 --train_file train.txt --output_dir run\n"
-        "plait train --model_name_or_path gpt2 --train_file train.txt --do_eval --output_dir run\n"
+        "plait train --model_name_or_path gpt2 --train_file train.txt --do_train --do_eval --output_dir run\n"
         "plait train run/run.json --resume_from_checkpoint auto",
     .parts = parts,
     .bytes = sizeof(struct values),

@@ -216,6 +216,13 @@ static void tell_evaluation(const struct session *s)
     str_release(&count);
 }
 
+static int check_weights(const struct session *s)
+{
+    if (s->model.has_weights)
+        return OK;
+    return fail(ERR_USAGE, "--model_name_or_path is missing: there is nothing to evaluate without weights");
+}
+
 static int evaluate_alone(struct session *s, const char *output_dir, struct evaluation *e)
 {
     struct train_job job;
@@ -233,6 +240,18 @@ static int evaluate_alone(struct session *s, const char *output_dir, struct eval
     return results_write_evaluation(output_dir, e);
 }
 
+/* --do_eval alone means evaluation alone: not what somebody wants who names what to train on. */
+static int prepare_evaluation(struct session *s)
+{
+    int status = check_weights(s);
+
+    if (status != OK)
+        error_hint("--do_eval alone only evaluates: give --do_train too");
+    else if (s->o->in->train_file.count > 0 && s->o->in->validation_file.count > 0)
+        note("--train_file: changes nothing, --do_eval alone only evaluates; give --do_train too to train");
+    return status;
+}
+
 static int do_session(struct session *s)
 {
     const struct train_options *t = s->o->train;
@@ -241,6 +260,8 @@ static int do_session(struct session *s)
 
     TRY(open_output(s));
     TRY(open_model(s));
+    if (!t->do_train)
+        TRY(prepare_evaluation(s));
     TRY(open_corpus(s, t->do_train, t->do_eval, t->output_dir));
     if (!t->do_train)
         return evaluate_alone(s, t->output_dir, &e);
@@ -269,10 +290,8 @@ int session_evaluate(const struct session_options *o, const char *output_dir, st
 
     session_begin(&s, o);
     status = open_model(&s);
-    if (status == OK && !s.model.has_weights) {
-        status =
-            fail(ERR_USAGE, "--model_name_or_path is missing: there is nothing to evaluate without weights");
-    }
+    if (status == OK)
+        status = check_weights(&s);
     if (status == OK)
         status = open_corpus(&s, false, true, output_dir);
     if (status == OK)
