@@ -118,11 +118,15 @@ static bool may_improve(const struct beam_search *s)
 
 void beam_search_step(struct beam_search *s, const struct top *candidates, int64_t count)
 {
-    struct top_list left = { .items = mem_alloc_array((size_t)s->count, sizeof(left.items[0])),
-                             .room = s->count };
+    struct top_list left = { .room = s->count };
     int32_t **swap;
     int64_t ended = 0;
 
+    if (candidates[0].score == -INFINITY) { /* every token is forbidden: what there is stays as it is */
+        s->done = true;
+        return;
+    }
+    left.items = mem_alloc_array((size_t)s->count, sizeof(left.items[0]));
     for (int64_t k = 0; k < count; k++) {
         struct top c = candidates[k];
         bool end = ends(s, &c);

@@ -12,7 +12,8 @@ enum early_stopping { EARLY_FALSE, EARLY_TRUE, EARLY_NEVER };
 enum { GENERATION_MAX_EOS = 32, GENERATION_DEFAULT_NEW = 20 };
 
 struct generation_options {
-    /* INT_NONE: not given. max_length counts the prompt, and loses to max_new_tokens. */
+    /* Those of new tokens win over those of a length, which counts the prompt. Most: INT_NONE is not given;
+     * least: 0. */
     int64_t max_new_tokens, max_length;
     int64_t min_new_tokens, min_length;
     bool do_sample;

@@ -101,7 +101,7 @@ void scores_process(float *scores, int64_t count, const struct generation_option
         penalise(scores, (float)o->repetition_penalty, s, scratch);
     if (ngram > 0 && ngram <= s->length)
         forbid_ngrams(scores, ngram, s);
-    if (s->length >= o->min_length && s->length - s->prompt >= o->min_new_tokens)
+    if (s->length >= (o->min_new_tokens > 0 ? s->prompt + o->min_new_tokens : o->min_length))
         return;
     for (int i = 0; i < o->eos_count; i++)
         if (o->eos[i] < count)

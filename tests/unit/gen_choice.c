@@ -249,6 +249,7 @@ static void processors(void **state)
     o.repetition_penalty = 2;
     o.no_repeat_ngram_size = 3;
     o.min_new_tokens = 3;
+    o.min_length = 1; /* does not count beside it */
     o.eos[o.eos_count++] = 5;
     o.eos[o.eos_count++] = 77; /* beyond the vocabulary */
     scores_process(x, 6, &o, &s, scratch);
