@@ -8,10 +8,12 @@
 #include "ckpt/hf.h"
 #include "ckpt/hub.h"
 #include "cli/cli.h"
+#include "cli/inspect_data.h"
 #include "tok/tok.h"
 
 struct values {
     const char *name, *cache_dir, *revision;
+    struct data_view data;
 };
 
 static const struct option own_options[] = {
@@ -24,9 +26,12 @@ static const struct option own_options[] = {
     { 0 },
 };
 
-static const struct command_part parts[] = { { "What to look at", own_options, 0 },
-                                             { "", no_compute_options, 0 },
-                                             { 0 } };
+static const struct command_part parts[] = {
+    { "What to look at", own_options, 0 },
+    { "Data", data_view_options, offsetof(struct values, data) },
+    { "", no_compute_options, 0 },
+    { 0 },
+};
 
 /* ---- weights ---- */
 
@@ -172,31 +177,41 @@ static int inspect_directory(struct str *out, const char *path)
     return OK;
 }
 
+static int inspect_model(struct str *out, const char *name, const struct values *v)
+{
+    const struct hub_options hub = { .cache_dir = v->cache_dir, .revision = v->revision };
+    char *directory;
+    int status;
+
+    if (strcmp(name, "-") == 0 || (file_exists(name) && !file_is_directory(name)))
+        return inspect_weights(out, name);
+    TRY(hub_resolve(name, &hub, &directory));
+    status = inspect_directory(out, directory);
+    mem_free(directory);
+    return status;
+}
+
 static int run(void *values, struct options *o)
 {
-    const struct values *v = values;
-    const struct hub_options hub = { .cache_dir = v->cache_dir, .revision = v->revision };
+    struct values *v = values;
     const char *name = v->name;
-    char *directory;
     struct str out;
-    int status;
+    int status = OK;
 
     if (o->positional.count > 1 || (name && o->positional.count))
         return fail(ERR_USAGE, "inspect: one thing at a time (found \"%s\" too)",
                     o->positional.items[o->positional.count - 1]);
     if (o->positional.count)
         name = o->positional.items[0];
-    TRY(require_text("model_name_or_path", name));
+    if (v->data.files.count == 0)
+        TRY(require_text("model_name_or_path", name));
+    if (!v->data.tokenizer)
+        v->data.tokenizer = name;
     str_init(&out);
-    if (strcmp(name, "-") == 0 || (file_exists(name) && !file_is_directory(name))) {
-        status = inspect_weights(&out, name);
-    } else {
-        status = hub_resolve(name, &hub, &directory);
-        if (status == OK) {
-            status = inspect_directory(&out, directory);
-            mem_free(directory);
-        }
-    }
+    if (name)
+        status = inspect_model(&out, name, v);
+    if (status == OK && v->data.files.count)
+        status = inspect_data(&v->data, v->cache_dir, v->revision, &out);
     if (status == OK)
         status = write_text(NULL, &out);
     str_release(&out);
@@ -205,8 +220,9 @@ static int run(void *values, struct options *o)
 
 const struct command command_inspect = {
     .name = "inspect",
-    .summary = "parameters, shapes, types, sizes and tokenizer of a model directory or a weights file",
-    .example = "plait inspect my-gpt2",
+    .summary = "what is in a model directory, a weights file, or data as it would be trained on",
+    .example = "plait inspect my-gpt2\n"
+               "plait inspect --train_file corpus.txt --tokenizer_name my-gpt2 --block_size 128",
     .parts = parts,
     .bytes = sizeof(struct values),
     .takes_words = true,

@@ -24,6 +24,7 @@ for name in plain heads3 pad_left_scored untied; do
   "$PROGRAMS/tensors_compare" one.safetensors $name.safetensors exact || stop "$name: threads change the result"
 done
 compare plain none --grad --recompute none
+compare plain full --grad --recompute full
 
 # Through pipes.
 dir=$GOLDEN/gpt2/plain

@@ -74,3 +74,15 @@ init 65 "two/model.safetensors" --model_name_or_path two
 refuses 64 "inspect: one thing at a time" "$PLAIT" inspect m two
 refuses 64 "--model_name_or_path is missing" "$PLAIT" inspect
 refuses 65 "two/model.safetensors" "$PLAIT" inspect two
+
+# Data as it would be trained on.
+inspect() { prints "$1" "$PLAIT" inspect --tokenizer_name m --cache_dir . "${@:2}"; }
+inspect "data: 121 documents (0 empty), 13,745 tokens, 1.950 bytes per token, 0.0000 % unknown" \
+  --train_file "$GOLDEN/tokenizer/english.txt" --block_size 100 --samples 2
+grep -q '^samples: 137 of 100 tokens, 45 tokens in no sample' printed.out || stop "$(head -2 printed.out)"
+[ "$(grep -c '^sample [01]: 100 tokens' printed.out)" = 2 ] || stop "samples: $(cat printed.out)"
+grep -q '^  \.\.\. 36 more' printed.out || stop "long samples are cut"
+inspect " truncated, " --train_file "$GOLDEN/tokenizer/mixed.txt" --block_size 8 --line_by_line --samples 0
+! grep -q '^sample ' printed.out || stop "no samples were asked for"
+refuses 66 "nothing.txt" "$PLAIT" inspect --train_file nothing.txt --tokenizer_name m
+refuses 64 "--tokenizer_name is missing" "$PLAIT" inspect --train_file "$GOLDEN/tokenizer/english.txt"
