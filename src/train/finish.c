@@ -65,7 +65,7 @@ static bool take_best(struct run *r, const struct evaluation *e)
     struct trainer_state *t = &r->state;
     struct str path;
 
-    if (!(isnan(t->best_metric) || e->loss < t->best_metric))
+    if (!isfinite(e->loss) || !(isnan(t->best_metric) || e->loss < t->best_metric))
         return false;
     t->best_metric = e->loss;
     t->best_global_step = t->global_step;

@@ -43,7 +43,13 @@ static void tell_data(const struct run *r, struct str *s)
     str_append_count(s, r->job->train.count);
     str_append(s, " (of up to ");
     str_append_count(s, r->job->train.max_length);
-    str_append(s, " tokens)");
+    str_append(s, " tokens");
+    if (r->job->train_tokens > 0) {
+        str_append(s, ", ");
+        str_append_count(s, r->job->train_tokens);
+        str_append(s, " in all");
+    }
+    str_append(s, ")");
     line("Num examples", s);
     if (r->job->eval.count > 0) {
         str_append_count(s, r->job->eval.count);

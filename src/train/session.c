@@ -155,8 +155,10 @@ static void fill_job(struct session *s, struct train_job *job)
                                .note_count = s->note_count,
                                .given = o->given,
                                .stop = o->stop };
-    if (s->corpus.train.count > 0)
+    if (s->corpus.train.count > 0) {
         job->train = dataset_source(&s->corpus.train);
+        job->train_tokens = s->corpus.train.token_count - s->corpus.train.dropped;
+    }
     if (s->corpus.eval.count > 0)
         job->eval = dataset_source(&s->corpus.eval);
     if (!job->save_dtype)

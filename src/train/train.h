@@ -25,6 +25,7 @@ struct train_job {
     const struct model *model;           /* without weights: random ones, a function of options->seed */
     const struct train_options *options; /* checked; output_dir is there and locked */
     struct sample_source train, eval;    /* count 0: none */
+    int64_t train_tokens;                /* of an epoch, for the header; 0: not known */
     int64_t eval_batch;                  /* samples that a dp rank evaluates at once */
     struct mesh mesh;                    /* of ranks in this process; sizes 0: 1 */
     enum recompute recompute;
