@@ -57,3 +57,13 @@ refuses 73 "cannot create" "$PLAIT" forward --model_name_or_path "$dir" --inputs
   --output no/such/dir/out.safetensors
 refuses 64 "--output is missing" "$PLAIT" forward --model_name_or_path "$dir" --inputs "$dir/inputs.safetensors"
 [ ! -e out.safetensors ] || stop "a file was left behind"
+
+# OSLO's form of the sizes.
+echo '{"model_parallelism": {"enable": true, "tensor_parallel_size": 2, "pipeline_parallel_size": 1}}' >oslo.json
+compare heads3 oslo --grad --parallel_config oslo.json
+forward 65 "contradicts --tensor_parallel_size" --parallel_config oslo.json --tensor_parallel_size 4
+echo '{"model_parallelism": {"enable": false, "tensor_parallel_size": 2}}' >oslo.json
+forward 65 "enable is false, but sizes are larger than 1" --parallel_config oslo.json
+echo '{"model_parallelism": {"tensor_parallel": 2}}' >oslo.json
+forward 65 '$.model_parallelism.tensor_parallel: unknown key' --parallel_config oslo.json
+[ ! -e out.safetensors ] || stop "a file was left behind"
