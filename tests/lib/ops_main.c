@@ -9,6 +9,8 @@
 
 #include "base/err.h"
 #include "base/str.h"
+#include "comm/kernels.h"
+#include "cpu/kernels.h"
 #include "lib/ops.h"
 
 #include <cmocka.h>
@@ -40,7 +42,7 @@ struct question {
 
 static bool is_collective(enum op_id op)
 {
-    return op >= OP_all_reduce;
+    return comm_kernels[op] != NULL;
 }
 
 static void ask(void **state)
@@ -52,6 +54,8 @@ static void ask(void **state)
 
     if (!def || !def->name)
         fail_msg("%s has no cases", q->name);
+    if (!is_collective(q->op) && !cpu_kernel_table(ISA_BASE)[q->op])
+        fail_msg("%s has no kernels: its row in src/cpu/kernels.c is missing", op->name);
     if (!op->grad == !op->no_gradient)
         fail_msg("%s must have a gradient or say .no_gradient", op->name);
     for (; def->name; def++)
