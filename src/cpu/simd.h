@@ -350,8 +350,9 @@ static inline vec vec_log(vec x)
     vec least = vec_set(1.17549435e-38f), one = vec_set(1.0f);
     vec tiny = vec_if_less(x, least, one, vec_zero());
     vec y = vec_if_less(x, least, x * vec_set(8388608.0f), x); /* denormals: times 2^23 */
-    veci e = ((veci)y - 0x3f3504f3) >> 23;                     /* y = m * 2^e, m in [sqrt(1/2), sqrt(2)) */
-    vec f = (vec)((veci)y - (e << 23)) - one;
+    veci e = (veci)((vecu)y - 0x3f3504f3u) >>
+             23; /* y = m * 2^e, m in [sqrt(1/2), sqrt(2)); wraps for negative x */
+    vec f = (vec)((vecu)y - ((vecu)e << 23)) - one;
     vec k = vec_fma(tiny, vec_set(-23.0f), __builtin_convertvector(e, vec));
     vec q = vec_set(-7.634493023e-02f);
     q = vec_fma(q, f, vec_set(1.276157564e-01f));
