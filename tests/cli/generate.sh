@@ -139,11 +139,10 @@ refuses 78 '`bos_token_id` has to be defined' "$PLAIT" generate --model_name_or_
 [ ! -e /dev/full ] || ! try --prompt a >/dev/full 2>err || stop "full disk unnoticed"
 
 # Asked to end, it does so between two tokens and leaves no file.
-printf '{}' >odd/generation_config.json
-seq 1 20000 >many.txt
-"$PLAIT" generate --model_name_or_path odd --prompt_file many.txt --max_new_tokens 60 --output never.jsonl 2>err &
+mkfifo many
+"$PLAIT" generate --model_name_or_path tiny --prompt_file - --max_new_tokens 55 --output never.jsonl 2>err <many &
 pid=$!
-sleep 0.7
+seq 1 30000 >many # more than a pipe holds: when all is written, signals are watched for
 kill -TERM $pid
 status=0
 wait $pid || status=$?
