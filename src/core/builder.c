@@ -176,8 +176,8 @@ static uint32_t stream_of(const struct builder *b, const struct op_def *op)
     char name[280];
     int k = 0;
 
-    for (size_t i = 0; i < b->graph->node_count; i++) {
-        const struct node *other = b->graph->nodes[i];
+    for (size_t i = b->graph->node_count; i-- > 0 && b->graph->nodes[i]->layer == b->layer;) {
+        const struct node *other = b->graph->nodes[i]; /* a scope lies within one layer */
         k += other->op == op && strcmp(other->scope, b->scope) == 0;
     }
     snprintf(name, sizeof(name), "%s/%s/%d", b->scope, op->name, k);

@@ -10,6 +10,7 @@ struct graph *graph_create(void)
     struct graph *g = mem_alloc(sizeof(*g));
 
     arena_init(&g->arena);
+    map_init(&g->names);
     return g;
 }
 
@@ -18,19 +19,33 @@ void graph_free(struct graph *g)
     if (!g)
         return;
     arena_release(&g->arena);
+    map_release(&g->names);
     mem_free(g->nodes);
     mem_free(g->tensors);
     mem_free(g);
 }
 
+static void name_key(struct str *key, const char *name, enum tensor_kind kind)
+{
+    str_init(key);
+    str_append_char(key, (char)('0' + kind));
+    str_append(key, name);
+}
+
 struct tensor *graph_add_tensor(struct graph *g, const struct tensor *like)
 {
     struct tensor *t = arena_alloc(&g->arena, sizeof(*t));
+    struct str key;
 
     *t = *like;
     t->id = (int)g->tensor_count;
     g->tensors = mem_grow(g->tensors, g->tensor_count, &g->tensor_capacity, sizeof(struct tensor *));
     g->tensors[g->tensor_count++] = t;
+    if (t->name && !t->producer) {
+        name_key(&key, t->name, t->kind);
+        map_add(&g->names, key.data, key.length, t->id);
+        str_release(&key);
+    }
     return t;
 }
 
@@ -125,12 +140,14 @@ struct tensor *tensor_storage(struct tensor *t)
 
 struct tensor *graph_find(const struct graph *g, const char *name, enum tensor_kind kind)
 {
-    for (size_t i = 0; i < g->tensor_count; i++) {
-        struct tensor *t = g->tensors[i];
-        if (t->kind == kind && t->name && strcmp(t->name, name) == 0)
-            return t;
-    }
-    return NULL;
+    struct str key;
+    int64_t id;
+    bool found;
+
+    name_key(&key, name, kind);
+    found = map_get(&g->names, key.data, key.length, &id);
+    str_release(&key);
+    return found ? g->tensors[id] : NULL;
 }
 
 /* ---- Invariants ---- */

@@ -20,6 +20,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/map.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "core/dtype.h"
@@ -99,6 +100,7 @@ struct graph {
     struct node **nodes;
     struct tensor **tensors;
     size_t node_count, node_capacity, tensor_count, tensor_capacity;
+    struct map names; /* kind and name of a named tensor that no node made -> its id */
 };
 
 struct graph *graph_create(void);
