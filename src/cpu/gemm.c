@@ -15,12 +15,9 @@
 #include "cpu/gemm.h"
 
 #include "base/parallel.h"
-#include "cpu/activate.h"
+#include "cpu/few.h"
+#include "cpu/finish.h"
 #include "cpu/pack.h"
-
-struct range {
-    int64_t first, count;
-};
 
 struct block { /* what one pass over the tiles works on */
     const struct gemm *g;
@@ -112,34 +109,6 @@ static void pack_a(void *context, int64_t row_tile)
     } while (k < b->depth.count);
 }
 
-/* ---- The epilogue of a piece of C that has just been made ---- */
-
-static inline vec finish_vec(const struct gemm_after *f, vec c, int64_t at, int64_t column, int64_t n)
-{
-    if (f->bias)
-        c += vec_load_upto(f->bias + column, n);
-    if (f->pre)
-        vec_store_upto(f->pre + at, c, n);
-    if (f->grad_at)
-        c *= vec_activate_grad(f->act, vec_load_upto(f->grad_at + at, n));
-    else
-        c = vec_activate(f->act, c);
-    if (f->residual)
-        c += vec_load_upto(f->residual + at, n);
-    return c;
-}
-
-static void finish(const struct gemm *g, const struct micro *t, int64_t row, int64_t column)
-{
-    for (int64_t i = 0; i < t->rows; i++) {
-        for (int64_t j = 0; j < t->columns; j += LANES) {
-            int64_t n = least(t->columns - j, LANES), at = (row + i) * g->c_step + column + j;
-            vec c = finish_vec(g->after, vec_load_upto(g->c + at, n), at, column + j, n);
-            vec_store_upto(g->c + at, c, n);
-        }
-    }
-}
-
 /* ---- A tile of C ---- */
 
 /* What will be read of A after the sum that starts at k: the next sum's part, or the next tile's, which is
@@ -191,7 +160,7 @@ static void multiply(const struct block *b, const struct tile *t, struct range k
             else
                 micro_straight(&m);
             if (finished)
-                finish(g, &m, row, column);
+                finish(g, (struct range){ row, m.rows }, (struct range){ column, m.columns });
         }
     }
 }
@@ -277,101 +246,26 @@ static void run_blocks(const struct gemm *g)
     }
 }
 
-/* ---- Few rows: B is read once, and used where it lies or from a copy of one strip ---- */
-
-enum { FEW_ROWS = 8, FEW_COLUMNS = 128 };
-
-/* sum (rows, columns) += A (rows, k) B (k, columns), k running within one sum. */
-static void few_straight(const struct gemm *g, struct range k, struct range columns, float *sum)
-{
-    enum { AT_ONCE = 4, AHEAD = 12 };
-
-    for (int64_t i = k.first; i < k.first + k.count; i += AT_ONCE) {
-        int64_t count = least(k.first + k.count - i, AT_ONCE);
-        const float *b = g->b + i * g->b_step + columns.first;
-        for (int64_t j = 0; j < columns.count; j += LANES) {
-            int64_t n = columns.count - j;
-            vec w[AT_ONCE];
-            for (int64_t q = 0; q < AT_ONCE; q++) {
-                __builtin_prefetch(b + (q + AHEAD) * g->b_step + j);
-                w[q] = q < count ? vec_load_upto(b + q * g->b_step + j, n) : vec_zero();
-            }
-            for (int64_t r = 0; r < g->m; r++) {
-                const float *a = g->a + r * g->a_step + i;
-                vec s = vec_load(sum + r * FEW_COLUMNS + j);
-                for (int64_t q = 0; q < count; q++)
-                    s = vec_fma(vec_set(a[q]), w[q], s);
-                vec_store(sum + r * FEW_COLUMNS + j, s);
-            }
-        }
-    }
-}
-
-/* C (+)= sum */
-static void few_put(const struct gemm *g, struct range columns, bool add, const float *sum)
-{
-    for (int64_t r = 0; r < g->m; r++) {
-        for (int64_t j = 0; j < columns.count; j += LANES) {
-            float *c = g->c + r * g->c_step + columns.first + j;
-            int64_t n = columns.count - j;
-            vec s = vec_load(sum + r * FEW_COLUMNS + j);
-            vec_store_upto(c, add ? vec_load_upto(c, n) + s : s, n);
-        }
-    }
-}
-
-static void few_tile_straight(void *context, int64_t tile)
+static void few_straight_tile(void *context, int64_t tile)
 {
     const struct gemm *g = context;
-    int64_t first = tile * FEW_COLUMNS, part = equal_part(g->k, GEMM_BLOCK, 8);
-    struct range columns = { first, least(g->n - first, FEW_COLUMNS) }, k = { 0, 0 };
-    _Alignas(64) float sum[FEW_ROWS * FEW_COLUMNS];
 
-    do {
-        k.count = least(g->k - k.first, part);
-        memset(sum, 0, (size_t)g->m * FEW_COLUMNS * sizeof(float));
-        few_straight(g, k, columns, sum);
-        few_put(g, columns, g->add || k.first > 0, sum);
-        k.first += k.count;
-    } while (k.first < g->k);
-    if (g->after) {
-        struct micro piece = { .rows = g->m, .columns = columns.count };
-        finish(g, &piece, 0, first);
-    }
+    few_straight(g, tile, equal_part(g->k, GEMM_BLOCK, 8));
 }
 
-static void few_tile_turned(void *context, int64_t tile)
+static void few_turned_tile(void *context, int64_t tile)
 {
-    const struct gemm *g = context;
-    int64_t first = tile * MICRO_COLUMNS, part = equal_part(g->k, GEMM_BLOCK, 8), k = 0;
-    _Alignas(64) float a[FEW_ROWS * GEMM_BLOCK], b[GEMM_BLOCK * MICRO_COLUMNS];
-    struct ahead none = { 0 };
-    struct micro m = { .a = a, .b = b, .c_step = g->c_step, .ahead = &none };
-
-    m.columns = least(g->n - first, MICRO_COLUMNS);
-    do {
-        m.k = least(g->k - k, part);
-        pack_turned(g->b + first * g->b_step + k, g->b_step, m.columns, m.k, b);
-        m.add = g->add || k > 0;
-        for (int64_t i = 0; i < g->m; i += MICRO_ROWS) {
-            m.rows = least(g->m - i, MICRO_ROWS);
-            m.next_c = m.c = g->c + i * g->c_step + first;
-            copy_straight(g->a + i * g->a_step + k, g->a_step, m.rows, m.k, a);
-            micro_straight(&m);
-        }
-        k += m.k;
-    } while (k < g->k);
-    m.rows = g->m;
-    if (g->after)
-        finish(g, &m, 0, first);
+    few_turned(context, tile);
 }
 
 void ISA(gemm)(const struct gemm *g)
 {
+    void *context = (void *)(uintptr_t)g;
+
     if (g->m > FEW_ROWS || g->a_turned || g->b_sums)
         run_blocks(g);
     else if (g->b_turned)
-        parallel_for(ceil_div(g->n, MICRO_COLUMNS), few_tile_turned, (void *)(uintptr_t)g);
+        parallel_for(ceil_div(g->n, FEW_DOTS), few_turned_tile, context);
     else
-        parallel_for(ceil_div(g->n, FEW_COLUMNS), few_tile_straight, (void *)(uintptr_t)g);
+        parallel_for(ceil_div(g->n, FEW_COLUMNS), few_straight_tile, context);
 }

@@ -3,7 +3,8 @@
  *
  * One element of C is summed over k in an order fixed by constants alone: equal blocks of at most GEMM_BLOCK
  * in order, a running sum within each. So the bits depend on the instruction set (with or without fused
- * multiply-add), but neither on the number of threads nor on the shape of the other dims. */
+ * multiply-add), but neither on the number of threads nor on the shape of the other dims -- except that few
+ * rows times a turned B (few.h) are dot products, summed lane by lane. */
 #ifndef PLAIT_CPU_GEMM_H
 #define PLAIT_CPU_GEMM_H
 
