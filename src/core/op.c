@@ -36,6 +36,8 @@ void grad_accumulate(struct builder *b, struct node *n, int output, struct tenso
 {
     if (!n)
         return;
+    if (param->kind != TENSOR_PARAM)
+        BUG("%s (%s): only gradients of parameters are accumulated", n->op->name, n->scope);
     node_want(b, n, output);
     if (!param->grad) {
         struct tensor acc = *param;

@@ -27,9 +27,16 @@ static int infer(const struct node *n, struct tensor out[])
 static void grad(struct builder *b, const struct node *n, struct tensor *const dout[], struct tensor *din[],
                  const bool wants[])
 {
-    struct tensor *const in[] = { n->in[HEAD_STATS_X],    n->in[HEAD_STATS_WEIGHT], n->in[HEAD_STATS_BIAS],
-                                  n->in[HEAD_STATS_ROWS], n->in[HEAD_STATS_LABELS], n->out[HEAD_STATS_LSE],
-                                  dout[HEAD_STATS_LSE],   dout[HEAD_STATS_TARGET] };
+    struct tensor *lse = n->out[HEAD_STATS_LSE], *dlse = dout[HEAD_STATS_LSE],
+                  *dtarget = dout[HEAD_STATS_TARGET];
+    struct tensor *const in[] = { n->in[HEAD_STATS_X],
+                                  n->in[HEAD_STATS_WEIGHT],
+                                  n->in[HEAD_STATS_BIAS],
+                                  n->in[HEAD_STATS_ROWS],
+                                  n->in[HEAD_STATS_LABELS],
+                                  lse,
+                                  dlse ? dlse : fill(b, lse, 0), /* a loss may read one of the two alone */
+                                  dtarget ? dtarget : fill(b, lse, 0) };
     struct node *g = graph_node(b, &op_head_grad, 8, in,
                                 (struct attr_value[]){ { "out_first", n->attr[HEAD_OUT_FIRST] }, { 0 } });
 

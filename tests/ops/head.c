@@ -40,6 +40,18 @@ static void build_head_stats(struct ops_case *c)
                    f->wants);
 }
 
+static void build_lse_alone(struct ops_case *c) /* a loss may read one output of the two */
+{
+    build_head_stats(c);
+    c->probes = 1 << HEAD_STATS_LSE;
+}
+
+static void build_target_alone(struct ops_case *c)
+{
+    build_head_stats(c);
+    c->probes = 1 << HEAD_STATS_TARGET;
+}
+
 static const struct ops_case_def list_head_stats[] = {
     { "plain", build_head_stats,
       &(struct head_form){ 6, 5, 7, 4, (const int64_t[]){ 0, 2, 3, 5 }, (const int64_t[]){ 6, 0, 3, 3 }, true,
@@ -50,6 +62,10 @@ static const struct ops_case_def list_head_stats[] = {
     { "bias", build_head_stats,
       &(struct head_form){ 4, 3, 9, 4, (const int64_t[]){ 0, 1, 2, 3 }, (const int64_t[]){ 8, 4, 0, 2 }, true,
                            true } },
+    { "lse_alone", build_lse_alone,
+      &(struct head_form){ 3, 4, 5, 2, (const int64_t[]){ 0, 2 }, (const int64_t[]){ 4, 1 }, true, true } },
+    { "target_alone", build_target_alone,
+      &(struct head_form){ 3, 4, 5, 2, (const int64_t[]){ 1, 2 }, (const int64_t[]){ 0, 3 }, false, true } },
     { "no_labels", build_head_stats,
       &(struct head_form){ 4, 3, 5, 0, .out_first = true, .wants = 1 << HEAD_STATS_BEST } },
     { "large", build_head_stats, &(struct head_form){ 70, 77, 1003, 70, .out_first = true, .bias = true } },
