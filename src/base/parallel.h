@@ -19,7 +19,12 @@ void parallel_for(int64_t count, tile_fn *fn, void *context);
 void parallel_set_threads(int threads);
 int parallel_threads(void);
 int parallel_thread_index(void); /* 0 .. parallel_threads()-1 inside a tile: for scratch space only */
-int parallel_cpus(void);         /* processors this process may run on: its affinity mask */
+/* For main() alone, first thing: lets waiting threads spin for microseconds, not milliseconds, before they
+ * sleep. With other work on the machine long spinning makes every step many times slower. The setting is read
+ * when a program starts, so the program starts itself again, once, unless the user's environment has decided
+ * already. */
+void parallel_settle(char **argv);
+int parallel_cpus(void); /* processors this process may run on: its affinity mask */
 
 static inline int64_t ceil_div(int64_t a, int64_t b)
 {

@@ -8,6 +8,7 @@
 
 #include "base/err.h"
 #include "base/log.h"
+#include "base/parallel.h"
 #include "cli/cli.h"
 
 /* A descriptor that the caller closed would be given to the next file that is opened, and what is meant for
@@ -198,6 +199,7 @@ int main(int argc, char **argv)
 {
     int status;
 
+    parallel_settle(argv);
     signal(SIGPIPE, SIG_IGN);
     guard_standard_files();
     status = run(argc, argv);
