@@ -70,8 +70,8 @@ static const struct option given_options[] = {
     { "length_penalty", OPTION_DOUBLE, GIVEN(length_penalty), NULL,
       "beam scores are divided by the new tokens to this power (1.0)" },
     { "early_stopping", OPTION_CHOICE, GIVEN(early_stopping), NULL,
-      "when beam search is over: true, as soon as num_beams sequences have ended; false, when better ones are "
-      "unlikely; never, when there can be none",
+      "when beam search is over: true, as soon as num_beams sequences have ended; false, when better ones "
+      "are unlikely; never, when there can be none",
       .choices = early_words },
     { "num_return_sequences", OPTION_INT, GIVEN(num_return_sequences), NULL,
       "continuations of each prompt (1)" },
