@@ -17,7 +17,7 @@ void parallel_settle(char **argv)
     if (getenv("OMP_WAIT_POLICY") || getenv("GOMP_SPINCOUNT"))
         return;
     length = readlink("/proc/self/exe", path, sizeof(path) - 1);
-    if (length <= 0 || setenv("GOMP_SPINCOUNT", "10000", 1) != 0)
+    if (length <= 0 || setenv("GOMP_SPINCOUNT", "1000", 1) != 0)
         return;
     path[length] = '\0';
     execv(path, argv); /* when that fails, the program goes on as it is */
