@@ -16,6 +16,14 @@ enum op_id op_find(const struct op_def *op)
     BUG("op %s is not in ops.def", op->name);
 }
 
+/* The part of a dim that one rank has, padding included: 2 of 3 heads on 2 ranks. */
+static double share_of(const struct tensor *t, struct placement p, int size)
+{
+    int64_t whole = t && p.kind == SHARD && t->dims[p.dim].count == COUNT_FIXED ? t->dims[p.dim].size : 0;
+
+    return whole > 0 ? (double)((whole + size - 1) / size) / (double)whole : 1.0 / size;
+}
+
 void shard_rules_add(struct shard_rules *r, const struct node *n, const struct placement in[],
                      const struct placement out[], bool divided)
 {
@@ -25,11 +33,15 @@ void shard_rules_add(struct shard_rules *r, const struct node *n, const struct p
         BUG("%s has more than %d sharding rules", n->op->name, MAX_RULES);
     rule = &r->rule[r->count++];
     rule->in = arena_alloc(r->arena, (size_t)n->nin * sizeof(in[0]));
-    for (int i = 0; i < n->nin; i++)
+    rule->work = 1.0 / r->size;
+    for (int i = 0; i < n->nin; i++) {
+        double share = share_of(n->in[i], in[i], r->size);
         rule->in[i] = in[i];
+        rule->work = share > rule->work ? share : rule->work;
+    }
     for (int j = 0; j < n->nout; j++)
         rule->out[j] = out[j];
-    rule->work = divided ? 1.0 / r->size : 1.0;
+    rule->work = divided ? rule->work : 1;
 }
 
 void grad_accumulate(struct builder *b, struct node *n, int output, struct tensor *param)

@@ -13,7 +13,7 @@ enum { MAX_RULES = 24, MAX_RULE_INPUTS = 12 };
 struct shard_rule {
     struct placement *in; /* nin of them */
     struct placement out[MAX_OUTPUTS];
-    double work; /* share of the whole work one rank does: 1/n when it is divided, 1 when it is repeated */
+    double work; /* share of the whole work one rank does, padding included; 1 when it is repeated */
 };
 
 struct shard_rules {
@@ -24,7 +24,7 @@ struct shard_rules {
     struct shard_rule rule[MAX_RULES];
 };
 
-/* Adds a rule; placements are copied. divided: each rank does 1/size of the work. */
+/* Adds a rule; placements are copied. divided: each rank does a share of the work. */
 void shard_rules_add(struct shard_rules *r, const struct node *n, const struct placement in[],
                      const struct placement out[], bool divided);
 

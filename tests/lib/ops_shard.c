@@ -437,7 +437,7 @@ static void check_rules(struct sharding *s, const struct op_def *op, const struc
             s->dealt = deals_rows(s);
             if (s->dealt && s->c->no_dp)
                 continue;
-            assert_true(s->rule->work == 1 || s->rule->work == 1.0 / s->ranks);
+            assert_true(s->rule->work >= 1.0 / s->ranks && s->rule->work <= 1);
             for (int form = 0; form <= has_partial(s); form++) {
                 s->summands = form == 1;
                 describe(s, name);

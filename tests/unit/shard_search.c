@@ -333,6 +333,33 @@ static void costs(void **state)
     assert_true(redistribute_seconds(&c, &t, held, all) > 1e30);
 }
 
+/* 3 heads on 2 ranks are 2 and 1: a rank does two thirds of the work, not a half. */
+static void padding_is_counted(void **state)
+{
+    struct built t;
+    struct arena arena;
+    struct shard_rules rules;
+    struct placement have[4] = { PLACEMENT_FREE, PLACEMENT_FREE, PLACEMENT_FREE, PLACEMENT_FREE };
+    struct axis_cost c = { .axis = AXIS_TP, .size = 2, .cluster = &fast_memory };
+    struct tensor *w, *y;
+    int found = 0;
+
+    begin(&t, plain);
+    w = param(&t, QKV, 3, (int64_t[]){ WIDTH, 3, 16 });
+    y = linear(&t.b, t.x, w, NULL, 1, false);
+    arena_init(&arena);
+    node_rules(y->producer, have, &c, &arena, &rules);
+    for (int r = 0; r < rules.count; r++) {
+        struct placement p = rules.rule[r].in[LINEAR_WEIGHT];
+        double work = p.kind != SHARD ? 1 : p.dim == 1 ? 2.0 / 3 : 0.5;
+        assert_true(rules.rule[r].work == work);
+        found += p.kind == SHARD;
+    }
+    assert_int_equal(found, 3);
+    arena_release(&arena);
+    graph_free(t.g);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -344,6 +371,7 @@ int main(void)
         cmocka_unit_test(both_axes),
         cmocka_unit_test(gpt2_is_divided_as_by_hand),
         cmocka_unit_test(costs),
+        cmocka_unit_test(padding_is_counted),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
