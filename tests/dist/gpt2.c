@@ -198,6 +198,8 @@ static void run_case(const char *name, int dp, int tp, enum recompute recompute)
     o.rows = o.labels = o.sequences * j.in.length;
     must(machine_detect(&machine));
     must(plan_compile(j.config.def, j.config.values, &o, &machine, &j.plan));
+    assert_true((double)j.plan->program[PROGRAM_MICROBATCH].arena_bytes <=
+                1.1 * (double)j.plan->program[PROGRAM_MICROBATCH].live_bytes);
     j.logits = mem_alloc_array((size_t)(j.in.samples * j.in.length * j.config.sizes.vocab), sizeof(float));
     must(comm_local_run(&j.mesh, 1, run_rank, &j));
     check_outputs(&j);
