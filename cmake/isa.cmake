@@ -17,10 +17,6 @@ endif()
 set(isa_optimise -O3)
 if(PLAIT_SANITIZE)
   set(isa_optimise -O1)
-  # GCC 12 puts vectors of 64 bytes at any multiple of 32 in the stack it makes to notice use after return.
-  if(CMAKE_C_COMPILER_ID STREQUAL "GNU" AND PLAIT_SANITIZE MATCHES "address")
-    list(APPEND isa_optimise --param=asan-use-after-return=0)
-  endif()
 endif()
 
 # Puts the objects of every instruction set into the list `result`.
