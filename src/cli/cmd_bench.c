@@ -227,6 +227,10 @@ static int run(void *values, struct options *options)
 
     (void)options;
     TRY(model_find_config(b.v->own.model, &m, &b.config, NULL));
+    if (b.v->own.overrides && (status = config_override(&b.config, b.v->own.overrides)) != OK) {
+        config_release(&b.config);
+        return status;
+    }
     status = prepare(&b);
     if (status == OK)
         status = measure(&b);
