@@ -35,7 +35,7 @@ static bool same_field(const struct field *f, const void *a, const void *b)
     switch (f->type) {
     case FIELD_INT: return memcmp(x, y, sizeof(int64_t)) == 0;
     case FIELD_BOOL: return *(const bool *)x == *(const bool *)y;
-    case FIELD_ACTIVATION: return *(const int *)x == *(const int *)y;
+    case FIELD_ACTIVATION: return memcmp(x, y, sizeof(int)) == 0;
     case FIELD_DOUBLE: break;
     }
     memcpy(&p, x, sizeof(p));
