@@ -191,7 +191,7 @@ static void run(const struct kernel_args *a)
 
     for (int64_t s = 0; s < w.at.sequences; s++)
         many_add(&w.many, w.at.q_offsets[s + 1] - w.at.q_offsets[s]);
-    w.scratch = (float *)((char *)a->workspace + tiles_bytes(a->in[ATTENTION_Q_OFFSETS].dim[0]));
+    w.scratch = (float *)(void *)((char *)a->workspace + tiles_bytes(a->in[ATTENTION_Q_OFFSETS].dim[0]));
     w.scratch_floats = scratch_floats(w.at.width);
     parallel_for(many_tiles(&w.many) * w.at.heads, run_tile, &w);
 }
