@@ -10,8 +10,7 @@
  *                     for each strip, for each panel: micro.h, then the epilogue
  *
  * Where B is narrow, a tile is as wide as C, and copies its part of A itself (stack): then A, which may be
- * the vocabulary's weight, is read while other parts of it are multiplied, and takes no memory.
- * A's copy keeps A's order, rows or columns, so packing it costs little more than reading it. */
+ * the vocabulary's weight, is read while other parts of it are multiplied, and takes no memory. */
 #include "cpu/gemm.h"
 
 #include "base/parallel.h"
@@ -135,30 +134,37 @@ static struct ahead next_of_a(const struct block *b, int64_t row_tile, int64_t k
                        : (struct ahead){ a, rows.count, k, g->a_step, k };
 }
 
+/* The strip of B to the right of m's. */
+static struct ahead next_strip(const struct block *b, const struct micro *m)
+{
+    int64_t floats = m->k * MICRO_COLUMNS;
+
+    return (struct ahead){ m->b + b->depth.count * MICRO_COLUMNS, 1, floats, 0, floats };
+}
+
 /* All of the tile for one sum along k. */
 static void multiply(const struct block *b, const struct tile *t, struct range k, const float *a,
                      struct ahead *ahead)
 {
     const struct gemm *g = b->g;
     bool finished = b->last && k.first + k.count == b->depth.count && g->after;
-    struct micro m = { .k = k.count, .c_step = g->c_step, .ahead = ahead };
+    struct ahead strip;
+    struct micro m = { .k = k.count, .c_step = g->c_step, .next_a = ahead, .next_b = &strip };
 
     m.add = g->add || b->depth.first + k.first > 0;
     for (int64_t j = 0; j < t->columns.count; j += MICRO_COLUMNS) {
         int64_t column = b->columns.first + t->columns.first + j;
         m.columns = least(t->columns.count - j, MICRO_COLUMNS);
         m.b = b->b + (t->columns.first + j) * b->depth.count + k.first * MICRO_COLUMNS;
+        strip = next_strip(b, &m);
         for (int64_t i = 0; i < t->rows.count; i += MICRO_ROWS) {
             int64_t row = b->rows.first + t->rows.first + i;
             m.rows = least(t->rows.count - i, MICRO_ROWS);
-            m.a = a + i * GEMM_BLOCK;
+            m.a = a + i / MICRO_ROWS * PANEL_FLOATS;
             m.c = g->c + row * g->c_step + column;
             m.next_c = i + MICRO_ROWS < t->rows.count ? m.c + MICRO_ROWS * g->c_step
                                                       : m.c + MICRO_COLUMNS - i * g->c_step;
-            if (g->a_turned)
-                micro_turned(&m);
-            else
-                micro_straight(&m);
+            micro(&m);
             if (finished)
                 finish(g, (struct range){ row, m.rows }, (struct range){ column, m.columns });
         }
@@ -201,15 +207,17 @@ static int64_t choose_tile_columns(const struct block *b)
 
 static bool is_narrow(const struct gemm *g)
 {
-    return g->n <= GEMM_COLUMNS / 2 || (g->n <= GEMM_COLUMNS && g->m >= ENOUGH_TILES * GROUP_ROWS);
+    return g->n <= GEMM_NARROW || (g->n <= GEMM_COLUMNS && g->m >= ENOUGH_TILES * GROUP_ROWS);
 }
 
 static void run_rows(struct block *b)
 {
+    const struct gemm *g = b->g;
+
     b->row_tiles = ceil_div(b->rows.count, GROUP_ROWS);
     b->tile_columns = choose_tile_columns(b);
-    if (!b->narrow)
-        parallel_for(b->row_tiles, pack_a, b);
+    if (!b->narrow && (b->columns.first == 0 || b->rows.count < g->m || b->depth.count < g->k))
+        parallel_for(b->row_tiles, pack_a, b); /* else it is there already */
     parallel_for(b->row_tiles * ceil_div(b->columns.count, b->tile_columns), multiply_tile, b);
 }
 

@@ -11,8 +11,15 @@
 #include "cpu/isa.h"
 #include "ops/ops.h"
 
-/* Longest running sum over k; most rows, columns and k that are packed at a time. */
-enum { GEMM_BLOCK = 384, GEMM_ROWS = 1056, GEMM_COLUMNS = 1024, GEMM_DEPTH = 768 };
+/* Longest running sum over k; most rows, columns and k that are packed at a time; B with at most GEMM_NARROW
+ * columns is narrow: A is not packed. */
+enum {
+    GEMM_BLOCK = 384,
+    GEMM_ROWS = 1056,
+    GEMM_COLUMNS = 768,
+    GEMM_DEPTH = 3 * GEMM_BLOCK,
+    GEMM_NARROW = 512
+};
 
 /* What is done to a finished element c at (i, j); all pointers optional. Matrices have C's leading dim.
  *     c += bias[j];  pre = c;  c = act(c)  -- or, when grad_at is given, c *= act'(grad_at);  c += residual
@@ -37,13 +44,14 @@ struct gemm {
     void *workspace; /* gemm_workspace bytes, aligned to 64 */
 };
 
-/* Bytes of scratch: enough for any m, n and k up to these, on any instruction set; at most 7 MB. */
+/* Bytes of scratch: enough for any m, n and k up to these, on any instruction set; at most 9 MB. */
 static inline int64_t gemm_workspace(int64_t m, int64_t n, int64_t k)
 {
     const int64_t most_b = GEMM_COLUMNS * (GEMM_DEPTH + 8), row = n / 32 * 32 + 32;
     int64_t b = k + 8 < most_b / row ? row * (k + 8) : most_b;
     int64_t rows = m + 64 < GEMM_ROWS ? m + 64 : GEMM_ROWS;
-    int64_t a = n > GEMM_COLUMNS / 2 ? rows * (k > GEMM_BLOCK ? GEMM_DEPTH : GEMM_BLOCK) : 0;
+    int64_t sums = (k + GEMM_BLOCK - 1) / GEMM_BLOCK, most = GEMM_DEPTH / GEMM_BLOCK;
+    int64_t a = n > GEMM_NARROW ? rows * GEMM_BLOCK * (sums < most ? sums : most) : 0;
 
     return (a + b + 16) * (int64_t)sizeof(float);
 }

@@ -1,8 +1,8 @@
 /* micro -- the innermost part of gemm: a piece of C, up to MICRO_ROWS x MICRO_COLUMNS, held in registers over
- * one block of k. It reads A from a copy (pack.h) whose strides are constants, so that every address is one
- * register and a displacement; B from packed strips. Sizes: as many accumulators as leave registers for two
- * vectors of B and a broadcast element of A. While it computes, it asks for memory that is needed next: the
- * following piece of C, and the part of A that is copied next. */
+ * one block of k. It reads panels of A, in which MICRO_ROWS elements of a column of A stand side by side, and
+ * strips of B, in which MICRO_COLUMNS of a row do (pack.h). Sizes: as many accumulators as leave registers
+ * for two vectors of B and a broadcast element of A. While it computes, it asks for memory that is needed
+ * next: the following piece of C, of B, and the part of A that is copied next. */
 #ifndef PLAIT_CPU_MICRO_H
 #define PLAIT_CPU_MICRO_H
 
@@ -27,24 +27,22 @@ struct ahead {
 
 struct micro {
     int64_t k;          /* length of the sum, up to GEMM_BLOCK */
-    const float *a, *b; /* panel of A; strip of B: k rows of MICRO_COLUMNS */
+    const float *a, *b; /* panel: k times MICRO_ROWS; strip: k times MICRO_COLUMNS */
     float *c;           /* (rows, columns) */
     int64_t c_step, rows, columns;
     bool add;
     const float *next_c; /* the piece after this one */
-    struct ahead *ahead;
+    struct ahead *next_a, *next_b;
 };
 
-static inline void look_ahead(struct ahead *h)
+static inline void look_ahead(struct ahead *h, const int lines)
 {
-    enum { FEW = 64 }; /* floats: four lines */
-
     if (h->rows == 0)
         return;
-    for (int i = 0; i < FEW; i += 16)
-        __builtin_prefetch(h->at + i, 0, 2);
-    h->at += FEW;
-    h->left -= FEW;
+    for (int i = 0; i < lines; i++)
+        __builtin_prefetch(h->at + 16 * i, 0, 2);
+    h->at += 16 * lines;
+    h->left -= 16 * lines;
     if (h->left <= 0) {
         h->at += h->step - h->run + h->left;
         h->left = h->run;
@@ -62,10 +60,8 @@ static inline void micro_put(const struct micro *t, int i, vec low, vec high)
     vec_store_part(c + LANES, t->add ? vec_load_part(c + LANES, rest) + high : high, rest);
 }
 
-/* rows is even and constant in each call; t->rows may be one less. Element (i, k) of A's panel lies at
- * a[i * row + k * column]. */
-__attribute__((always_inline)) static inline void micro_rows(const struct micro *t, const int rows,
-                                                             const int64_t row, const int64_t column)
+/* rows is even and constant in each call; t->rows may be one less. */
+__attribute__((always_inline)) static inline void micro_rows(const struct micro *t, const int rows)
 {
     vec low[MICRO_ROWS], high[MICRO_ROWS];
     const float *a = t->a, *b = t->b, *next_c = t->next_c;
@@ -83,13 +79,14 @@ __attribute__((always_inline)) static inline void micro_rows(const struct micro 
             __builtin_prefetch(next_c + MICRO_COLUMNS - 1, 1);
             next_c += step;
         }
-        look_ahead(t->ahead);
+        look_ahead(t->next_a, 4);
+        look_ahead(t->next_b, 8);
 #pragma GCC unroll 1
-        for (; k < stop; k++, a += column, b += MICRO_COLUMNS) {
+        for (; k < stop; k++, a += MICRO_ROWS, b += MICRO_COLUMNS) {
             vec b0 = vec_load(b), b1 = vec_load(b + LANES);
 #pragma GCC unroll 16
             for (int i = 0; i < rows; i++) {
-                vec x = vec_set(a[i * row]);
+                vec x = vec_set(a[i]);
                 low[i] = vec_fma(x, b0, low[i]);
                 high[i] = vec_fma(x, b1, high[i]);
             }
@@ -110,35 +107,22 @@ __attribute__((always_inline)) static inline void micro_rows(const struct micro 
 }
 
 /* One instance for each even number of rows. */
-__attribute__((always_inline)) static inline void micro_pick(const struct micro *t, const int64_t row,
-                                                             const int64_t column)
+__attribute__((noinline)) static void micro(const struct micro *t)
 {
     switch ((t->rows + 1) / 2) {
-    case 1: micro_rows(t, 2, row, column); break;
-    case 2: micro_rows(t, 4, row, column); break;
+    case 1: micro_rows(t, 2); break;
+    case 2: micro_rows(t, 4); break;
 #if defined(__AVX2__)
-    case 3: micro_rows(t, 6, row, column); break;
+    case 3: micro_rows(t, 6); break;
 #endif
 #if defined(__AVX512F__)
-    case 4: micro_rows(t, 8, row, column); break;
-    case 5: micro_rows(t, 10, row, column); break;
-    case 6: micro_rows(t, 12, row, column); break;
-    case 7: micro_rows(t, 14, row, column); break;
+    case 4: micro_rows(t, 8); break;
+    case 5: micro_rows(t, 10); break;
+    case 6: micro_rows(t, 12); break;
+    case 7: micro_rows(t, 14); break;
 #endif
     default: break;
     }
-}
-
-/* A's panel is a copy of rows of A, GEMM_BLOCK apart. */
-__attribute__((noinline)) static void micro_straight(const struct micro *t)
-{
-    micro_pick(t, GEMM_BLOCK, 1);
-}
-
-/* A's panel is a copy of columns of A as it lies (k, m), MICRO_ROWS apart. */
-__attribute__((noinline)) static void micro_turned(const struct micro *t)
-{
-    micro_pick(t, 1, MICRO_ROWS);
 }
 
 #endif

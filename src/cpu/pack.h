@@ -12,31 +12,46 @@ static inline int64_t least(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
-/* ---- A: panels of MICRO_ROWS rows x GEMM_BLOCK, one after the other ---- */
+/* ---- A: panels of MICRO_ROWS rows; element (i, k) of a panel lies at k * MICRO_ROWS + i ---- */
 
 enum { PANELS = 4, GROUP_ROWS = PANELS * MICRO_ROWS };
 enum { PANEL_FLOATS = MICRO_ROWS * GEMM_BLOCK, GROUP_FLOATS = PANELS * PANEL_FLOATS };
 
-/* (rows, k) from a matrix that lies straight. A row past the last is zero where a pair needs it. */
-static void copy_straight(const float *from, int64_t step, int64_t rows, int64_t k, float *to)
+/* Column k of a panel of `count`; what is written beyond it the next column overwrites. */
+static inline void put_column(float *panel, int64_t k, int64_t count, vec v)
 {
-    for (int64_t i = 0; i < rows; i++)
-        memcpy(to + i * GEMM_BLOCK, from + i * step, (size_t)k * sizeof(float));
-    if (rows % 2 != 0)
-        memset(to + rows * GEMM_BLOCK, 0, (size_t)k * sizeof(float));
+    if (k < count - 1)
+        vec_store(panel + k * MICRO_ROWS, v);
+    else
+        vec_store_part(panel + k * MICRO_ROWS, v, MICRO_ROWS);
 }
 
-/* The same from a matrix that lies as (k, rows); sums (rows) get the sums over k added when not NULL. */
+/* A panel of (rows, k) from a matrix that lies straight; rows past the last are zero. */
+static void copy_straight(const float *from, int64_t step, int64_t rows, int64_t k, float *to)
+{
+    vec r[LANES];
+
+    for (int64_t i = 0; i < k; i += LANES) {
+        for (int q = 0; q < LANES; q++)
+            r[q] = q < rows && q < MICRO_ROWS ? vec_load_upto(from + q * step + i, k - i) : vec_zero();
+        vec_transpose(r);
+        for (int q = 0; q < LANES && i + q < k; q++)
+            put_column(to, i + q, k, r[q]);
+    }
+}
+
+/* A group of panels of (rows, k) from a matrix that lies as (k, rows); sums (rows) get the sums over k added
+ * when not NULL. */
 static void copy_turned(const float *from, int64_t step, int64_t rows, int64_t k, float *to, float *sums)
 {
     vec total[PANELS] = { vec_zero(), vec_zero(), vec_zero(), vec_zero() };
 
     for (int64_t i = 0; i < k; i++) {
-        for (int p = 0; p < PANELS; p++) {
-            int64_t left = rows - p * MICRO_ROWS;
-            vec v = vec_load_part(from + i * step + p * MICRO_ROWS, left < 0 ? 0 : least(left, MICRO_ROWS));
+        for (int p = 0; p < PANELS && p * MICRO_ROWS < rows; p++) {
+            const float *at = from + i * step + p * MICRO_ROWS;
+            vec v = vec_load_part(at, least(rows - p * MICRO_ROWS, MICRO_ROWS));
             total[p] += v;
-            vec_store_part(to + p * PANEL_FLOATS + i * MICRO_ROWS, v, MICRO_ROWS);
+            put_column(to + p * PANEL_FLOATS, i, k, v);
         }
     }
     for (int p = 0; sums && p * MICRO_ROWS < rows; p++) {
@@ -52,9 +67,13 @@ static void copy_turned(const float *from, int64_t step, int64_t rows, int64_t k
 __attribute__((always_inline)) static inline void pack_rows(const float *from, int64_t step, int64_t columns,
                                                             int64_t k, float *to, vec *total)
 {
+    enum { AHEAD = 16 }; /* rows: the processor does not see a pattern in them */
+
     for (int64_t i = 0; i < k; i++) {
         for (int s = 0; s < PACK_STRIPS && s * MICRO_COLUMNS < columns; s++) {
             float *row = to + (s * k + i) * MICRO_COLUMNS;
+            __builtin_prefetch(from + (i + AHEAD) * step + s * MICRO_COLUMNS);
+            __builtin_prefetch(from + (i + AHEAD) * step + s * MICRO_COLUMNS + LANES);
             for (int j = 0; j < 2; j++) {
                 int64_t at = s * MICRO_COLUMNS + j * LANES, left = columns - at;
                 vec v = left > 0 ? vec_load_upto(from + i * step + at, left) : vec_zero();
