@@ -17,6 +17,9 @@ endif()
 set(isa_optimise -O3)
 if(PLAIT_SANITIZE)
   set(isa_optimise -O1)
+  if(PLAIT_FUZZ) # clang takes minutes to optimise sanitized vectors, and what is fuzzed runs no kernel
+    set(isa_optimise -O0)
+  endif()
 endif()
 
 # Puts the objects of every instruction set into the list `result`.
