@@ -11,6 +11,8 @@ struct comm { /* one rank's end */
     const struct comm_ops *ops;
     struct mesh mesh;
     int rank;
+    int status; /* of the first collective in a graph that failed: kernels return nothing, the executor asks
+                 */
 };
 
 struct collective {

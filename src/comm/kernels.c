@@ -43,10 +43,12 @@ static struct span span_of(const struct view *v, int dim)
     return s;
 }
 
-static void must(int status)
+/* A collective fails when another rank has: the program ends after this node. */
+static bool went_well(const struct kernel_args *a, int status)
 {
     if (status != OK)
-        BUG("collective: %s", error_message());
+        a->comm->status = status;
+    return status == OK;
 }
 
 static struct collective collective_of(const struct kernel_args *a, int64_t count)
@@ -61,7 +63,7 @@ static void run_all_reduce(const struct kernel_args *a)
 {
     struct collective x = collective_of(a, view_count(&a->in[0]));
 
-    must(a->comm->ops->all_reduce(a->comm, &x, a->in[0].data, a->out[0].data));
+    went_well(a, a->comm->ops->all_reduce(a->comm, &x, a->in[0].data, a->out[0].data));
 }
 
 /* Copies entries [first, first + n) of the whole dim from `whole` into the share; what lies past the end is
@@ -99,8 +101,8 @@ static void run_reduce_scatter(const struct kernel_args *a)
     struct collective x = collective_of(a, view_count(&whole));
 
     whole.data = a->workspace;
-    must(a->comm->ops->all_reduce(a->comm, &x, a->in[0].data, whole.data));
-    take_share(&whole, &a->out[0], (int)a->node->attr[COLLECTIVE_DIM]);
+    if (went_well(a, a->comm->ops->all_reduce(a->comm, &x, a->in[0].data, whole.data)))
+        take_share(&whole, &a->out[0], (int)a->node->attr[COLLECTIVE_DIM]);
 }
 
 /* Shares of all ranks at capacity: a rank may use fewer rows than another. */
@@ -125,7 +127,8 @@ static void run_all_gather(const struct kernel_args *a)
 
     if (dim > 0 && share.n != capacity)
         BUG("all_gather: a dim other than the first has a run-time count");
-    must(a->comm->ops->all_gather(a->comm, &x, a->in[0].data, a->workspace));
+    if (!went_well(a, a->comm->ops->all_gather(a->comm, &x, a->in[0].data, a->workspace)))
+        return;
     for (int r = 0; r < ranks; r++) {
         int64_t first = capacity * r, n = whole.n - first < capacity ? whole.n - first : capacity;
         for (int64_t o = 0; n > 0 && o < whole.outer; o++)

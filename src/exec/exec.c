@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/err.h"
+#include "comm/comm.h"
 #include "exec/store_internal.h"
 
 struct executor {
@@ -260,6 +261,8 @@ int executor_run(struct executor *e, enum program program, const struct run_opti
             ((bool *)a->add)[j] =
                 n->accumulate[j] && !(o->first_microbatch && e->stores_first[k * MAX_OUTPUTS + j]);
         run_node(e, k);
+        if (e->comm && e->comm->status != OK)
+            return e->comm->status;
     }
     return OK;
 }
