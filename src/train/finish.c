@@ -8,6 +8,7 @@
 #include "base/err.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "base/mem.h"
 #include "ckpt/checkpoint.h"
 #include "train/results.h"
 #include "train/snapshot.h"
@@ -48,6 +49,22 @@ static int save_or_warn(struct run *r, bool must)
     warn("%s; training goes on without this checkpoint", error_message());
     error_clear();
     return OK;
+}
+
+/* The last checkpoint cannot be saved: a full disk may still have room for the model alone. */
+static int rescue_model(struct run *r, int status)
+{
+    char *cause = mem_strdup(error_message());
+
+    error_clear();
+    if (snapshot_save_model(r) == OK) {
+        status = fail(status, "%s; the trained model alone is in %s", cause, r->o->output_dir);
+        error_hint("a run cannot go on from it; --save_only_model and --save_total_limit take less room");
+    } else {
+        status = fail(status, "%s", cause);
+    }
+    mem_free(cause);
+    return status;
 }
 
 int finish_save(struct worker *w, bool must)
@@ -128,11 +145,17 @@ static int publish(struct run *r)
 
 static int save_final(struct worker *w)
 {
-    if (w->run->o->save_strategy != STRATEGY_NO)
-        return finish_save(w, true);
+    struct run *r = w->run;
+    int status = OK;
+
     TRY(agree_wait(w));
-    if (w->first)
-        TRY(snapshot_save_model(w->run));
+    if (w->first && r->o->save_strategy == STRATEGY_NO)
+        status = snapshot_save_model(r);
+    else if (w->first && r->saved != r->state.global_step)
+        status = save(r);
+    if ((status == ERR_CREATE || status == ERR_IO) && r->o->save_strategy != STRATEGY_NO)
+        status = rescue_model(r, status);
+    TRY(status);
     return agree_wait(w);
 }
 

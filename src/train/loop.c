@@ -74,6 +74,12 @@ static int update(struct loop *l, double labels)
     return executor_run(w->train, PROGRAM_UPDATE, &run);
 }
 
+/* Without the sign that a NaN may have. */
+static double shown(double x)
+{
+    return isnan(x) ? NAN : x;
+}
+
 static void warn_of_bad(const struct loop *l, const struct step_result *s)
 {
     const struct worker *w = l->w;
@@ -86,7 +92,7 @@ static void warn_of_bad(const struct loop *l, const struct step_result *s)
         str_appendf(&samples, "%s%" PRId64, i ? ", " : "", index);
     }
     warn("step %" PRId64 " is left out: loss %g, gradient norm %g (epoch %" PRId64 ", samples %s%s)",
-         l->step + 1, s->loss, s->grad_norm, epoch, samples.data, count > 4 ? ", ..." : "");
+         l->step + 1, shown(s->loss), shown(s->grad_norm), epoch, samples.data, count > 4 ? ", ..." : "");
     str_release(&samples);
 }
 

@@ -33,8 +33,6 @@ static bool is_empty(const char *path)
 
 static int check_usable(const struct output_dir_options *o)
 {
-    if (file_exists(o->path) && !file_is_directory(o->path))
-        return fail(ERR_CREATE, "--output_dir %s: is a file, expected a directory", o->path);
     if (o->training && !o->resume && !o->overwrite && !is_empty(o->path)) {
         fail(ERR_CREATE,
              "Output directory (%s) already exists and is not empty. Use --overwrite_output_dir to overcome.",
@@ -206,14 +204,18 @@ static int prepare(struct output_dir *d, const struct output_dir_options *o)
 {
     size_t leftovers = 0;
 
-    if (!o->dry) {
-        TRY(directory_create(o->path));
-        TRY(lock_take(&d->lock, o->path));
-        TRY(checkpoint_clean(o->path, &leftovers));
-        if (leftovers > 0)
-            inform("%s: removed what a killed save left behind", o->path);
+    if (o->dry) {
+        TRY(check_usable(o));
+        return find_checkpoint(d, o);
     }
-    if (!o->dry && o->overwrite)
+    d->created = file_exists(o->path) ? NULL : mem_strdup(o->path);
+    TRY(directory_create(o->path));
+    TRY(lock_take(&d->lock, o->path));
+    TRY(check_usable(o));
+    TRY(checkpoint_clean(o->path, &leftovers));
+    if (leftovers > 0)
+        inform("%s: removed what a killed save left behind", o->path);
+    if (o->overwrite)
         TRY(remove_old_run(o));
     return find_checkpoint(d, o);
 }
@@ -223,7 +225,8 @@ int output_dir_open(struct output_dir *d, const struct output_dir_options *o)
     int status;
 
     *d = (struct output_dir){ .lock.fd = -1 };
-    TRY(check_usable(o));
+    if (file_exists(o->path) && !file_is_directory(o->path))
+        return fail(ERR_CREATE, "--output_dir %s: is a file, expected a directory", o->path);
     status = prepare(d, o);
     if (status != OK)
         output_dir_close(d);
@@ -233,6 +236,9 @@ int output_dir_open(struct output_dir *d, const struct output_dir_options *o)
 void output_dir_close(struct output_dir *d)
 {
     lock_release(&d->lock);
+    if (d->created)
+        rmdir(d->created); /* a run that was refused leaves nothing; where there is something, it stays */
+    mem_free(d->created);
     mem_free(d->checkpoint);
     *d = (struct output_dir){ .lock.fd = -1 };
 }

@@ -21,6 +21,7 @@ struct output_dir_options {
 struct output_dir {
     struct lock lock;
     char *checkpoint; /* to go on from; NULL: start anew */
+    char *created;    /* the path, where there was none before */
 };
 
 /* ERR_CREATE; ERR_STOPPED when another run has it; ERR_OPEN, ERR_DATA when there is no good checkpoint. */

@@ -236,10 +236,7 @@ static int evaluate_alone(struct session *s, const char *output_dir, struct eval
         return OK;
     TRY(train_evaluate(&job, e));
     inform("Eval Loss: %.6g | Eval Perplexity: %.6g", e->loss, evaluation_perplexity(e));
-    if (!output_dir)
-        return OK;
-    TRY(directory_create(output_dir));
-    return results_write_evaluation(output_dir, e);
+    return output_dir ? results_write_evaluation(output_dir, e) : OK;
 }
 
 /* --do_eval alone means evaluation alone: not what somebody wants who names what to train on. */
@@ -291,7 +288,9 @@ int session_evaluate(const struct session_options *o, const char *output_dir, st
     int status;
 
     session_begin(&s, o);
-    status = open_model(&s);
+    status = output_dir ? output_dir_open(&s.dir, &(struct output_dir_options){ .path = output_dir }) : OK;
+    if (status == OK)
+        status = open_model(&s);
     if (status == OK)
         status = check_weights(&s);
     if (status == OK)

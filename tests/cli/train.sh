@@ -81,6 +81,7 @@ for ((i = 0; i < 200; i++)); do
 done
 refuses 75 "signalled: in use by another run (process $pid" \
   "$PLAIT" train $long --output_dir signalled --resume_from_checkpoint auto
+refuses 75 "signalled: in use by another run (process $pid" "$PLAIT" train $long --output_dir signalled
 kill -TERM $pid
 rc=0
 wait $pid || rc=$?
@@ -102,11 +103,24 @@ cmp whole/model.safetensors none/model.safetensors
 "$PLAIT" train $common --output_dir bare --save_only_model --log_level error
 refuses 65 "saved with --save_only_model" "$PLAIT" train $common --output_dir bare --resume_from_checkpoint true
 
+# A disk with room for the model, but not for the optimizer's state beside it.
+(
+  trap '' XFSZ
+  ulimit -f 200
+  ends 74 "; the trained model alone is in full" "$PLAIT" train ${common/save_steps 10/save_steps 100} --output_dir full
+)
+cmp whole/model.safetensors full/model.safetensors
+! ls -d full/checkpoint-* 2>/dev/null || stop "half a checkpoint"
+
 # ---- the output directory
+refuses 66 "nothing.txt" "$PLAIT" train ${common/train.txt/nothing.txt} --output_dir refused
+[ ! -e refused ] || stop "a refused run leaves its directory"
 refuses 73 "Output directory (whole) already exists and is not empty. Use --overwrite_output_dir to overcome." \
   "$PLAIT" train $common --output_dir whole
 touch file
 refuses 73 "file: is a file, expected a directory" "$PLAIT" train $common --output_dir file
+refuses 73 "file: is a file, expected a directory" \
+  "$PLAIT" eval --model_name_or_path whole --validation_file valid.txt --output_dir file
 refuses 64 "would remove few/checkpoint-28, which this run reads" "$PLAIT" train ${common/name small/name few/checkpoint-28} \
   --output_dir few --overwrite_output_dir
 [ -e few/train_log.jsonl ] || stop "something was removed all the same"
