@@ -59,6 +59,7 @@ struct option {
      * option with VALUE, and --NAME false for nothing. */
     const char *const *aliases;
     bool bare; /* OPTION_NOTE and OPTION_REFUSE: takes no value but true/false */
+    bool once; /* is about one start of a run: options_write_json leaves it out */
 };
 
 struct option_table {             /* a table bound to a struct */
@@ -99,8 +100,8 @@ int options_parse_json(struct options *o, const char *name, const char *bytes, s
 int options_set(struct options *o, const char *name, const char *value);
 bool options_given(const struct options *o, const char *name); /* false for a name that no table has */
 void options_print_help(const struct options *o, struct str *out);
-/* Writes "name": value, ... of all resolved options (not OPTION_NOTE and OPTION_REFUSE) into an open object.
- * options_parse_json takes them back. What has no value is written as null. */
+/* Writes "name": value, ... of all resolved options (not OPTION_NOTE, OPTION_REFUSE and `once`) into an open
+ * object. options_parse_json takes them back. What has no value is written as null. */
 void options_write_json(const struct options *o, struct json_writer *w);
 
 #endif

@@ -204,7 +204,7 @@ void options_write_json(const struct options *o, struct json_writer *w)
         for (size_t i = 0; table->options[i].name; i++) {
             const struct option *option = &table->options[i];
             const void *member = (const char *)table->target + option->offset;
-            if (option->type == OPTION_NOTE || option->type == OPTION_REFUSE)
+            if (option->type == OPTION_NOTE || option->type == OPTION_REFUSE || option->once)
                 continue;
             json_write_key(w, option->name);
             if (has_value(option, member, &o->seen[t][i]))

@@ -62,6 +62,7 @@ ends 75 "stopped at step 14 of 30" "$PLAIT" train $common --output_dir parts --s
   --resume_from_checkpoint true
 [ ! -e parts/model.safetensors ] || stop "a model before the end"
 says "Continuing after step = 14" "$PLAIT" train parts/run.json --stop_after_steps 1000 --resume_from_checkpoint auto
+! grep -q -e stop_after_steps -e '"resume_from' parts/run.json || stop "run.json keeps what was about one start"
 cmp whole/model.safetensors parts/model.safetensors
 cmp whole/checkpoint-30/optimizer.safetensors parts/checkpoint-30/optimizer.safetensors
 grep -v eval_loss whole/train_log.jsonl | sed 's/"tokens_per_second.*//' >whole.log
