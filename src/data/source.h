@@ -20,12 +20,22 @@
 
 /* ---- documents ---- */
 
-/* Either text (any bytes) or tokens. Valid during the call that hands it over. */
-struct document {
-    const char *text; /* NULL: tokens */
+/* What a row has to give. A file of text has COLUMN_TEXT alone. */
+enum column { COLUMN_TEXT, COLUMN_SOURCE, COLUMN_TARGET, COLUMN_LABEL, COLUMN_COUNT };
+
+struct cell { /* any bytes; of JSON that is no string, its spelling */
+    const char *bytes;
     size_t length;
+    bool given;
+};
+
+/* Either cells or tokens. Valid during the call that hands it over. */
+struct document {
+    struct cell cells[COLUMN_COUNT];
+    bool tokenized; /* ids, and no cells */
     const int32_t *ids;
     const int32_t *labels; /* one for each id, -100: no loss; NULL: the ids are the labels */
+    const int32_t *types;  /* one for each id: token_type_ids; NULL: not given */
     size_t count;
 };
 

@@ -123,7 +123,7 @@ static void read_rows(struct source_tile *t, document_fn *emit, void *context)
         read_row(t, &row, p, length, stop != NULL);
         if (t->bad > bad)
             continue;
-        struct document d = { .ids = row.ids.values, .count = row.ids.count };
+        struct document d = { .tokenized = true, .ids = row.ids.values, .count = row.ids.count };
         if (row.labels.given)
             d.labels = row.labels.values;
         if (emit(context, &d) != OK)

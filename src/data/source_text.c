@@ -43,15 +43,17 @@ static void read_lines(struct source_tile *t, document_fn *emit, void *context)
     str_init(&changed);
     t->strange = utf8_valid_prefix(t->bytes, t->length);
     for (const char *p = t->bytes; p < end && t->bad <= t->options->max_bad; p = next) {
-        struct document d = { .text = p, .length = line_length(p, end, returns, &next) };
-        if (keep && next > p + d.length && p[d.length] == '\n') {
-            d.length++;
-        } else if (keep && next > p + d.length) {
+        struct document d = { 0 };
+        struct cell *text = &d.cells[COLUMN_TEXT];
+        *text = (struct cell){ .bytes = p, .length = line_length(p, end, returns, &next), .given = true };
+        if (keep && next > p + text->length && p[text->length] == '\n') {
+            text->length++;
+        } else if (keep && next > p + text->length) {
             str_clear(&changed);
-            str_append_bytes(&changed, p, d.length);
+            str_append_bytes(&changed, p, text->length);
             str_append_char(&changed, '\n');
-            d.text = changed.data;
-            d.length = changed.length;
+            text->bytes = changed.data;
+            text->length = changed.length;
         }
         if (emit(context, &d) != OK)
             source_tile_bad(t, false);

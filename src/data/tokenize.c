@@ -67,15 +67,15 @@ static bool is_blank(const char *text, size_t length)
     return true;
 }
 
-static int add_text(struct job *j, const struct document *d)
+static int add_text(struct job *j, const struct cell *text)
 {
     const struct token_cache_options *o = j->z->options;
     struct encode_options encode = { .no_special_tokens = o->no_special_tokens };
-    if (o->drop_blank && is_blank(d->text, d->length))
+    if (o->drop_blank && is_blank(text->bytes, text->length))
         return OK;
     if (!j->encoder)
         return fail(ERR_USAGE, "text needs a tokenizer: --tokenizer_name or --model_name_or_path");
-    return tokenizer_encode(j->encoder, d->text, d->length, &encode, &j->out->ids);
+    return tokenizer_encode(j->encoder, text->bytes, text->length, &encode, &j->out->ids);
 }
 
 static int check_ids(const struct job *j, const struct document *d)
@@ -152,7 +152,7 @@ static int add_document(void *context, const struct document *d)
     size_t before = e->count;
     int status = check_kind(j, d);
     if (status == OK)
-        status = d->text ? add_text(j, d) : add_ids(j, d);
+        status = d->tokenized ? add_ids(j, d) : add_text(j, &d->cells[COLUMN_TEXT]);
     if (status == OK)
         count_document(j, d, before);
     else

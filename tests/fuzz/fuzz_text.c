@@ -16,8 +16,9 @@ static int see(void *context, const struct document *d)
 {
     struct seen *s = context;
     s->documents++;
-    for (size_t i = 0; d->text && i < d->length; i++)
-        s->hash = s->hash * 31 + (unsigned char)d->text[i];
+    for (int c = 0; c < COLUMN_COUNT; c++)
+        for (size_t i = 0; d->cells[c].given && i < d->cells[c].length; i++)
+            s->hash = s->hash * 31 + (unsigned char)d->cells[c].bytes[i];
     for (size_t i = 0; i < d->count; i++)
         s->hash = s->hash * 31 + (uint32_t)d->ids[i] + (d->labels ? 7 * (uint32_t)d->labels[i] : 0);
     s->hash = rng_mix(s->hash + 1);

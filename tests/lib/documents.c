@@ -12,17 +12,22 @@
 int documents_tell(void *context, const struct document *d)
 {
     struct str *s = context;
-    if (d->text) {
-        str_append_char(s, '|');
-        str_append_bytes(s, d->text, d->length);
-        str_append_char(s, '|');
-        return OK;
+    for (int i = 0; i < COLUMN_COUNT; i++) {
+        if (!d->cells[i].given)
+            continue;
+        str_append_char(s, "|<>="[i]);
+        str_append_bytes(s, d->cells[i].bytes, d->cells[i].length);
+        str_append_char(s, "|<>="[i]);
     }
+    if (!d->tokenized)
+        return OK;
     str_append_char(s, '[');
     for (size_t i = 0; i < d->count; i++)
         str_appendf(s, "%s%d", i ? "," : "", d->ids[i]);
     for (size_t i = 0; d->labels && i < d->count; i++)
         str_appendf(s, "%s%d", i ? "," : "/", d->labels[i]);
+    for (size_t i = 0; d->types && i < d->count; i++)
+        str_appendf(s, "%s%d", i ? "," : ":", d->types[i]);
     str_append_char(s, ']');
     return OK;
 }

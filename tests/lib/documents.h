@@ -5,7 +5,8 @@
 #include "base/str.h"
 #include "data/source.h"
 
-/* A document_fn: appends |text| or [ids/labels] to the struct str that is the context. */
+/* A document_fn: appends |text|, <source<, >target>, =label= or [ids/labels:types] to the struct str that is
+ * the context. */
 int documents_tell(void *context, const struct document *d);
 /* All documents of all files, to emit; the first failure. */
 int documents_read(const struct source_options *o, document_fn *emit, void *context);
