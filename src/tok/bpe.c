@@ -7,9 +7,8 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "tok/byte_level.h"
+#include "tok/model.h"
 #include "tok/types.h"
-
-enum { SHOWN = 40 };
 
 static void bpe_release(void *state)
 {
@@ -29,17 +28,6 @@ struct part {
     const char *text;
     size_t length;
 };
-
-static int fail_token(const struct tree *t, const struct node *n, const char *what, struct part token)
-{
-    struct str s;
-
-    str_init(&s);
-    str_append_escaped(&s, token.text, token.length, SHOWN);
-    node_fail(t, n, "%s \"%s\" is not in the vocabulary", what, s.data);
-    str_release(&s);
-    return ERR_DATA;
-}
 
 /* "a b", or ["a", "b"]. */
 static int merge_parts(const struct tree *t, const struct node *n, struct part parts[2])
@@ -75,9 +63,9 @@ static int merge_resolve(const struct bpe *b, const struct tree *t, const struct
     m->left = vocab_id(b->vocab, parts[0].text, parts[0].length);
     m->right = vocab_id(b->vocab, parts[1].text, parts[1].length);
     if (m->left < 0)
-        return fail_token(t, n, "part", parts[0]);
+        return model_fail_token(t, n, "part", parts[0].text, parts[0].length);
     if (m->right < 0)
-        return fail_token(t, n, "part", parts[1]);
+        return model_fail_token(t, n, "part", parts[1].text, parts[1].length);
     if (skip > parts[1].length)
         return node_fail(t, n, "the second part is shorter than continuing_subword_prefix");
     str_init(&joined);
@@ -85,7 +73,7 @@ static int merge_resolve(const struct bpe *b, const struct tree *t, const struct
     str_append_bytes(&joined, parts[1].text + skip, parts[1].length - skip);
     m->result = vocab_id(b->vocab, joined.data, joined.length);
     if (m->result < 0)
-        fail_token(t, n, "result", (struct part){ joined.data, joined.length });
+        model_fail_token(t, n, "result", joined.data, joined.length);
     str_release(&joined);
     return m->result < 0 ? ERR_DATA : OK;
 }
@@ -144,33 +132,12 @@ static int read_merges(struct bpe *b, const struct tree *t, const struct node *a
 
 /* ---- the rest ---- */
 
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
 /* "<0x0A>" and the like: all of them there, none malformed. */
-static int read_fallback(struct bpe *b, const struct tree *t, const struct node *vocab)
+static int read_fallback(struct bpe *b, const struct component_source *s, const struct node *vocab)
 {
-    char name[8];
-
-    for (const struct node *n = vocab->first; n; n = n->next) {
-        if (n->key_length < 4 || n->key_length > 8 || memcmp(n->key, "<0x", 3) != 0 ||
-            n->key[n->key_length - 1] != '>')
-            continue;
-        if (n->key_length != 6 || hex_digit(n->key[3]) < 0 || hex_digit(n->key[4]) < 0)
-            return node_fail(t, n, "a token of byte_fallback (expected two digits 0-9, A-F)");
-    }
-    for (int i = 0; i < 256; i++) {
-        snprintf(name, sizeof(name), "<0x%02X>", (unsigned)i);
-        b->fallback_ids[i] = vocab_id(b->vocab, name, 6);
-        if (b->fallback_ids[i] < 0)
-            return node_fail(
-                t, vocab, "\"%s\" is missing (expected all 256 byte tokens, as byte_fallback is true)", name);
-    }
-    return OK;
+    for (const struct node *n = vocab->first; n; n = n->next)
+        TRY(model_check_byte_name(s->tree, n, n->key, n->key_length));
+    return model_read_bytes(s, vocab, b->fallback_ids);
 }
 
 static void find_byte_ids(struct bpe *b)
@@ -208,21 +175,19 @@ static int read_unk(struct bpe *b, const struct component_source *s, const struc
     b->unk_token = mem_strdup(unk->text);
     b->unk_id = vocab_id(b->vocab, unk->text, unk->length);
     if (b->unk_id < 0 && !b->has_bytes)
-        return fail_token(s->tree, unk, "the token", (struct part){ unk->text, unk->length });
+        return model_fail_token(s->tree, unk, "the token", unk->text, unk->length);
     return OK;
 }
 
-static int read_dropout(const struct tree *t, const struct node *n)
+static int read_dropout(struct bpe *b, const struct tree *t, const struct node *n)
 {
     const struct node *dropout = node_get(n, "dropout");
-    double p = 0;
 
     if (!dropout)
         return OK;
-    TRY(node_to_double(t, dropout, &p));
-    if (p != 0)
-        return node_fail(t, dropout, "%s is not supported: ids would be random (expected null or 0)",
-                         dropout->text);
+    TRY(node_to_double(t, dropout, &b->dropout));
+    if (!(b->dropout >= 0 && b->dropout <= 1))
+        return node_fail(t, dropout, "%.40s is out of range (expected 0 to 1)", dropout->text);
     return OK;
 }
 
@@ -244,7 +209,7 @@ static int bpe_read(struct bpe *b, const struct component_source *s, const struc
     TRY(node_require(s->tree, n, "vocab", JSON_OBJECT, &vocab));
     TRY(node_require(s->tree, n, "merges", JSON_ARRAY, &merges));
     TRY(vocab_parse(s->vocab, s->tree, vocab));
-    TRY(read_dropout(s->tree, n));
+    TRY(read_dropout(b, s->tree, n));
     TRY(read_affix(s->tree, n, "continuing_subword_prefix", &b->prefix));
     TRY(read_affix(s->tree, n, "end_of_word_suffix", &b->suffix));
     find_byte_ids(b);
@@ -254,7 +219,7 @@ static int bpe_read(struct bpe *b, const struct component_source *s, const struc
     TRY(node_bool(s->tree, n, "ignore_merges", &b->ignore_merges));
     node_warn_unknown(s->tree, n, known);
     if (b->byte_fallback)
-        TRY(read_fallback(b, s->tree, vocab));
+        TRY(read_fallback(b, s, vocab));
     return read_merges(b, s->tree, merges);
 }
 
@@ -274,21 +239,6 @@ static int bpe_parse(const struct component_source *s, const struct node *n, voi
 }
 
 /* ---- writing ---- */
-
-static void write_text(struct json_writer *w, const char *key, const char *text)
-{
-    json_write_key(w, key);
-    if (text)
-        json_write_string(w, text);
-    else
-        json_write_null(w);
-}
-
-static void write_flag(struct json_writer *w, const char *key, bool value)
-{
-    json_write_key(w, key);
-    json_write_bool(w, value);
-}
 
 static const struct map_entry *token_entry(const struct vocab *v, int32_t id)
 {
@@ -313,13 +263,17 @@ static void bpe_write(const void *state, const struct vocab *vocab, struct json_
 {
     const struct bpe *b = state;
 
-    write_text(w, "dropout", NULL);
-    write_text(w, "unk_token", b->unk_token);
-    write_text(w, "continuing_subword_prefix", b->prefix);
-    write_text(w, "end_of_word_suffix", b->suffix);
-    write_flag(w, "fuse_unk", b->fuse_unk);
-    write_flag(w, "byte_fallback", b->byte_fallback);
-    write_flag(w, "ignore_merges", b->ignore_merges);
+    json_write_key(w, "dropout");
+    if (b->dropout > 0)
+        json_write_double(w, b->dropout);
+    else
+        json_write_null(w);
+    model_write_text(w, "unk_token", b->unk_token);
+    model_write_text(w, "continuing_subword_prefix", b->prefix);
+    model_write_text(w, "end_of_word_suffix", b->suffix);
+    model_write_flag(w, "fuse_unk", b->fuse_unk);
+    model_write_flag(w, "byte_fallback", b->byte_fallback);
+    model_write_flag(w, "ignore_merges", b->ignore_merges);
     json_write_key(w, "vocab");
     vocab_write(vocab, w);
     json_write_key(w, "merges");

@@ -27,6 +27,7 @@ struct bpe {
     size_t slot_mask;
     char *unk_token, *prefix, *suffix; /* NULL when there is none; prefix: continuing_subword_prefix */
     int32_t unk_id;
+    double dropout; /* of a merge, where it is asked for; 0: none */
     bool fuse_unk, byte_fallback, ignore_merges;
     bool is_ordered;           /* each part of a merge comes only from merges before it */
     bool has_bytes;            /* every byte's character is a token, so byte_ids serves byte-level pieces */

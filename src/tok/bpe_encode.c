@@ -6,8 +6,7 @@
 #include "tok/bpe_merge.h"
 #include "tok/byte_level.h"
 #include "tok/encoding.h"
-
-enum { WORD_MOST = 1 << 30 }; /* so that counts of places fit 32 bits */
+#include "tok/model.h"
 
 void *bpe_scratch_create(const void *state)
 {
@@ -86,14 +85,6 @@ static int add_unknown(const struct bpe *b, struct bpe_symbols *s, const struct 
     return OK;
 }
 
-static size_t char_length(const char *p, const char *end)
-{
-    uint32_t code;
-    int n = utf8_decode(p, end, &code);
-
-    return n > 0 ? (size_t)n : 1;
-}
-
 static int symbols_of_chars(const struct bpe *b, struct bpe_symbols *s, const struct piece *word)
 {
     const char *p = word->bytes, *end = p + word->length;
@@ -105,7 +96,7 @@ static int symbols_of_chars(const struct bpe *b, struct bpe_symbols *s, const st
     symbols_reserve(s, word->length * (b->byte_fallback ? 1 + prefix + suffix : 1) + 1);
     str_init(&form);
     for (size_t n; p < end && status == OK; p += n) {
-        n = char_length(p, end);
+        n = model_char_length(p, end);
         str_clear(&form);
         if (p > word->bytes)
             str_append_bytes(&form, b->prefix, prefix);
@@ -181,8 +172,8 @@ static int encode_new(const struct bpe *b, struct bpe_scratch *s, const struct p
     struct piece form = *word;
     struct text scratch;
 
-    if (word->length > WORD_MOST)
-        return fail(ERR_DATA, "a word of %zu bytes (expected at most %d)", word->length, WORD_MOST);
+    if (word->length > MODEL_WORD_MOST)
+        return fail(ERR_DATA, "a word of %zu bytes (expected at most %d)", word->length, MODEL_WORD_MOST);
     if (whole >= 0) {
         encoding_add(out, whole, piece_origin(word, 0, word->length));
         return OK;
@@ -202,28 +193,8 @@ static int encode_new(const struct bpe *b, struct bpe_scratch *s, const struct p
 int bpe_encode(const void *state, void *scratch, const struct piece *word, struct encoding *out)
 {
     struct bpe_scratch *s = scratch;
-    const int32_t *ids;
-    size_t count;
 
-    if (word->length == 0)
+    if (word->length == 0 || word_cache_append(&s->cache, word->bytes, word->length, out))
         return OK;
-    if (out->spans)
-        return encode_new(state, s, word, out);
-    if (word->length <= WORD_KEY_BYTES) {
-        const struct word_slot *slot = word_cache_get(&s->cache, word->bytes, word->length);
-        if (slot) {
-            if (out->capacity - out->count < WORD_IDS)
-                encoding_reserve(out, WORD_IDS);
-            memcpy(out->ids + out->count, slot->ids, sizeof(slot->ids));
-            out->count += word_slot_count(slot);
-            return OK;
-        }
-    }
-    ids = word_cache_get_long(&s->cache, word->bytes, word->length, &count);
-    if (!ids)
-        return encode_new(state, s, word, out);
-    encoding_reserve(out, count);
-    memcpy(out->ids + out->count, ids, count * sizeof(*ids));
-    out->count += count;
-    return OK;
+    return encode_new(state, s, word, out);
 }

@@ -48,7 +48,7 @@ struct component_source {
 };
 
 struct model_ops {
-    void *(*scratch_create)(const void *state);
+    void *(*scratch_create)(const void *state); /* NULL: needs none */
     void (*scratch_free)(void *scratch);
     /* Appends the ids of one word. */
     int (*encode)(const void *state, void *scratch, const struct piece *word, struct encoding *out);

@@ -22,8 +22,7 @@ static const struct component_type *const pre_tokenizers[] = {
     NULL,
 };
 static const struct component_type *const models[] = {
-    &model_bpe,
-    NULL,
+    &model_bpe, &model_unigram, &model_wordpiece, &model_wordlevel, NULL,
 };
 static const struct component_type *const post_processors[] = {
     &post_processor_byte_level,
@@ -60,9 +59,17 @@ static int fail_type(const struct tree *t, const struct node *type, const struct
 }
 
 /* Files older than the "type" of models say what they are by their members. */
-static bool is_untyped_bpe(enum component_kind kind, const struct node *n)
+static const struct component_type *untyped_model(const struct node *n)
 {
-    return kind == KIND_MODEL && !node_get(n, "type") && node_get(n, "vocab") && node_get(n, "merges");
+    const struct node *vocab = node_get(n, "vocab");
+
+    if (!vocab)
+        return NULL;
+    if (node_get(n, "merges"))
+        return &model_bpe;
+    if (vocab->type == JSON_ARRAY)
+        return &model_unigram;
+    return node_get(n, "continuing_subword_prefix") ? &model_wordpiece : &model_wordlevel;
 }
 
 int component_parse(enum component_kind kind, const struct component_source *s, const struct node *n,
@@ -73,9 +80,9 @@ int component_parse(enum component_kind kind, const struct component_source *s, 
     struct component c = { 0 };
 
     TRY(node_expect(s->tree, n, JSON_OBJECT));
-    if (is_untyped_bpe(kind, n)) {
-        c.type = &model_bpe;
-    } else {
+    if (kind == KIND_MODEL && !node_get(n, "type"))
+        c.type = untyped_model(n);
+    if (!c.type) {
         TRY(node_require(s->tree, n, "type", JSON_STRING, &type));
         while (*rows && !node_is(type, (*rows)->name))
             rows++;

@@ -38,7 +38,7 @@ struct encoder *encoder_create(const struct tokenizer *t)
     e->tokenizer = t;
     e->model = t->model.type->model;
     e->state = t->model.state;
-    e->scratch = e->model->scratch_create(e->state);
+    e->scratch = e->model->scratch_create ? e->model->scratch_create(e->state) : NULL;
     text_init(&e->form, false);
     return e;
 }
@@ -47,7 +47,8 @@ void encoder_free(struct encoder *e)
 {
     if (!e)
         return;
-    e->model->scratch_free(e->scratch);
+    if (e->model->scratch_free)
+        e->model->scratch_free(e->scratch);
     text_release(&e->form);
     mem_free(e);
 }

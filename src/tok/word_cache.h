@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/map.h"
+#include "tok/encoding.h"
 
 enum {
     WORD_CACHE_BITS = 15,  /* of the number of lines */
@@ -88,6 +89,33 @@ static inline const struct word_slot *word_cache_get(const struct word_cache *c,
 static inline size_t word_slot_count(const struct word_slot *s)
 {
     return (size_t)(s->key[1] >> 60) + 1;
+}
+
+/* Appends the ids of a word that was seen before, without spans. False: it is a new one, or spans are wanted.
+ * length > 0. */
+static inline bool word_cache_append(const struct word_cache *c, const char *word, size_t length,
+                                     struct encoding *out)
+{
+    const struct word_slot *slot;
+    const int32_t *ids;
+    size_t count;
+
+    if (out->spans)
+        return false;
+    if (length <= WORD_KEY_BYTES && (slot = word_cache_get(c, word, length)) != NULL) {
+        if (out->capacity - out->count < WORD_IDS)
+            encoding_reserve(out, WORD_IDS);
+        memcpy(out->ids + out->count, slot->ids, sizeof(slot->ids));
+        out->count += word_slot_count(slot);
+        return true;
+    }
+    ids = word_cache_get_long(c, word, length, &count);
+    if (!ids)
+        return false;
+    encoding_reserve(out, count);
+    memcpy(out->ids + out->count, ids, count * sizeof(*ids));
+    out->count += count;
+    return true;
 }
 
 #endif

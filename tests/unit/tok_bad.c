@@ -93,7 +93,8 @@ static const struct bad merges[] = {
 };
 
 static const struct bad models[] = {
-    { WITH_MODEL(VOCAB "," MERGES ",\"dropout\":0.1"), "t:1:88: $.model.dropout: 0.1 is not supported" },
+    { WITH_MODEL(VOCAB "," MERGES ",\"dropout\":1.5"), "t:1:88: $.model.dropout: 1.5 is out of range" },
+    { WITH_MODEL(VOCAB "," MERGES ",\"dropout\":\"a\""), "t:1:88: $.model.dropout: wrong type" },
     { WITH_MODEL(VOCAB "," MERGES ",\"unk_token\":\"<unk>\""),
       "t:1:90: $.model.unk_token: the token \"<unk>\" is not in the vocabulary" },
     { WITH_MODEL(VOCAB "," MERGES ",\"fuse_unk\":1"), "t:1:89: $.model.fuse_unk: wrong type" },
@@ -107,6 +108,35 @@ static const struct bad models[] = {
       "t:1:43: $.model.vocab[\"<0x1FF>\"]: a token of byte_fallback" },
     { WITH_MODEL(VOCAB ",\"merges\":[[\"<s>\",\"a\"]],\"continuing_subword_prefix\":\"##\""),
       "t:1:71: $.model.merges[0]: the second part is shorter than continuing_subword_prefix" },
+};
+
+#define UNIGRAM(members) "{\"model\":{\"type\":\"Unigram\"," members "}}"
+#define PIECES           "\"vocab\":[[\"<unk>\",0],[\"a\",-1.5]]"
+
+static const struct bad other_models[] = {
+    { "{\"model\":{\"type\":\"WordPiece\",\"vocab\":{\"a\":0}}}",
+      "t:1:10: $.model: the token \"[UNK]\" is not in the vocabulary" },
+    { "{\"model\":{\"type\":\"WordPiece\",\"vocab\":{\"a\":0},\"unk_token\":\"u\"}}",
+      "t:1:58: $.model.unk_token: the token \"u\" is not in the vocabulary" },
+    { "{\"model\":{\"type\":\"WordPiece\",\"vocab\":{\"[UNK]\":0},\"max_input_chars_per_word\":-1}}",
+      "t:1:77: $.model.max_input_chars_per_word: -1 is out of range" },
+    { "{\"model\":{\"type\":\"WordPiece\",\"vocab\":[]}}", "t:1:38: $.model.vocab: wrong type" },
+    { "{\"model\":{\"type\":\"WordLevel\",\"vocab\":{\"a\":0}}}",
+      "t:1:10: $.model: the token \"<unk>\" is not in the vocabulary" },
+    { "{\"model\":{\"type\":\"WordLevel\"}}", "t:1:10: $.model: \"vocab\" is missing" },
+    { UNIGRAM("\"vocab\":{}"), "t:1:36: $.model.vocab: wrong type" },
+    { UNIGRAM("\"vocab\":[[\"a\"]]"), "t:1:37: $.model.vocab[0]: 1 members (expected [piece, score])" },
+    { UNIGRAM("\"vocab\":[[7,-1]]"), "t:1:38: $.model.vocab[0][0]: wrong type" },
+    { UNIGRAM("\"vocab\":[[\"a\",\"-1\"]]"), "t:1:42: $.model.vocab[0][1]: wrong type" },
+    { UNIGRAM("\"vocab\":[[\"a\",NaN]]"), "t:1:42: $.model.vocab[0][1]: " },
+    { UNIGRAM("\"vocab\":[[\"a\",-1e999]]"), "t:1:42: $.model.vocab[0][1]: " },
+    { UNIGRAM("\"vocab\":[[\"a\",-1],[\"a\",-2]]"),
+      "t:1:47: $.model.vocab[1][0]: \"a\" stands in the list already, at 0" },
+    { UNIGRAM(PIECES ",\"unk_id\":2"), "t:1:70: $.model.unk_id: id 2, but the vocabulary has 2 entries" },
+    { UNIGRAM(PIECES ",\"unk_id\":-1"), "t:1:70: $.model.unk_id: -1 is out of range" },
+    { UNIGRAM(PIECES ",\"byte_fallback\":true"), "t:1:36: $.model.vocab: \"<0x00>\" is missing" },
+    { UNIGRAM("\"byte_fallback\":true,\"vocab\":[[\"<0x1G>\",0]]"),
+      "t:1:59: $.model.vocab[0][0]: a token of byte_fallback" },
 };
 
 static const struct bad components[] = {
@@ -213,6 +243,7 @@ static void test_refused(void **state)
     check(vocabularies, sizeof(vocabularies) / sizeof(vocabularies[0]));
     check(merges, sizeof(merges) / sizeof(merges[0]));
     check(models, sizeof(models) / sizeof(models[0]));
+    check(other_models, sizeof(other_models) / sizeof(other_models[0]));
     check(components, sizeof(components) / sizeof(components[0]));
     check(processors, sizeof(processors) / sizeof(processors[0]));
     check(added, sizeof(added) / sizeof(added[0]));
