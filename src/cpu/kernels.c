@@ -8,7 +8,9 @@
         [OP_add] = cpu_add_##isa, [OP_activation] = cpu_activation_##isa,                                   \
         [OP_activation_grad] = cpu_activation_grad_##isa, [OP_dropout] = cpu_dropout_##isa,                 \
         [OP_layernorm] = cpu_layernorm_##isa, [OP_layernorm_grad] = cpu_layernorm_grad_##isa,               \
-        [OP_linear] = cpu_linear_##isa, [OP_linear_grad_input] = cpu_linear_grad_input_##isa,               \
+        [OP_glu] = cpu_glu_##isa, [OP_glu_grad] = cpu_glu_grad_##isa, [OP_rmsnorm] = cpu_rmsnorm_##isa,     \
+        [OP_rmsnorm_grad] = cpu_rmsnorm_grad_##isa, [OP_linear] = cpu_linear_##isa,                         \
+        [OP_linear_grad_input] = cpu_linear_grad_input_##isa,                                               \
         [OP_linear_grad_weight] = cpu_linear_grad_weight_##isa, [OP_attention] = cpu_attention_##isa,       \
         [OP_attention_grad] = cpu_attention_grad_##isa, [OP_cache_append] = cpu_cache_append_##isa,         \
         [OP_attention_cached] = cpu_attention_cached_##isa, [OP_head_stats] = cpu_head_stats_##isa,         \

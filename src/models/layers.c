@@ -37,6 +37,16 @@ struct tensor *norm_layer(struct builder *b, const char *name, struct tensor *x,
     return y;
 }
 
+struct tensor *rmsnorm_layer(struct builder *b, const char *name, struct tensor *x, double eps)
+{
+    struct tensor *y;
+
+    scope_begin(b, name);
+    y = rmsnorm(b, x, vector_param(b, "weight", x ? x->dims[x->ndim - 1].size : 0, INIT_ONE), eps);
+    scope_end(b, name);
+    return y;
+}
+
 static int64_t product(const int64_t dims[], int ndim)
 {
     int64_t p = 1;

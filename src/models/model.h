@@ -71,6 +71,8 @@ const struct model_def *model_find(const char *model_type); /* NULL when unknown
 /* A (rows, width) table, its name given whole within the scope ("wte.weight"): for embedding() and heads. */
 struct tensor *embedding_table(struct builder *b, const char *name, int64_t rows, int64_t width, double init);
 struct tensor *norm_layer(struct builder *b, const char *name, struct tensor *x, double eps);
+/* Parameter NAME.weight. */
+struct tensor *rmsnorm_layer(struct builder *b, const char *name, struct tensor *x, double eps);
 
 struct linear_options {
     int in_ndim, out_ndim;

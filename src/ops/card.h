@@ -55,5 +55,15 @@ static inline struct tensor scalar_of(enum dtype dtype)
 /* Rules of an op that works entry by entry on `values` inputs of one shape and `outs` outputs of that shape:
  * the same SHARD(d) everywhere, and, when linear, PARTIAL everywhere. */
 void card_shard_elementwise(const struct node *n, struct shard_rules *r, bool linear);
+/* Rows are independent in all but the last dim of in[0]. May dim d be sharded where the padding of a share
+ * would not come out as zeros? Where it divides, or has a run-time count. */
+bool card_may_split(const struct tensor *x, int d, int size);
+
+/* For `fuse`. Output j of n is read by one add alone: the add's other summand becomes input i of n, and n
+ * makes the sum. */
+void card_fuse_into_sum(struct rewrite *r, struct node *n, int j, int i);
+/* Input x of n is add(a, b), read here first: a becomes input x, b input `other`, and n makes the sum as its
+ * output j, for later readers too. */
+void card_fuse_sum(struct rewrite *r, struct node *n, int x, int other, int j);
 
 #endif

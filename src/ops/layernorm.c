@@ -35,18 +35,12 @@ static void grad(struct builder *b, const struct node *n, struct tensor *const d
     din[LAYERNORM_X] = output_of(g, LAYERNORM_GRAD_DX);
 }
 
-/* Rows are independent, so any dim but the last may be sharded. Not into shares with padding: it would come
- * out as the bias, where readers count on zeros. */
-static bool may_split(const struct tensor *x, int d, int size)
-{
-    return x->dims[d].count != COUNT_FIXED || x->dims[d].size % size == 0;
-}
-
+/* Any dim but the last may be sharded, but not into shares with padding: it would come out as the bias. */
 static void shard(const struct node *n, const struct placement have[], struct shard_rules *r)
 {
     (void)have;
     for (int d = 0; d < n->in[LAYERNORM_X]->ndim - 1; d++)
-        if (may_split(n->in[LAYERNORM_X], d, r->size))
+        if (card_may_split(n->in[LAYERNORM_X], d, r->size))
             shard_rules_add(r, n, (struct placement[]){ ON_SHARD(d), ON_ALL, ON_ALL, ON_SHARD(d) },
                             (struct placement[]){ ON_SHARD(d), ON_SHARD(d), ON_SHARD(d), ON_SHARD(d) }, true);
 }
@@ -58,20 +52,9 @@ static struct op_cost cost(const struct node *n)
     return (struct op_cost){ .flops = 8.0 * count, .bytes = 8.0 * count };
 }
 
-/* x = add(a, b) read here first: the sum is made on the way, for its later readers too. */
 static void fuse(struct rewrite *r, struct node *n)
 {
-    struct tensor *x = n->in[LAYERNORM_X];
-    struct node *sum = x->producer;
-
-    if (n->in[LAYERNORM_RESIDUAL] || !sum || sum->op != &op_add || sum->unit != n->unit || x->into)
-        return;
-    if (rewrite_reader(r, x, 0) != n)
-        return;
-    rewrite_set_input(r, n, LAYERNORM_X, sum->in[0]);
-    rewrite_set_input(r, n, LAYERNORM_RESIDUAL, sum->in[1]);
-    rewrite_take_output(r, n, LAYERNORM_SUM, x);
-    rewrite_remove(r, sum);
+    card_fuse_sum(r, n, LAYERNORM_X, LAYERNORM_RESIDUAL, LAYERNORM_SUM);
 }
 
 const struct op_def op_layernorm = {
@@ -110,7 +93,7 @@ static void shard_grad(const struct node *n, const struct placement have[], stru
 {
     (void)have;
     for (int d = 0; d < n->in[LAYERNORM_GRAD_X]->ndim - 1; d++)
-        if (may_split(n->in[LAYERNORM_GRAD_X], d, r->size))
+        if (card_may_split(n->in[LAYERNORM_GRAD_X], d, r->size))
             shard_rules_add(r, n,
                             (struct placement[]){ ON_SHARD(d), ON_SHARD(d), ON_ALL, ON_SHARD(d), ON_SHARD(d),
                                                   ON_SHARD(d) },
@@ -120,19 +103,7 @@ static void shard_grad(const struct node *n, const struct placement have[], stru
 /* add(dx, d): the gradient that reaches the normalised sum from elsewhere is added on the way. */
 static void fuse_grad(struct rewrite *r, struct node *n)
 {
-    struct tensor *dx = n->out[LAYERNORM_GRAD_DX], *other;
-    struct node *sum = rewrite_reader(r, dx, 0);
-
-    if (n->in[LAYERNORM_GRAD_DSUM] || !sum || sum->op != &op_add || rewrite_reader_count(r, dx) != 1)
-        return;
-    other = sum->in[0] == dx ? sum->in[1] : sum->in[0];
-    if (other == dx || !rewrite_precedes(r, other, n))
-        return;
-    rewrite_set_input(r, n, LAYERNORM_GRAD_DSUM, other);
-    rewrite_set_input(r, sum, 0, other); /* so that nothing reads dx any more */
-    rewrite_set_input(r, sum, 1, other);
-    rewrite_take_output(r, n, LAYERNORM_GRAD_DX, sum->out[0]);
-    rewrite_remove(r, sum);
+    card_fuse_into_sum(r, n, LAYERNORM_GRAD_DX, LAYERNORM_GRAD_DSUM);
 }
 
 const struct op_def op_layernorm_grad = {

@@ -127,29 +127,12 @@ static void fuse_activation(struct rewrite *r, struct node *n)
         n->out[LINEAR_PRE] = NULL;
 }
 
-static void fuse_residual(struct rewrite *r, struct node *n)
-{
-    struct tensor *y = n->out[LINEAR_Y], *other;
-    struct node *sum = rewrite_reader(r, y, 0);
-
-    if (!sum || sum->op != &op_add || sum->unit != n->unit || rewrite_reader_count(r, y) != 1)
-        return;
-    other = sum->in[0] == y ? sum->in[1] : sum->in[0];
-    if (other == y || !rewrite_precedes(r, other, n))
-        return;
-    rewrite_set_input(r, n, LINEAR_RESIDUAL, other);
-    rewrite_set_input(r, sum, 0, other);
-    rewrite_set_input(r, sum, 1, other);
-    rewrite_take_output(r, n, LINEAR_Y, sum->out[0]);
-    rewrite_remove(r, sum);
-}
-
 static void fuse(struct rewrite *r, struct node *n)
 {
     if (n->attr[LINEAR_ACT] != ACT_NONE || n->in[LINEAR_RESIDUAL])
         return;
     fuse_activation(r, n);
-    fuse_residual(r, n);
+    card_fuse_into_sum(r, n, LINEAR_Y, LINEAR_RESIDUAL);
 }
 
 const struct op_def op_linear = {

@@ -38,6 +38,13 @@ struct tensor *activation(struct builder *b, struct tensor *x, enum activation_k
  */
 int activation_find(const char *name, enum activation_kind *kind);
 
+/* glu: y = f(gate) * up, elementwise: the gate of a gated linear unit. Both of one shape. */
+enum { GLU_GATE, GLU_UP };
+enum { GLU_KIND };                                /* attr: an activation_kind */
+enum { GLU_GRAD_DY, GLU_GRAD_GATE, GLU_GRAD_UP }; /* attr GLU_KIND */
+enum { GLU_GRAD_DGATE, GLU_GRAD_DUP };            /* dy * up * f'(gate), dy * f(gate) */
+struct tensor *glu(struct builder *b, struct tensor *gate, struct tensor *up, enum activation_kind kind);
+
 /* dropout: y = x * keep / (1 - p). keep at (row n, feature f) is a function of (seed, step, node's stream,
  * place[n], f), so a shard of rows or features drops the same entries. place I64[N] = sample number in the
  * global batch * T + position. Random bits: rng_bits(key{seed, stream}, step << 40 | place, f / 4)[f % 4];
@@ -66,6 +73,17 @@ enum {
     LAYERNORM_GRAD_DSUM
 };
 enum { LAYERNORM_GRAD_DX, LAYERNORM_GRAD_DWEIGHT, LAYERNORM_GRAD_DBIAS };
+
+/* rmsnorm: s = x + residual (or x); y = s * rstd * weight with rstd = 1 / sqrt(mean of s^2 + eps), over the
+ * last dim D. Outputs: y, rstd[N] (fp32), s! (wanted when there is a residual). */
+enum { RMSNORM_X, RMSNORM_WEIGHT, RMSNORM_RESIDUAL };
+enum { RMSNORM_Y, RMSNORM_RSTD, RMSNORM_SUM };
+enum { RMSNORM_EPS };
+struct tensor *rmsnorm(struct builder *b, struct tensor *x, struct tensor *weight, double eps);
+/* rmsnorm_grad: dx = gradient through the norm (+ dsum, the gradient that reaches s from elsewhere); dweight
+ * accumulates. x is the normalised input (s). */
+enum { RMSNORM_GRAD_DY, RMSNORM_GRAD_X, RMSNORM_GRAD_WEIGHT, RMSNORM_GRAD_RSTD, RMSNORM_GRAD_DSUM };
+enum { RMSNORM_GRAD_DX, RMSNORM_GRAD_DWEIGHT };
 
 /* linear: contracts x's dims after the first with the weight's contracted dims.
  *     x (N, in...)  weight (in..., out...) when !out_first, (out..., in...) when out_first  ->  y (N, out...)

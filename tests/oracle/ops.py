@@ -102,6 +102,16 @@ def activation_grad(c):
     return {"dx": x.grad}
 
 
+def glu(c):
+    return {"y": activate(c, c.x[0]) * c.x[1]}
+
+
+def glu_grad(c):
+    gate, up = c.leaves(1, 2)
+    (activate(c, gate) * up).backward(c.x[0])
+    return {"dgate": gate.grad, "dup": up.grad}
+
+
 def dropout(c):
     x, place = c.x
     mask = torch.zeros(x.shape).reshape(x.shape[0], math.prod(x.shape[1:]))
@@ -137,6 +147,20 @@ def layernorm_grad(c):
     bias = torch.zeros_like(weight).requires_grad_()
     F.layer_norm(x, weight.shape, weight, bias, 1e-5).backward(dy)
     return {"dx": x.grad if dsum is None else x.grad + dsum, "dweight": weight.grad, "dbias": bias.grad}
+
+
+def rmsnorm(c):
+    x, weight, residual = c.x
+    s = x if residual is None else x + residual
+    y = F.rms_norm(s, weight.shape, weight, c.attrs["eps"])
+    return {"y": y, "rstd": 1 / torch.sqrt((s**2).mean(-1) + c.attrs["eps"]), "sum": s}
+
+
+def rmsnorm_grad(c):
+    dy, dsum = c.x[0], c.x[4]
+    x, weight = c.leaves(1, 2)
+    F.rms_norm(x, weight.shape, weight, 1e-6).backward(dy)
+    return {"dx": x.grad if dsum is None else x.grad + dsum, "dweight": weight.grad}
 
 
 # ---- linear ----

@@ -1,4 +1,4 @@
-/* The kernels that go over rows and elements: embedding, add, scale, fill, activation, dropout, layernorm. */
+/* The kernels that go over rows and elements: embedding, add, scale, fill, activation, dropout, norms. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -221,6 +221,45 @@ static void test_layernorm_grad(void **state)
     }
 }
 
+static void test_rmsnorm(void **state)
+{
+    static const int64_t widths[] = { 1, 5, 16, 48, 768, 771 };
+    for (int k = 0; k < 12; k++) {
+        int64_t width = widths[k % 6];
+        struct kernel_case c;
+        case_init(&c, OP_rmsnorm);
+        c.node.attr[RMSNORM_EPS] = 1e-6;
+        case_input(&c, DT_F32, DIMS(67, width));
+        case_input(&c, DT_F32, DIMS(width));
+        k / 6 ? (void)case_input(&c, DT_F32, DIMS(67, width)) : case_absent_input(&c);
+        case_output(&c, DT_F32, DIMS(67, width));
+        case_output(&c, DT_F32, DIMS(67));
+        k / 6 ? (void)case_output(&c, DT_F32, DIMS(67, width)) : case_absent_output(&c);
+        case_compare(&c, 3e-6);
+        case_release(&c);
+    }
+}
+
+static void test_rmsnorm_grad(void **state)
+{
+    static const int64_t widths[] = { 1, 5, 16, 48, 768, 771 }, rows[] = { 0, 1, 9, 700 };
+    for (int k = 0; k < 48; k++) {
+        int64_t width = widths[k % 6], n = rows[k / 6 % 4];
+        struct kernel_case c;
+        case_init(&c, OP_rmsnorm_grad);
+        case_input(&c, DT_F32, DIMS(n, width));
+        case_input(&c, DT_F32, DIMS(n, width));
+        case_input(&c, DT_F32, DIMS(width));
+        case_input(&c, DT_F32, DIMS(n));
+        k / 24 ? (void)case_input(&c, DT_F32, DIMS(n, width)) : case_absent_input(&c);
+        case_output(&c, DT_F32, DIMS(n, width));
+        case_output(&c, DT_F32, DIMS(width));
+        c.add[RMSNORM_GRAD_DWEIGHT] = k % 2;
+        case_compare(&c, 2e-5);
+        case_release(&c);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -229,6 +268,7 @@ int main(void)
         cmocka_unit_test(test_activation),     cmocka_unit_test(test_activation_far),
         cmocka_unit_test(test_dropout),        cmocka_unit_test(test_dropout_definition),
         cmocka_unit_test(test_layernorm),      cmocka_unit_test(test_layernorm_grad),
+        cmocka_unit_test(test_rmsnorm),        cmocka_unit_test(test_rmsnorm_grad),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
