@@ -109,15 +109,15 @@ static int make_runner(struct plait_model *m, const struct plait_forward_inputs 
 static void add_sample(const struct plait_forward_inputs *in, int64_t sample, struct batch *b,
                        const int32_t *no_labels)
 {
-    int64_t at = sample * in->length, row = b->rows;
+    int64_t at = sample * in->length, row = b->rows.count;
 
     batch_add_causal(b, in->ids + at, in->labels ? in->labels + at : no_labels, in->length, sample,
                      in->length);
     for (int64_t i = 0; i < in->length; i++) {
         if (in->position_ids)
-            b->positions[row + i] = in->position_ids[at + i];
+            b->rows.positions[row + i] = in->position_ids[at + i];
         if (in->attention_mask && in->attention_mask[at + i] == 0)
-            b->key_order[row + i] = -1;
+            b->rows.key_order[row + i] = -1;
     }
 }
 
@@ -135,7 +135,7 @@ static int run_samples(struct plait_model *m, const struct plait_forward_inputs 
     int status = OK;
 
     most = most > r->samples ? r->samples : most;
-    batch_init(&b, most * in->length, most);
+    batch_init(&b, &(struct batch_capacity){ .rows = most * in->length, .sequences = most });
     for (int64_t at = 0; at < in->batch && status == OK; at += most) {
         int64_t count = in->batch - at < most ? in->batch - at : most;
         batch_clear(&b);

@@ -66,7 +66,7 @@ struct plait_tensor *plait_builder_hidden(struct plait_builder *b)
 
 struct plait_tensor *plait_builder_ids(struct plait_builder *b)
 {
-    return b ? shown(b->in->ids) : NULL;
+    return b ? shown(b->in->rows.ids) : NULL;
 }
 
 struct plait_tensor *plait_builder_label_rows(struct plait_builder *b)
@@ -168,7 +168,7 @@ struct plait_tensor *plait_op_dropout(struct plait_builder *b, struct plait_tens
         refuse(b, "plait_op_dropout", "p is not in [0, 1)");
         return NULL;
     }
-    return shown(dropout(b->b, inner(x), b->in->sequences.place, p));
+    return shown(dropout(b->b, inner(x), b->in->rows.sequences.place, p));
 }
 
 /* ---- the way in ---- */

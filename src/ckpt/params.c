@@ -8,13 +8,6 @@
 
 /* ---- which there are ---- */
 
-static struct tensor *input(struct builder *b, const char *name, enum dtype dtype, enum count count)
-{
-    const struct dim dims[] = { { count == COUNT_SEQUENCES ? 2 : 1, count } };
-
-    return graph_input(b, name, dtype, 1, dims);
-}
-
 /* The model on one token. */
 static int build(struct graph *g, const struct config *c)
 {
@@ -23,12 +16,7 @@ static int build(struct graph *g, const struct config *c)
     struct model_outputs out = { 0 };
 
     builder_init(&b, g);
-    in.ids = input(&b, "ids", DT_I32, COUNT_ROWS);
-    in.positions = input(&b, "positions", DT_I32, COUNT_ROWS);
-    in.sequences.positions = input(&b, "order", DT_I32, COUNT_ROWS);
-    in.sequences.place = input(&b, "place", DT_I64, COUNT_ROWS);
-    in.sequences.offsets = input(&b, "offsets", DT_I32, COUNT_SEQUENCES);
-    in.keys = in.sequences;
+    model_inputs_make(&b, c->def, &(struct input_sizes){ 1, 1, 1 }, &in);
     c->def->build(&b, c->values, &in, &out);
     return builder_status(&b);
 }

@@ -67,7 +67,8 @@ static void fill_batch(struct bench *b)
     int32_t *ids = mem_alloc_array((size_t)n, sizeof(ids[0]));
     struct rng_key key = { .seed = (uint64_t)b->v->own.seed, .stream = rng_stream("bench") };
 
-    batch_init(&b->batch, b->v->own.batch * n, b->v->own.batch);
+    batch_init(&b->batch,
+               &(struct batch_capacity){ .rows = b->v->own.batch * n, .sequences = b->v->own.batch });
     batch_clear(&b->batch);
     for (int64_t s = 0; s < b->v->own.batch; s++) {
         for (int64_t i = 0; i < n; i++)

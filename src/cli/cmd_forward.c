@@ -82,7 +82,7 @@ static int run_samples(struct forward *f, struct executor *e, int rank)
     struct batch b;
     int status = OK;
 
-    batch_init(&b, f->chunk * f->in.length, f->chunk);
+    batch_init(&b, &(struct batch_capacity){ .rows = f->chunk * f->in.length, .sequences = f->chunk });
     for (int64_t at = 0; at < f->in.samples && status == OK; at += stride) {
         int64_t first = at + dp * f->chunk, count = f->in.samples - first;
         count = count < 0 ? 0 : count < f->chunk ? count : f->chunk;

@@ -141,7 +141,7 @@ void forward_inputs_batch(const struct forward_inputs *in, int64_t first, int64_
 
     batch_clear(b);
     for (int64_t sample = first; sample < first + count; sample++) {
-        int64_t at = sample * T, row = b->rows;
+        int64_t at = sample * T, row = b->rows.count;
         for (int64_t i = 0; i < T; i++) {
             ids[i] = (int32_t)in->ids[at + i];
             labels[i] = in->labels ? (int32_t)in->labels[at + i] : NO_LABEL;
@@ -149,9 +149,9 @@ void forward_inputs_batch(const struct forward_inputs *in, int64_t first, int64_
         batch_add_causal(b, ids, labels, T, sample, T);
         for (int64_t i = 0; i < T; i++) {
             if (in->positions)
-                b->positions[row + i] = (int32_t)in->positions[at + i];
+                b->rows.positions[row + i] = (int32_t)in->positions[at + i];
             if (in->mask && !in->mask[at + i])
-                b->key_order[row + i] = -1;
+                b->rows.key_order[row + i] = -1;
         }
     }
     mem_free(ids);

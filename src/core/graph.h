@@ -31,11 +31,12 @@ enum { MAX_DIMS = 6, MAX_OUTPUTS = 6, MAX_ATTRS = 12 };
 /* Which run-time count a dim follows. The loader produces all of them, so that every rank knows them without
  * asking. */
 enum count {
-    COUNT_FIXED,     /* always the capacity */
-    COUNT_ROWS,      /* N: packed token rows */
-    COUNT_LABELS,    /* token rows that carry a label */
-    COUNT_SEQUENCES, /* sequences packed into the rows */
-    COUNT_OFFSETS,   /* sequences + 1 */
+    COUNT_FIXED,        /* always the capacity */
+    COUNT_ROWS,         /* N: packed token rows */
+    COUNT_LABELS,       /* token rows that carry a label */
+    COUNT_SEQUENCES,    /* sequences packed into the rows */
+    COUNT_OFFSETS,      /* sequences + 1 */
+    COUNT_ENCODER_ROWS, /* M: packed rows of the encoder, where there is one */
     COUNT_KINDS
 };
 

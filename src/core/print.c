@@ -6,7 +6,7 @@
 #include "base/err.h"
 #include "core/op.h"
 
-static const char *const count_letters[COUNT_KINDS] = { "", "N<=", "R<=", "S<=", "S+1<=" };
+static const char *const count_letters[COUNT_KINDS] = { "", "N<=", "R<=", "S<=", "S+1<=", "M<=" };
 static const char *const unit_letters[] = { "F", "B", "W", "U" };
 
 static void print_name(const struct tensor *t, struct str *out)

@@ -1,38 +1,53 @@
 /* batch -- one microbatch of one dp rank as packed token rows: what the loader makes and the executor takes.
- */
+ * Models with an encoder have a second block of rows; both blocks have the same sequences. */
 #ifndef PLAIT_DATA_BATCH_H
 #define PLAIT_DATA_BATCH_H
 
 #include <stdint.h>
 
-struct batch {
-    int64_t row_capacity, sequence_capacity, label_capacity;
-    int64_t rows, sequences, label_count; /* used */
-    int32_t *ids;                         /* [rows] token ids */
-    int32_t *positions;                   /* [rows] position ids for position embeddings */
-    int32_t *order;                       /* [rows] place in the sequence, from 0 */
-    int32_t *key_order;  /* [rows] the same for the row as a key; < 0: nobody may attend to it (padding in
-                            `forward`) */
-    int64_t *place;      /* [rows] sample number in the global batch * T + position: what random streams are
-                            indexed by */
-    int32_t *offsets;    /* [sequences + 1] first row of each sequence, then rows */
-    int32_t *label_rows; /* [label_count] rows that carry a label */
-    int32_t *labels;     /* [label_count] what their next token (or masked token) should be */
+struct row_block {
+    int64_t capacity, count; /* rows; capacity 0: there is no such block */
+    int32_t *ids;            /* [count] token ids */
+    int32_t *positions;      /* [count] position ids as the model wants them */
+    int32_t *order;          /* [count] place in the sequence, from 0 */
+    int32_t *key_order;   /* [count] the same for the row as a key; < 0: nobody may attend to it (padding in
+                             `forward`) */
+    int32_t *token_types; /* [count] segment of the row, 0 where there are none */
+    int64_t *place;       /* [count] sample number in the global batch * T + position: what random streams are
+                             indexed by */
+    int32_t *offsets;     /* [sequences + 1] first row of each sequence, then count */
 };
 
-/* All arrays in one block, for the given capacities (labels: at most rows). */
-void batch_init(struct batch *b, int64_t rows, int64_t sequences);
+struct batch {
+    struct row_block rows, encoder; /* rows: of the model or, where it has an encoder, of the decoder */
+    int64_t sequence_capacity, sequences;
+    int64_t label_capacity, label_count;
+    int32_t *label_rows; /* [label_count] of `rows`, those that carry a label */
+    int32_t *labels;     /* [label_count] what their next token, masked token or class should be */
+    int64_t target_width;
+    float *targets; /* [label_count, target_width] of a regression, or of several labels at once */
+};
+
+struct batch_capacity {
+    int64_t rows, encoder_rows, sequences;
+    int64_t target_width; /* labels are at most rows */
+};
+void batch_init(struct batch *b, const struct batch_capacity *c);
 void batch_release(struct batch *b);
 void batch_clear(struct batch *b); /* no rows, no sequences */
 
-/* Adds one sample: `length` ids, all of one sequence with positions 0.. . labels[i] is the label of row i
- * itself (the caller has shifted already), -100: none; labels NULL: no labels. sample: its number in the
- * global batch; T: the stride for `place`. BUG when it does not fit. */
+/* ---- Adding samples: each call starts a sequence with positions 0.. and token types 0; what should be
+ * otherwise is changed in the rows afterwards. sample: its number in the global batch; T: the stride for
+ * `place`. BUG when it does not fit. ---- */
+
+/* labels[i] is the label of row i itself (the caller has shifted already), -100: none; labels NULL: none. */
 void batch_add(struct batch *b, const int32_t *ids, const int32_t *labels, int64_t length, int64_t sample,
                int64_t T);
 /* The same for a causal model: row i's label is ids[i + 1] (labels NULL) or labels[i + 1]; the last row has
  * none. */
 void batch_add_causal(struct batch *b, const int32_t *ids, const int32_t *labels, int64_t length,
                       int64_t sample, int64_t T);
+/* The encoder's rows of the sequence that is added next. */
+void batch_add_encoder(struct batch *b, const int32_t *ids, int64_t length, int64_t sample, int64_t T);
 
 #endif

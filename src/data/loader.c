@@ -122,7 +122,9 @@ void loader_share(const struct loader *l, int64_t step, int64_t m, int64_t r, in
 
 void loader_batch_init(const struct loader *l, struct batch *b)
 {
-    batch_init(b, l->options.microbatch * l->source.max_length, l->options.microbatch);
+    int64_t samples = l->options.microbatch;
+
+    batch_init(b, &(struct batch_capacity){ .rows = samples * l->source.max_length, .sequences = samples });
 }
 
 static int check_tokens(const struct loader *l, int64_t index, const char *what, const int32_t *values,

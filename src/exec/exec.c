@@ -1,6 +1,7 @@
 #include "exec/exec.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -203,23 +204,45 @@ static void copy_input(struct executor *e, const char *name, const void *data, i
 {
     void *to = executor_input(e, name);
 
-    if (to)
+    if (to && count > 0)
         memcpy(to, data, (size_t)count * bytes);
+}
+
+static void copy_rows(struct executor *e, const char *prefix, const struct row_block *r, int64_t sequences)
+{
+    const struct {
+        const char *name;
+        const void *data;
+        int64_t count;
+        size_t bytes;
+    } arrays[] = {
+        { "ids", r->ids, r->count, sizeof(r->ids[0]) },
+        { "positions", r->positions, r->count, sizeof(r->positions[0]) },
+        { "order", r->order, r->count, sizeof(r->order[0]) },
+        { "key_order", r->key_order, r->count, sizeof(r->key_order[0]) },
+        { "token_types", r->token_types, r->count, sizeof(r->token_types[0]) },
+        { "place", r->place, r->count, sizeof(r->place[0]) },
+        { "offsets", r->offsets, sequences + 1, sizeof(r->offsets[0]) },
+    };
+    char name[40];
+
+    for (size_t i = 0; i < sizeof(arrays) / sizeof(arrays[0]); i++) {
+        snprintf(name, sizeof(name), "%s%s", prefix, arrays[i].name);
+        copy_input(e, name, arrays[i].data, arrays[i].count, arrays[i].bytes);
+    }
 }
 
 void executor_set_batch(struct executor *e, const struct batch *b)
 {
     struct run_counts counts = { 0 };
 
-    copy_input(e, "ids", b->ids, b->rows, sizeof(int32_t));
-    copy_input(e, "positions", b->positions, b->rows, sizeof(int32_t));
-    copy_input(e, "order", b->order, b->rows, sizeof(int32_t));
-    copy_input(e, "key_order", b->key_order, b->rows, sizeof(int32_t));
-    copy_input(e, "place", b->place, b->rows, sizeof(int64_t));
-    copy_input(e, "offsets", b->offsets, b->sequences + 1, sizeof(int32_t));
+    copy_rows(e, "", &b->rows, b->sequences);
+    copy_rows(e, "encoder_", &b->encoder, b->sequences);
     copy_input(e, "label_rows", b->label_rows, b->label_count, sizeof(int32_t));
     copy_input(e, "labels", b->labels, b->label_count, sizeof(int32_t));
-    counts.of[COUNT_ROWS] = b->rows;
+    copy_input(e, "targets", b->targets, b->label_count * b->target_width, sizeof(float));
+    counts.of[COUNT_ROWS] = b->rows.count;
+    counts.of[COUNT_ENCODER_ROWS] = b->encoder.count;
     counts.of[COUNT_SEQUENCES] = b->sequences;
     counts.of[COUNT_OFFSETS] = b->sequences + 1;
     counts.of[COUNT_LABELS] = b->label_count;

@@ -123,7 +123,7 @@ static struct tensor *mlp(struct builder *b, const struct gpt2 *c, struct tensor
 static struct tensor *block(struct builder *b, const struct gpt2 *c, const struct model_inputs *in,
                             struct tensor *x)
 {
-    struct tensor *place = in->sequences.place, *h;
+    struct tensor *place = in->rows.sequences.place, *h;
 
     h = norm_layer(b, "ln_1", x, c->eps);
     scope_begin(b, "attn");
@@ -147,8 +147,8 @@ static void build(struct builder *b, const void *config, const struct model_inpu
     scope_begin(b, "transformer");
     wte = embedding_table(b, "wte.weight", c->vocab, c->width, c->init_range);
     wpe = embedding_table(b, "wpe.weight", c->positions, c->width, c->init_range);
-    x = add(b, embedding(b, wte, in->ids), embedding(b, wpe, in->positions)); /* (N, D) */
-    x = dropout(b, x, in->sequences.place, c->embd_dropout);
+    x = add(b, embedding(b, wte, in->rows.ids), embedding(b, wpe, in->rows.positions)); /* (N, D) */
+    x = dropout(b, x, in->rows.sequences.place, c->embd_dropout);
     for (int i = 0; i < c->layers; i++) {
         snprintf(name, sizeof(name), "h.%d", i);
         layer_begin(b, i, name);
@@ -172,6 +172,7 @@ const struct model_def model_gpt2 = {
     .prefix = "transformer.",
     .ignored_tensors = ignored,
     .tied = tied,
+    .causal = true,
     .config_bytes = sizeof(struct gpt2),
     .fields = fields,
     .refused = refused,

@@ -90,13 +90,15 @@ struct tensor *linear_layer(struct builder *b, const char *name, struct tensor *
 struct tensor *attention_layer(struct builder *b, const struct model_inputs *in, struct tensor *q,
                                struct tensor *k, struct tensor *v, const struct attention_options *o)
 {
-    struct cache cache = { .slot = in->slot, .positions = in->sequences.positions, .source = in->source };
+    struct cache cache = { .slot = in->slot,
+                           .positions = in->rows.sequences.positions,
+                           .source = in->source };
     struct tensor *next[2];
     struct dim dims[4];
     char name[64];
 
     if (!in->cached)
-        return attention(b, &(struct attention_inputs){ q, k, v }, &in->sequences, &in->keys, o);
+        return attention(b, &(struct attention_inputs){ q, k, v }, &in->rows.sequences, &in->rows.keys, o);
     if (!k)
         return NULL;
     dims[0] = (struct dim){ in->cache_rows, COUNT_FIXED };

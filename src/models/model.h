@@ -22,16 +22,31 @@ struct field { /* one key of config.json that changes the computation */
 #define INT_NONE INT64_MIN /* an integer key that is null */
 
 /* Inputs of a graph, made before the model builds. Rows are packed token rows. */
-struct model_inputs {
-    struct tensor *ids;       /* I32 [N] token ids */
-    struct tensor *positions; /* I32 [N] position ids for position embeddings */
+struct row_inputs {
+    struct tensor *ids;         /* I32 [N] token ids */
+    struct tensor *positions;   /* I32 [N] position ids for position embeddings */
+    struct tensor *token_types; /* I32 [N] segments; NULL unless the model asks for them */
     /* offsets I32 [S+1], positions I32 [N] (order in the sequence), place I64 [N] */
     struct sequences sequences;
-    struct sequences keys;               /* of the rows as keys: positions < 0 mask a key */
+    struct sequences keys; /* of the rows as keys: positions < 0 mask a key */
+};
+
+struct model_inputs {
+    struct row_inputs rows;              /* of the model, or of the decoder where there is an encoder */
+    struct row_inputs encoder;           /* the same sequences; all NULL unless the model asks for them */
     bool cached;                         /* generation: keys and values go through a cache */
     int64_t cache_rows, cache_positions; /* C and T of the cache */
     struct tensor *slot, *source;        /* I32 [N], I32 [C, T] */
 };
+
+struct input_sizes { /* capacities */
+    int64_t rows, encoder_rows, sequences;
+};
+/* inputs.c: those that the model asks for, under the names in struct batch; the encoder's as "encoder_ids"
+ * and so on. What is for generation alone is left as it is. */
+struct model_def;
+void model_inputs_make(struct builder *b, const struct model_def *def, const struct input_sizes *sizes,
+                       struct model_inputs *in);
 
 struct model_outputs {
     struct tensor *hidden; /* (N, D) final hidden states */
@@ -40,6 +55,7 @@ struct model_outputs {
 
 struct model_sizes { /* what others need to know of a config */
     int64_t vocab, positions, width, layers, heads;
+    int64_t first_position; /* position id of a sequence's first row: 0, but pad_token_id + 1 in RoBERTa */
 };
 
 struct tied_tensor { /* a second name that files may have for a parameter */
@@ -54,6 +70,9 @@ struct model_def {
     const char *const *ignored_tensors; /* patterns of buffers in files that are no parameters,
                                          * NULL-terminated: suffixes such as ".attn.bias" */
     const struct tied_tensor *tied;     /* copies of parameters that files may hold; ends with name NULL */
+    bool causal;      /* rows attend to earlier rows only: a row's label is the next token */
+    bool token_types; /* these two say which inputs the model asks for */
+    bool encoder;
     size_t config_bytes;
     const struct field *fields; /* ends with key NULL */
     const struct field

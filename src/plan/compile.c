@@ -13,44 +13,47 @@ struct compilation {
     struct plan *p;
     struct model_inputs in;
     struct model_outputs out;
-    struct tensor *label_rows, *labels;
+    struct tensor *label_rows, *labels, *targets;
 };
 
-/* An input that each dp rank fills for its own samples. */
-static struct tensor *batch_input(struct builder *b, const char *name, enum dtype dtype, int64_t size,
-                                  enum count count)
+static struct tensor *labelled_input(struct compilation *c, const char *name, enum dtype dtype)
 {
-    const struct dim dims[] = { { size, count } };
-    struct tensor *t = graph_input(b, name, dtype, 1, dims);
+    const struct dim label = { c->o->labels, COUNT_LABELS };
 
-    if (t)
-        t->layout.on[AXIS_DP] = (struct placement){ .kind = SHARD, .dim = 0 };
-    return t;
+    return graph_input(&c->b, name, dtype, 1, &label);
 }
 
-static void make_inputs(struct compilation *c)
+static void make_cache_inputs(struct compilation *c)
 {
     const struct compile_options *o = c->o;
-    struct builder *b = &c->b;
+    const struct dim row = { o->rows, COUNT_ROWS };
+    const struct dim source[] = { { o->cache_rows, COUNT_FIXED }, { o->cache_positions, COUNT_FIXED } };
 
-    c->in.ids = batch_input(b, "ids", DT_I32, o->rows, COUNT_ROWS);
-    c->in.positions = batch_input(b, "positions", DT_I32, o->rows, COUNT_ROWS);
-    c->in.sequences.positions = batch_input(b, "order", DT_I32, o->rows, COUNT_ROWS);
-    c->in.sequences.place = batch_input(b, "place", DT_I64, o->rows, COUNT_ROWS);
-    c->label_rows = batch_input(b, "label_rows", DT_I32, o->labels, COUNT_LABELS);
-    if (o->task == TASK_GENERATE) {
-        const struct dim source[] = { { o->cache_rows, COUNT_FIXED }, { o->cache_positions, COUNT_FIXED } };
-        c->in.cached = true;
-        c->in.cache_rows = o->cache_rows;
-        c->in.cache_positions = o->cache_positions;
-        c->in.slot = batch_input(b, "slot", DT_I32, o->rows, COUNT_ROWS);
-        c->in.source = graph_input(b, "source", DT_I32, 2, source);
-        return;
-    }
-    c->in.sequences.offsets = batch_input(b, "offsets", DT_I32, o->sequences + 1, COUNT_OFFSETS);
-    c->in.keys = c->in.sequences;
-    c->in.keys.positions = batch_input(b, "key_order", DT_I32, o->rows, COUNT_ROWS);
-    c->labels = batch_input(b, "labels", DT_I32, o->labels, COUNT_LABELS);
+    c->in.cached = true;
+    c->in.cache_rows = o->cache_rows;
+    c->in.cache_positions = o->cache_positions;
+    c->in.slot = graph_input(&c->b, "slot", DT_I32, 1, &row);
+    c->in.source = graph_input(&c->b, "source", DT_I32, 2, source);
+}
+
+static void make_inputs(struct compilation *c, const struct model_def *def)
+{
+    const struct compile_options *o = c->o;
+    const struct input_sizes sizes = { o->rows, o->encoder_rows, o->sequences };
+    const struct dim targets[] = { { o->labels, COUNT_LABELS }, { o->target_width, COUNT_FIXED } };
+    const struct graph *g = c->p->graph;
+
+    model_inputs_make(&c->b, def, &sizes, &c->in);
+    c->label_rows = labelled_input(c, "label_rows", DT_I32);
+    if (o->task == TASK_GENERATE)
+        make_cache_inputs(c);
+    else
+        c->labels = labelled_input(c, "labels", DT_I32);
+    if (o->target_width)
+        c->targets = graph_input(&c->b, "targets", DT_F32, 2, targets);
+    for (size_t i = 0; i < g->tensor_count; i++) /* each dp rank fills what is counted for its own samples */
+        if (g->tensors[i]->dims[0].count != COUNT_FIXED)
+            g->tensors[i]->layout.on[AXIS_DP] = (struct placement){ .kind = SHARD, .dim = 0 };
 }
 
 static void freeze(struct compilation *c)
@@ -108,7 +111,7 @@ static int add_objective(struct compilation *c)
 
 static int build_graph(struct compilation *c, const struct model_def *def, const void *config)
 {
-    make_inputs(c);
+    make_inputs(c, def);
     def->build(&c->b, config, &c->in, &c->out);
     TRY(builder_status(&c->b));
     freeze(c);

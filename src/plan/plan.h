@@ -45,6 +45,8 @@ struct cluster {
 struct compile_options {
     enum task task;
     int64_t rows, sequences, labels;     /* capacities of one dp rank's microbatch */
+    int64_t encoder_rows;                /* the same, of models with an encoder */
+    int64_t target_width;                /* numbers of a labelled row in "targets"; 0: there are none */
     int64_t cache_rows, cache_positions; /* TASK_GENERATE */
     struct mesh mesh;
     struct cluster cluster;

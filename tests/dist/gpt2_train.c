@@ -104,7 +104,7 @@ static int train(void *context, int rank, struct comm *comm)
 
     TRY(executor_create(r->plan, store, comm, rank, &e));
     TRY(case_fill_store(store, GOLDEN_DIR "/gpt2/train40/model", r->config.def->prefix));
-    batch_init(&b, BATCH * LENGTH, BATCH);
+    batch_init(&b, &(struct batch_capacity){ .rows = BATCH * LENGTH, .sequences = BATCH });
     settings = executor_input(e, "settings");
     label_count = executor_input(e, "label_count");
     for (int step = 0; step < STEPS; step++) {

@@ -82,7 +82,7 @@ void case_inputs_release(struct case_inputs *in)
 
 static void add_sample(struct batch *b, const struct case_inputs *in, int64_t sample)
 {
-    int64_t T = in->length, at = sample * T, row = b->rows;
+    int64_t T = in->length, at = sample * T, row = b->rows.count;
     int32_t *ids = mem_alloc_array(2 * (size_t)T + 1, sizeof(ids[0])), *labels = ids + T;
 
     for (int64_t i = 0; i < T; i++) {
@@ -92,9 +92,9 @@ static void add_sample(struct batch *b, const struct case_inputs *in, int64_t sa
     batch_add_causal(b, ids, labels, T, sample, T);
     for (int64_t i = 0; i < T; i++) {
         if (in->positions)
-            b->positions[row + i] = (int32_t)in->positions[at + i];
+            b->rows.positions[row + i] = (int32_t)in->positions[at + i];
         if (in->mask && !in->mask[at + i])
-            b->key_order[row + i] = -1;
+            b->rows.key_order[row + i] = -1;
     }
     mem_free(ids);
 }

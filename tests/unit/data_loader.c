@@ -184,22 +184,22 @@ static void batches_hold_their_samples(void **state)
     (void)state;
     init(&l, 37, &(struct loader_options){ .microbatch = 3, .accumulation = 2, .dp = 2, .seed = 3 });
     loader_batch_init(&l, &b);
-    assert_int_equal(b.row_capacity, 3 * T);
+    assert_int_equal(b.rows.capacity, 3 * T);
     for (int64_t m = 0; m < 2; m++) {
         assert_int_equal(loader_fill(&l, 5, m, 1, &b), OK);
         loader_share(&l, 5, m, 1, &first, &count);
         assert_int_equal(b.sequences, count);
         for (int64_t i = 0; i < count; i++) {
-            int64_t index = index_at(&l, 5, first + i, &epoch), row = b.offsets[i];
-            assert_int_equal(b.offsets[i + 1] - row, 1 + index % T);
-            for (int64_t t = 0; row + t < b.offsets[i + 1]; t++) {
-                assert_int_equal(b.ids[row + t], 10 * index + t);
-                assert_int_equal(b.positions[row + t], t);
-                assert_int_equal(b.place[row + t], (first + i) * T + t);
+            int64_t index = index_at(&l, 5, first + i, &epoch), row = b.rows.offsets[i];
+            assert_int_equal(b.rows.offsets[i + 1] - row, 1 + index % T);
+            for (int64_t t = 0; row + t < b.rows.offsets[i + 1]; t++) {
+                assert_int_equal(b.rows.ids[row + t], 10 * index + t);
+                assert_int_equal(b.rows.positions[row + t], t);
+                assert_int_equal(b.rows.place[row + t], (first + i) * T + t);
             }
         }
         for (int64_t i = 0; i < b.label_count; i++) {
-            int64_t row = b.label_rows[i], id = b.ids[row];
+            int64_t row = b.label_rows[i], id = b.rows.ids[row];
             assert_int_equal(b.labels[i], id / 10 % 3 == 0 ? id + 6 : id + 1);
             assert_false(id / 10 % 3 == 0 && id % 10 == 0); /* the label at 1 is -100 */
         }
@@ -221,9 +221,9 @@ static void a_share_may_be_empty(void **state)
     init(&l, 1, &(struct loader_options){ .microbatch = 3, .accumulation = 2, .dp = 2 });
     loader_batch_init(&l, &b);
     assert_int_equal(loader_fill(&l, 0, 0, 1, &b), OK);
-    assert_int_equal(b.rows, 1);
+    assert_int_equal(b.rows.count, 1);
     assert_int_equal(loader_fill(&l, 0, 1, 1, &b), OK);
-    assert_int_equal(b.rows, 0);
+    assert_int_equal(b.rows.count, 0);
     assert_int_equal(b.sequences, 0);
     assert_int_equal(b.label_count, 0);
     assert_int_equal(loader_label_count(&l, 0, 0, &labels), OK);
