@@ -129,6 +129,7 @@ static inline void queries_init(struct queries *t, const struct attend *w, int64
 
 struct keys { /* a tile of key rows of a sequence that starts at row `start` */
     int64_t first, count, start;
+    int32_t least, most;                             /* positions of those that are not masked */
     enum { KEYS_NONE, KEYS_SOME, KEYS_ALL } allowed; /* of the pairs with a tile of queries */
     int64_t until[2]; /* for each half of the queries: no pair with a key from here on is allowed */
 };
@@ -145,6 +146,8 @@ static inline struct keys keys_init(const struct attend *w, const struct queries
         most = at[j] > most ? at[j] : most;
         least = at[j] >= 0 && at[j] < least ? at[j] : least;
     }
+    t.least = least;
+    t.most = most;
     for (int half = 0; half < 2; half++)
         for (t.until[half] = count; w->causal && t.until[half] > 0; t.until[half]--)
             if (at[t.until[half] - 1] <= q->half_most[half])
@@ -257,15 +260,16 @@ static inline void keep_quad(const struct attend *w, const struct queries *q, in
         factor[r] = keep_factor(&w->keep, x[r]);
 }
 
-static inline const char *attend_refuses(const struct node *n, int floats)
+/* Of attention and attention_grad alike: dtable alone may be added to. */
+static inline const char *attend_refuses(const struct node *n)
 {
     for (int i = 0; i < n->nin; i++)
-        if (n->in[i] && (i < ATTENTION_Q_OFFSETS || i >= floats) && n->in[i]->dtype != DT_F32)
+        if (n->in[i] && (i < ATTENTION_Q_OFFSETS || i >= ATTENTION_TABLE) && n->in[i]->dtype != DT_F32)
             return "an input is not fp32";
     for (int j = 0; j < n->nout; j++) {
         if (n->out[j] && n->out[j]->dtype != DT_F32)
             return "an output is not fp32";
-        if (n->accumulate[j])
+        if (n->accumulate[j] && j != ATTENTION_GRAD_DTABLE)
             return "adds to its output";
     }
     return keep_fits(n->attr[ATTENTION_DROPOUT]) ? NULL : "dropout is too near to 1";

@@ -9,9 +9,11 @@
 #include "cpu/isa.h"
 #include "cpu/many.h"
 #include "cpu/ref.h"
+#include "cpu/relative_tile.h"
 
 struct work {
     struct attend at;
+    struct relative relative;
     struct many many; /* tiles of queries of each sequence */
     float *out, *lse;
     float *scratch; /* of each thread */
@@ -76,8 +78,9 @@ static void drop(const struct attend *w, const struct tile *t, const struct keys
     }
 }
 
-static void attend_keys(const struct attend *w, struct tile *t, const struct keys *k)
+static void attend_keys(const struct work *work, struct tile *t, const struct keys *k)
 {
+    const struct attend *w = &work->at;
     struct product scores = { .c = t->scores,
                               .a = t->k + k->first * w->k.row,
                               .b = t->columns,
@@ -99,6 +102,8 @@ static void attend_keys(const struct attend *w, struct tile *t, const struct key
                               .shrink = t->shrink };
 
     product_of_scores(scores, k);
+    if (work->relative.table)
+        relative_add(&work->relative, w, &t->q, k, t->scores);
     if (k->allowed == KEYS_SOME)
         mask_scores(w, &t->q, k, t->scores);
     soften(t, k);
@@ -159,7 +164,7 @@ static void query_tile(const struct work *w, int64_t sequence, int64_t head, int
     for (int64_t j = start; j < end; j += KEYS) {
         struct keys k = keys_init(at, &t.q, start, j, least_of(KEYS, end - j));
         if (k.allowed != KEYS_NONE)
-            attend_keys(at, &t, &k);
+            attend_keys(w, &t, &k);
     }
     finish(w, &t);
 }
@@ -185,13 +190,19 @@ static int64_t tiles_bytes(int64_t sequences)
 static void run(const struct kernel_args *a)
 {
     struct work w = { .at = attend_init(a),
-                      .many = { .tile = QUERIES, .first = a->workspace },
+                      .many = { .tile = QUERIES },
                       .out = a->out[ATTENTION_OUT].data,
                       .lse = a->out[ATTENTION_LSE].data };
 
+    char *workspace = a->workspace;
+
+    relative_init(&w.relative, &a->in[ATTENTION_TABLE], a->node->attr[ATTENTION_MAX_DISTANCE],
+                  a->node->attr[ATTENTION_BIDIRECTIONAL] != 0, workspace);
+    workspace += relative_bytes(a->node->in[ATTENTION_TABLE], a->node->attr[ATTENTION_MAX_DISTANCE]);
+    w.many.first = (int64_t *)(void *)workspace;
     for (int64_t s = 0; s < w.at.sequences; s++)
         many_add(&w.many, w.at.q_offsets[s + 1] - w.at.q_offsets[s]);
-    w.scratch = (float *)(void *)((char *)a->workspace + tiles_bytes(a->in[ATTENTION_Q_OFFSETS].dim[0]));
+    w.scratch = (float *)(void *)(workspace + tiles_bytes(a->in[ATTENTION_Q_OFFSETS].dim[0]));
     w.scratch_floats = scratch_floats(w.at.width);
     parallel_for(many_tiles(&w.many) * w.at.heads, run_tile, &w);
 }
@@ -200,13 +211,14 @@ static int64_t workspace(const struct node *n, const struct mesh *mesh, const st
 {
     int64_t width = n->in[ATTENTION_Q]->dims[3].size;
 
-    return tiles_bytes(n->in[ATTENTION_Q_OFFSETS]->dims[0].size) +
+    return relative_bytes(n->in[ATTENTION_TABLE], n->attr[ATTENTION_MAX_DISTANCE]) +
+           tiles_bytes(n->in[ATTENTION_Q_OFFSETS]->dims[0].size) +
            m->threads * scratch_floats(width) * (int64_t)sizeof(float);
 }
 
 static const char *refuses(const struct node *n, const struct machine *m)
 {
-    return attend_refuses(n, ATTENTION_PLACE + 1);
+    return attend_refuses(n);
 }
 
 const struct kernel ISA(cpu_attention)[] = {

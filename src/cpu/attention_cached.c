@@ -10,6 +10,7 @@
 #include "cpu/isa.h"
 #include "cpu/ref.h"
 #include "cpu/refuse.h"
+#include "cpu/relative.h"
 #include "cpu/simd.h"
 #include "ops/ops.h"
 
@@ -25,6 +26,7 @@ struct work {
     int64_t q_row, first_head, all_heads, first_kv_head, group;
     int64_t span, spans, partial_floats; /* of one partial result */
     int64_t window;
+    struct relative relative;
     float scale; /* with log2 e: scores are in units of log 2 */
 };
 
@@ -59,6 +61,13 @@ static void prefetch_row(const float *row, int64_t width)
         __builtin_prefetch(row + c);
 }
 
+/* Of row n and head h. */
+static void add_bias(const struct work *w, struct block *b, int64_t n, int64_t h)
+{
+    for (int64_t t = 0; w->relative.table && t < b->count; t++)
+        b->p[t] += 1.44269504f * relative_bias(&w->relative, h, b->first + t - w->positions[n]);
+}
+
 static void block_scores(const struct work *w, struct block *b, const float *q)
 {
     for (int64_t t = 0; t < b->count; t++) {
@@ -87,13 +96,14 @@ static inline __attribute__((always_inline)) void add_values(const struct work *
         vec_store_upto(sum + c + v * LANES, s[v], w->width - c - v * LANES);
 }
 
-/* One block into the partial result of one head. */
-static void attend_block(const struct work *w, struct block *b, const float *q, float *partial)
+/* One block of row n into the partial result of head h. */
+static void attend_block(const struct work *w, struct block *b, int64_t n, int64_t h, float *partial)
 {
     vec most = vec_set(partial[0]), total = vec_zero();
     int64_t c = 0;
 
-    block_scores(w, b, q);
+    block_scores(w, b, w->q + n * w->q_row + h * w->width);
+    add_bias(w, b, n, h);
     for (int64_t t = 0; t < b->count; t += LANES)
         most = vec_max(most, vec_load(b->p + t));
     float level = vec_largest(most);
@@ -113,11 +123,12 @@ static void attend_block(const struct work *w, struct block *b, const float *q, 
 
 static void find_block(const struct work *w, struct block *b, int64_t n, int64_t g)
 {
-    const int32_t *source = w->source + w->slot[n] * w->length;
+    const int32_t *source = w->source ? w->source + w->slot[n] * w->length : NULL;
 
     for (int64_t t = 0; t < b->count + AHEAD; t++) {
         int64_t position = b->first + (t < b->count ? t : b->count - 1);
-        b->at[t] = ((source[position] * w->length + position) * w->kv_heads + g) * w->width;
+        int64_t row = source ? source[position] : w->slot[n];
+        b->at[t] = ((row * w->length + position) * w->kv_heads + g) * w->width;
     }
 }
 
@@ -151,7 +162,7 @@ static void attend_span(void *context, int64_t task)
         find_block(w, &b, n, g);
         for (int64_t h = 0; h < w->heads; h++)
             if (kv_head(w, h) == g)
-                attend_block(w, &b, w->q + n * w->q_row + h * w->width,
+                attend_block(w, &b, n, h,
                              w->partial + ((n * w->heads + h) * w->spans + span) * w->partial_floats);
     }
 }
@@ -191,7 +202,6 @@ static void run(const struct kernel_args *a)
                       .positions = a->in[ATTENTION_CACHED_POSITIONS].data,
                       .source = a->in[ATTENTION_CACHED_SOURCE].data,
                       .out = a->out[0].data,
-                      .partial = a->workspace,
                       .rows = q->dim[0],
                       .heads = q->dim[2],
                       .kv_heads = k->dim[2],
@@ -211,6 +221,10 @@ static void run(const struct kernel_args *a)
     w.span = span_positions(a->node->in[ATTENTION_CACHED_Q]->dims[0].size, w.length);
     w.spans = most / w.span + 1;
     w.partial_floats = w.width + 2;
+    relative_init(&w.relative, &a->in[ATTENTION_CACHED_TABLE], attr[ATTENTION_CACHED_MAX_DISTANCE],
+                  attr[ATTENTION_CACHED_BIDIRECTIONAL] != 0, a->workspace);
+    w.partial = (float *)(void *)((char *)a->workspace + relative_bytes(a->node->in[ATTENTION_CACHED_TABLE],
+                                                                        attr[ATTENTION_CACHED_MAX_DISTANCE]));
     parallel_for(w.rows * w.kv_heads * w.spans, attend_span, &w);
     parallel_for(w.rows, join_spans, &w);
 }
@@ -220,12 +234,17 @@ static int64_t workspace(const struct node *n, const struct mesh *mesh, const st
     const struct tensor *q = n->in[ATTENTION_CACHED_Q];
     int64_t rows = tensor_local_dim(q, 0, mesh), length = n->in[ATTENTION_CACHED_CACHE_K]->dims[1].size;
 
-    return rows * tensor_local_dim(q, 2, mesh) * ceil_div(length, span_positions(rows, length)) *
-           (q->dims[3].size + 2) * (int64_t)sizeof(float);
+    return relative_bytes(n->in[ATTENTION_CACHED_TABLE], n->attr[ATTENTION_CACHED_MAX_DISTANCE]) +
+           rows * tensor_local_dim(q, 2, mesh) * ceil_div(length, span_positions(rows, length)) *
+               (q->dims[3].size + 2) * (int64_t)sizeof(float);
 }
 
 static const char *refuses(const struct node *n, const struct machine *m)
 {
+    const struct tensor *table = n->in[ATTENTION_CACHED_TABLE];
+
+    if (table && table->dtype != DT_F32)
+        return "an input is not fp32";
     return refuse_all_but_plain_f32(n, ATTENTION_CACHED_SLOT);
 }
 

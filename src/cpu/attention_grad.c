@@ -4,14 +4,21 @@
  *
  * A task is one sequence and key/value head: it goes over the heads of the group, their tiles of queries, and
  * for each over the tiles of keys. dq grows in scratch, dk and dv in the rows of the output, which no other
- * task writes: no atomics, one order of sums on any number of threads, and every product is made once. */
+ * task writes: no atomics, one order of sums on any number of threads, and every product is made once. Each
+ * task sums the gradient of the table of relative positions by itself; the sums of all sequences are added in
+ * order at the end. */
 #include "base/parallel.h"
 #include "cpu/attend.h"
 #include "cpu/isa.h"
 #include "cpu/ref.h"
+#include "cpu/relative_tile.h"
 
 struct work {
     struct attend at;
+    struct relative relative;
+    float *sums; /* [sequence][head][bucket] gradient of the table; NULL: not wanted */
+    const struct view *dtable;
+    bool add;                 /* to what dtable holds */
     struct packed dq, dk, dv; /* data NULL: not wanted */
     const float *out, *lse, *dout;
     float *scratch;
@@ -20,6 +27,7 @@ struct work {
 
 struct tile { /* one tile of queries; in what is marked "columns" the queries lie side by side */
     struct queries q;
+    float *sums;                      /* of this sequence and head, as in struct work */
     int64_t g, start, end;            /* key/value head, key rows of the sequence */
     int64_t row;                      /* width rounded up to whole vectors */
     float *q_columns, *dout_columns;  /* [K][QUERIES], q scaled */
@@ -142,9 +150,13 @@ static void attend_keys(const struct work *w, struct tile *t, const struct keys 
     values.b = t->dout_rows;
     values.c_row = w->dv.row;
     pair_products(at, t, k);
+    if (w->relative.table)
+        relative_add(&w->relative, at, &t->q, k, t->p);
     if (k->allowed == KEYS_SOME)
         mask_scores(at, &t->q, k, t->p);
     score_grads(at, t, k);
+    if (t->sums)
+        relative_gather(&w->relative, at, &t->q, k, t->ds, t->sums);
     if (w->dv.data)
         product_over_queries(values, k);
     if (w->dk.data)
@@ -194,7 +206,10 @@ static void run_task(void *context, int64_t index)
     zero_head(w->dk, t.start, t.end, t.g, at->width);
     zero_head(w->dv, t.start, t.end, t.g, at->width);
     for (t.q.head = 0; t.q.head < at->heads; t.q.head++) {
-        int64_t g = attend_kv_head(at, t.q.head);
+        int64_t g = attend_kv_head(at, t.q.head), buckets = w->relative.buckets;
+        t.sums = w->sums ? w->sums + (s * at->heads + t.q.head) * buckets : NULL;
+        if (t.sums && (g == t.g || (g < 0 && t.g == 0)))
+            memset(t.sums, 0, (size_t)buckets * sizeof(float));
         if (g < 0 && t.g == 0) /* a head that is padding */
             zero_head(w->dq, first, last, t.q.head, at->width);
         for (int64_t i = first; g == t.g && i < last; i += QUERIES)
@@ -215,7 +230,7 @@ static struct packed key_output(const struct kernel_args *a, int input, double p
 /* Parts of the outputs that no gradient goes to are zero: some output has more parts than gradients. */
 static void zero_spare_parts(const struct kernel_args *a)
 {
-    for (int j = 0; j < a->node->nout; j++) {
+    for (int j = 0; j < ATTENTION_GRAD_DTABLE; j++) {
         const struct view *v = &a->out[j];
         int64_t gradients = 1;
         for (int i = ATTENTION_K; j == ATTENTION_GRAD_DQ && i <= ATTENTION_V; i++)
@@ -225,35 +240,74 @@ static void zero_spare_parts(const struct kernel_args *a)
     }
 }
 
+/* A bucket's row of the table's gradient. Scores are scaled before the bias is added. */
+static void table_row(void *context, int64_t bucket)
+{
+    const struct work *w = context;
+    int64_t heads = w->at.heads, buckets = w->relative.buckets;
+    float *row = (float *)w->dtable->data + bucket * heads;
+
+    for (int64_t h = 0; h < heads; h++) {
+        double sum = 0;
+        for (int64_t s = 0; s < w->at.sequences; s++)
+            sum += (double)w->sums[(s * heads + h) * buckets + bucket];
+        row[h] = (float)(sum / (double)w->at.scale + (w->add ? (double)row[h] : 0));
+    }
+}
+
+/* The parts of the workspace, in bytes: the list of buckets, the sums, the scratch of each thread. */
+static int64_t sums_bytes(const struct node *n, int64_t sequences, int64_t heads)
+{
+    const struct tensor *table = n->in[ATTENTION_TABLE];
+
+    return table ? ceil_div(sequences * heads * table->dims[0].size * (int64_t)sizeof(float), 64) * 64 : 0;
+}
+
 static void run(const struct kernel_args *a)
 {
-    const double *attr = a->node->attr;
+    const struct node *n = a->node;
+    const double *attr = n->attr;
     struct work w = { .at = attend_init(a),
+                      .dtable = &a->out[ATTENTION_GRAD_DTABLE],
                       .dq = packed_part(&a->out[ATTENTION_GRAD_DQ], attr[ATTENTION_Q_PART]),
                       .dk = key_output(a, ATTENTION_K, attr[ATTENTION_K_PART]),
                       .dv = key_output(a, ATTENTION_V, attr[ATTENTION_V_PART]),
                       .out = a->in[ATTENTION_GRAD_OUT].data,
                       .lse = a->in[ATTENTION_GRAD_LSE].data,
-                      .dout = a->in[ATTENTION_GRAD_DOUT].data,
-                      .scratch = a->workspace };
+                      .dout = a->in[ATTENTION_GRAD_DOUT].data };
+    char *workspace = a->workspace;
 
+    relative_init(&w.relative, &a->in[ATTENTION_TABLE], attr[ATTENTION_MAX_DISTANCE],
+                  attr[ATTENTION_BIDIRECTIONAL] != 0, workspace);
+    workspace += relative_bytes(n->in[ATTENTION_TABLE], attr[ATTENTION_MAX_DISTANCE]);
+    w.sums = w.dtable->data ? (float *)(void *)workspace : NULL;
+    w.add = a->add[ATTENTION_GRAD_DTABLE];
+    workspace += sums_bytes(n, a->in[ATTENTION_Q_OFFSETS].dim[0], w.at.heads);
+    w.scratch = (float *)(void *)workspace;
     w.scratch_floats = scratch_floats(w.at.width);
     zero_spare_parts(a);
     parallel_for(w.at.sequences * w.at.kv_heads, run_task, &w);
+    parallel_for(w.sums ? w.relative.buckets : 0, table_row, &w);
 }
 
 static int64_t workspace(const struct node *n, const struct mesh *mesh, const struct machine *m)
 {
-    return m->threads * scratch_floats(n->in[ATTENTION_Q]->dims[3].size) * (int64_t)sizeof(float);
+    const struct tensor *q = n->in[ATTENTION_Q];
+
+    return relative_bytes(n->in[ATTENTION_TABLE], n->attr[ATTENTION_MAX_DISTANCE]) +
+           sums_bytes(n, n->in[ATTENTION_Q_OFFSETS]->dims[0].size, tensor_local_dim(q, 2, mesh)) +
+           m->threads * scratch_floats(q->dims[3].size) * (int64_t)sizeof(float);
 }
 
 static const char *refuses(const struct node *n, const struct machine *m)
 {
-    return attend_refuses(n, ATTENTION_GRAD_OUT);
+    if (n->in[ATTENTION_TABLE] && n->attr[ATTENTION_SCALE] == 0)
+        return "the gradient of the table is found from scaled ones";
+    return attend_refuses(n);
 }
 
 const struct kernel ISA(cpu_attention_grad)[] = {
     { "tiles " ISA_TEXT, .refuses = refuses, .workspace = workspace, .run = run },
-    { "reference", .workspace = ref_attention_workspace, .run = ref_attention_grad },
+    { "reference", .workspace = ref_attention_grad_workspace, .run = ref_attention_grad },
     { 0 },
 };

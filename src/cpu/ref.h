@@ -41,8 +41,9 @@ void ref_adamw(const struct kernel_args *a);
 
 /* Scratch of head_grad's and head_loss' references: dx in doubles and a few vectors. */
 int64_t ref_head_workspace(const struct node *n, const struct mesh *mesh, const struct machine *m);
-/* Scratch of the three attention references: sums over one row. */
+/* Scratch of the attention references: sums over one row, or over the table of relative positions. */
 int64_t ref_attention_workspace(const struct node *n, const struct mesh *mesh, const struct machine *m);
+int64_t ref_attention_grad_workspace(const struct node *n, const struct mesh *mesh, const struct machine *m);
 
 /* f(x) and f'(x) for an activation_kind. */
 double ref_activate(int kind, double x);

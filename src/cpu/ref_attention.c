@@ -3,6 +3,7 @@
  * queries over the queries. */
 #include "base/rng.h"
 #include "cpu/ref.h"
+#include "ops/bucket.h"
 #include "ops/ops.h"
 
 struct pair { /* query row i and key row j of one sequence under local head h and its kv head g */
@@ -13,6 +14,14 @@ struct pair { /* query row i and key row j of one sequence under local head h an
 int64_t ref_attention_workspace(const struct node *n, const struct mesh *mesh, const struct machine *m)
 {
     return 2 * n->in[ATTENTION_Q]->dims[3].size * (int64_t)sizeof(double);
+}
+
+int64_t ref_attention_grad_workspace(const struct node *n, const struct mesh *mesh, const struct machine *m)
+{
+    const struct tensor *table = n->in[ATTENTION_TABLE];
+    int64_t rows = ref_attention_workspace(n, mesh, m), sums = table ? tensor_count(table) : 0;
+
+    return rows > sums * (int64_t)sizeof(double) ? rows : sums * (int64_t)sizeof(double);
 }
 
 /* Index of entry c of a row and head in a packed (N, P, H, K) tensor. */
@@ -49,15 +58,30 @@ static bool allowed(const struct kernel_args *a, const struct pair *p)
     return kp >= 0 && (a->node->attr[ATTENTION_CAUSAL] == 0 || kp <= qp) && (window == 0 || qp - kp < window);
 }
 
+/* Index in the table of relative positions. */
+static int64_t table_entry(const struct kernel_args *a, const struct pair *p)
+{
+    const struct view *table = &a->in[ATTENTION_TABLE];
+    int64_t qp = ((const int32_t *)a->in[ATTENTION_Q_POSITIONS].data)[p->i];
+    int64_t kp = ((const int32_t *)a->in[ATTENTION_KV_POSITIONS].data)[p->j];
+    struct bucketing b = { .buckets = table->dim[0],
+                           .max_distance = (int64_t)a->node->attr[ATTENTION_MAX_DISTANCE],
+                           .bidirectional = a->node->attr[ATTENTION_BIDIRECTIONAL] != 0 };
+
+    return bucket_of(&b, kp - qp) * table->dim[1] + p->h;
+}
+
 static double score(const struct kernel_args *a, const struct pair *p)
 {
     const struct view *q = &a->in[ATTENTION_Q], *k = &a->in[ATTENTION_K];
-    double sum = 0;
+    double sum = 0, bias = 0;
 
     for (int64_t c = 0; c < q->dim[3]; c++)
         sum += ref_load(q, packed(q, p->i, part_of(a, ATTENTION_Q_PART), p->h, c)) *
                ref_load(k, packed(k, p->j, part_of(a, ATTENTION_K_PART), p->g, c));
-    return sum * a->node->attr[ATTENTION_SCALE];
+    if (a->in[ATTENTION_TABLE].data)
+        bias = ref_load(&a->in[ATTENTION_TABLE], table_entry(a, p));
+    return sum * a->node->attr[ATTENTION_SCALE] + bias;
 }
 
 /* What dropout multiplies this probability with. */
@@ -157,21 +181,20 @@ static void pair_grad(const struct kernel_args *a, const struct pair *p, double 
     *weight = prob * keep;
     *dscore = 0;
     if (prob != 0 && !isinf(lse))
-        *dscore =
-            prob * (keep * dout_times(a, p, true) - dout_times(a, p, false)) * a->node->attr[ATTENTION_SCALE];
+        *dscore = prob * (keep * dout_times(a, p, true) - dout_times(a, p, false));
 }
 
 static void query_grad(const struct kernel_args *a, struct pair p)
 {
     const struct view *q = &a->in[ATTENTION_Q], *k = &a->in[ATTENTION_K], *dq = &a->out[ATTENTION_GRAD_DQ];
-    double *sum = a->workspace, weight, dscore;
+    double *sum = a->workspace, scale = a->node->attr[ATTENTION_SCALE], weight, dscore;
 
     for (int64_t c = 0; c < q->dim[3]; c++)
         sum[c] = 0;
     for (p.j = p.kv_first; p.g >= 0 && p.j < p.kv_first + p.kv_count; p.j++) {
         pair_grad(a, &p, &weight, &dscore);
         for (int64_t c = 0; c < q->dim[3] && dscore != 0; c++)
-            sum[c] += dscore * ref_load(k, packed(k, p.j, part_of(a, ATTENTION_K_PART), p.g, c));
+            sum[c] += scale * dscore * ref_load(k, packed(k, p.j, part_of(a, ATTENTION_K_PART), p.g, c));
     }
     for (int64_t c = 0; c < q->dim[3]; c++)
         ref_store(dq, packed(dq, p.i, part_of(a, ATTENTION_Q_PART), p.h, c), sum[c]);
@@ -192,7 +215,8 @@ static void key_grad(const struct kernel_args *a, struct pair p, int64_t first, 
     const struct view *q = &a->in[ATTENTION_Q], *dout = &a->in[ATTENTION_GRAD_DOUT];
     const struct view *dk = grad_view(a, ATTENTION_K), *dv = grad_view(a, ATTENTION_V);
     int64_t width = q->dim[3];
-    double *sum_k = a->workspace, *sum_v = sum_k + width, weight, dscore;
+    double *sum_k = a->workspace, *sum_v = sum_k + width, scale = a->node->attr[ATTENTION_SCALE];
+    double weight, dscore;
 
     for (int64_t c = 0; c < 2 * width; c++)
         sum_k[c] = 0;
@@ -202,7 +226,8 @@ static void key_grad(const struct kernel_args *a, struct pair p, int64_t first, 
             for (int64_t c = 0; c < width && weight != 0; c++)
                 sum_v[c] += weight * ref_load(dout, (p.i * dout->dim[1] + p.h) * width + c);
             for (int64_t c = 0; c < width && dscore != 0; c++)
-                sum_k[c] += dscore * ref_load(q, packed(q, p.i, part_of(a, ATTENTION_Q_PART), p.h, c));
+                sum_k[c] +=
+                    scale * dscore * ref_load(q, packed(q, p.i, part_of(a, ATTENTION_Q_PART), p.h, c));
         }
     }
     for (int64_t c = 0; dk && c < width; c++)
@@ -211,13 +236,42 @@ static void key_grad(const struct kernel_args *a, struct pair p, int64_t first, 
         ref_store(dv, packed(dv, p.j, part_of(a, ATTENTION_V_PART), p.g, c), sum_v[c]);
 }
 
+static void table_grad(const struct kernel_args *a)
+{
+    const int32_t *q_offsets = a->in[ATTENTION_Q_OFFSETS].data,
+                  *kv_offsets = a->in[ATTENTION_KV_OFFSETS].data;
+    int64_t sequences = sequence_count(a, &a->in[ATTENTION_Q_OFFSETS]);
+    int64_t entries = view_count(&a->in[ATTENTION_TABLE]);
+    double *sum = a->workspace, weight, dscore;
+    struct pair p = { 0 };
+
+    for (int64_t i = 0; i < entries; i++)
+        sum[i] = 0;
+    for (int64_t s = 0; s < sequences; s++) {
+        for (p.i = q_offsets[s]; p.i < q_offsets[s + 1]; p.i++) {
+            p.kv_first = kv_offsets[s];
+            for (int64_t pair = 0; pair < (kv_offsets[s + 1] - p.kv_first) * a->in[0].dim[2]; pair++) {
+                p.j = p.kv_first + pair / a->in[0].dim[2];
+                p.h = pair % a->in[0].dim[2];
+                p.g = kv_head(a, p.h);
+                dscore = 0;
+                if (p.g >= 0)
+                    pair_grad(a, &p, &weight, &dscore);
+                sum[table_entry(a, &p)] += dscore;
+            }
+        }
+    }
+    for (int64_t i = 0; i < entries; i++)
+        ref_put(a, ATTENTION_GRAD_DTABLE, i, sum[i]);
+}
+
 void ref_attention_grad(const struct kernel_args *a)
 {
     const int32_t *q_offsets = a->in[ATTENTION_Q_OFFSETS].data,
                   *kv_offsets = a->in[ATTENTION_KV_OFFSETS].data;
     int64_t sequences = sequence_count(a, &a->in[ATTENTION_Q_OFFSETS]);
 
-    for (int j = 0; j < a->node->nout; j++) /* parts that nobody makes are zero */
+    for (int j = 0; j < ATTENTION_GRAD_DTABLE; j++) /* parts that nobody makes are zero */
         for (int64_t i = 0; a->out[j].data && i < view_count(&a->out[j]); i++)
             ref_store(&a->out[j], i, 0);
     for (int64_t s = 0; s < sequences; s++) {
@@ -232,4 +286,6 @@ void ref_attention_grad(const struct kernel_args *a)
             for (p.g = 0; p.g < a->in[ATTENTION_K].dim[2]; p.g++)
                 key_grad(a, p, q_offsets[s], q_offsets[s + 1]);
     }
+    if (a->out[ATTENTION_GRAD_DTABLE].data)
+        table_grad(a);
 }

@@ -1,5 +1,6 @@
 /* References of cache_append and attention_cached. */
 #include "cpu/ref.h"
+#include "ops/bucket.h"
 #include "ops/ops.h"
 
 /* x (N, P, G, K), its part -> cache (C, T, G, K) */
@@ -30,19 +31,39 @@ static int64_t cached(const struct kernel_args *a, int64_t n, int64_t t, int64_t
 {
     const struct view *cache = &a->in[ATTENTION_CACHED_CACHE_K], *source = &a->in[ATTENTION_CACHED_SOURCE];
     int64_t slot = ((const int32_t *)a->in[ATTENTION_CACHED_SLOT].data)[n];
-    int64_t row = ((const int32_t *)source->data)[slot * source->dim[1] + t];
+    int64_t row = source->data ? ((const int32_t *)source->data)[slot * source->dim[1] + t] : slot;
 
     return ((row * cache->dim[1] + t) * cache->dim[2] + g) * cache->dim[3];
 }
 
-static double cached_score(const struct kernel_args *a, int64_t q_first, int64_t k_first)
+struct pair { /* row n under local head h, and position t */
+    int64_t n, h, t;
+    int64_t q_first, k_first; /* their entries in q and the cache */
+};
+
+static double bias(const struct kernel_args *a, const struct pair *p)
+{
+    const struct view *table = &a->in[ATTENTION_CACHED_TABLE];
+    struct bucketing b = { .max_distance = (int64_t)a->node->attr[ATTENTION_CACHED_MAX_DISTANCE],
+                           .bidirectional = a->node->attr[ATTENTION_CACHED_BIDIRECTIONAL] != 0 };
+
+    if (!table->data)
+        return 0;
+    b.buckets = table->dim[0];
+    return ref_load(table,
+                    bucket_of(&b, p->t - ((const int32_t *)a->in[ATTENTION_CACHED_POSITIONS].data)[p->n]) *
+                            table->dim[1] +
+                        p->h);
+}
+
+static double cached_score(const struct kernel_args *a, const struct pair *p)
 {
     const struct view *q = &a->in[ATTENTION_CACHED_Q];
     double sum = 0;
 
     for (int64_t c = 0; c < q->dim[3]; c++)
-        sum += ref_load(q, q_first + c) * ref_load(&a->in[ATTENTION_CACHED_CACHE_K], k_first + c);
-    return sum * a->node->attr[ATTENTION_CACHED_SCALE];
+        sum += ref_load(q, p->q_first + c) * ref_load(&a->in[ATTENTION_CACHED_CACHE_K], p->k_first + c);
+    return sum * a->node->attr[ATTENTION_CACHED_SCALE] + bias(a, p);
 }
 
 /* Row n, local head h, kv head g (-1: a padded head, zeros). */
@@ -54,16 +75,20 @@ static void attend(const struct kernel_args *a, int64_t n, int64_t h, int64_t g)
     int64_t start = window > 0 && last >= window ? last - window + 1 : 0;
     int64_t q_first = ((n * q->dim[1] + (int)a->node->attr[ATTENTION_CACHED_Q_PART]) * q->dim[2] + h) * width;
     double most = -INFINITY, total = 0, *sum = a->workspace;
+    struct pair p = { .n = n, .h = h, .q_first = q_first };
 
     for (int64_t c = 0; c < width; c++)
         sum[c] = 0;
-    for (int64_t t = start; g >= 0 && t <= last; t++)
-        most = fmax(most, cached_score(a, q_first, cached(a, n, t, g)));
-    for (int64_t t = start; g >= 0 && t <= last; t++) {
-        double weight = exp(cached_score(a, q_first, cached(a, n, t, g)) - most);
+    for (p.t = start; g >= 0 && p.t <= last; p.t++) {
+        p.k_first = cached(a, n, p.t, g);
+        most = fmax(most, cached_score(a, &p));
+    }
+    for (p.t = start; g >= 0 && p.t <= last; p.t++) {
+        p.k_first = cached(a, n, p.t, g);
+        double weight = exp(cached_score(a, &p) - most);
         total += weight;
         for (int64_t c = 0; c < width; c++)
-            sum[c] += weight * ref_load(v, cached(a, n, t, g) + c);
+            sum[c] += weight * ref_load(v, p.k_first + c);
     }
     for (int64_t c = 0; c < width; c++)
         ref_store(&a->out[0], (n * q->dim[2] + h) * width + c, total > 0 ? sum[c] / total : 0);

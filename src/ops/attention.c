@@ -1,7 +1,23 @@
 /* attention -- scaled dot-product attention over packed sequences (ops.h has the formula); the one op of all
  * models. The forward pass keeps only the output and the log-sum-exp of each row: Dao et al.,
  * "FlashAttention-2", 2023. */
+#include "ops/bucket.h"
 #include "ops/card.h"
+
+static int check_table(const struct node *n, const struct tensor *table)
+{
+    const struct tensor *q = n->in[ATTENTION_Q];
+    struct bucketing b = { .buckets = table->dims[0].size,
+                           .max_distance = (int64_t)n->attr[ATTENTION_MAX_DISTANCE],
+                           .bidirectional = n->attr[ATTENTION_BIDIRECTIONAL] != 0 };
+
+    if (table->ndim != 2 || table->dims[1].size != q->dims[2].size)
+        return fail(ERR_INTERNAL, "attention: the table of relative positions does not fit the heads");
+    if (bucket_exact(&b) < 1 || b.max_distance <= bucket_exact(&b))
+        return fail(ERR_CONFIG, "attention: %" PRId64 " buckets do not fit a largest distance of %" PRId64,
+                    b.buckets, b.max_distance);
+    return OK;
+}
 
 static int infer(const struct node *n, struct tensor out[])
 {
@@ -14,6 +30,8 @@ static int infer(const struct node *n, struct tensor out[])
         return fail(ERR_CONFIG,
                     "attention: %" PRId64 " heads are not a multiple of %" PRId64 " key/value heads",
                     q->dims[2].size, k->dims[2].size);
+    if (n->in[ATTENTION_TABLE])
+        TRY(check_table(n, n->in[ATTENTION_TABLE]));
     out[ATTENTION_OUT] =
         (struct tensor){ .dtype = q->dtype, .ndim = 3, .dims = { q->dims[0], q->dims[2], q->dims[3] } };
     out[ATTENTION_LSE] = (struct tensor){ .dtype = DT_F32, .ndim = 2, .dims = { q->dims[0], q->dims[2] } };
@@ -23,17 +41,16 @@ static int infer(const struct node *n, struct tensor out[])
 static void grad(struct builder *b, const struct node *n, struct tensor *const dout[], struct tensor *din[],
                  const bool wants[])
 {
-    struct tensor *in[ATTENTION_GRAD_DOUT + 1];
-    struct attr_value attrs[8] = { 0 };
+    struct tensor *in[ATTENTION_GRAD_DOUT + 1] = { 0 };
+    struct attr_value attrs[ATTENTION_BIDIRECTIONAL + 2] = { 0 };
     struct node *g;
 
-    (void)wants;
-    for (int i = 0; i <= ATTENTION_PLACE; i++)
+    for (int i = 0; i < n->nin; i++)
         in[i] = n->in[i];
     in[ATTENTION_GRAD_OUT] = n->out[ATTENTION_OUT];
     in[ATTENTION_GRAD_LSE] = n->out[ATTENTION_LSE];
     in[ATTENTION_GRAD_DOUT] = dout[ATTENTION_OUT];
-    for (int i = 0; i <= ATTENTION_V_PART; i++)
+    for (int i = 0; i <= ATTENTION_BIDIRECTIONAL; i++)
         attrs[i] = (struct attr_value){ n->op->attrs[i].name, n->attr[i] };
     g = graph_node(b, &op_attention_grad, ATTENTION_GRAD_DOUT + 1, in, attrs);
     if (!g)
@@ -46,6 +63,8 @@ static void grad(struct builder *b, const struct node *n, struct tensor *const d
         node_want(b, g, ATTENTION_GRAD_DQ + i);
         din[i] = g->out[ATTENTION_GRAD_DQ + i];
     }
+    if (in[ATTENTION_TABLE] && wants[ATTENTION_TABLE])
+        grad_accumulate(b, g, ATTENTION_GRAD_DTABLE, in[ATTENTION_TABLE]);
 }
 
 /* Heads are dealt out whole, with the key/value heads they read: equal shares of both keep h -> h / (H/G)
@@ -57,24 +76,35 @@ static bool heads_split(const struct node *n, int size)
     return heads == groups || groups % size == 0;
 }
 
-static void shard_both(const struct node *n, struct shard_rules *r, bool backward)
+static void shard_samples(const struct node *n, struct shard_rules *r)
 {
     struct placement in[ATTENTION_GRAD_DOUT + 1], out[MAX_OUTPUTS];
 
-    if (r->axis == AXIS_DP) {
-        for (int i = 0; i < n->nin; i++)
-            in[i] = ON_SHARD(0);
-        for (int j = 0; j < MAX_OUTPUTS; j++)
-            out[j] = ON_SHARD(0);
-        shard_rules_add(r, n, in, out, true);
-    }
+    for (int i = 0; i < n->nin; i++)
+        in[i] = i == ATTENTION_TABLE ? ON_ALL : ON_SHARD(0);
+    for (int j = 0; j < MAX_OUTPUTS; j++)
+        out[j] = j == ATTENTION_GRAD_DTABLE ? ON_SUM : ON_SHARD(0);
+    shard_rules_add(r, n, in, out, true);
+}
+
+static void shard_heads(const struct node *n, struct shard_rules *r, bool backward)
+{
+    struct placement in[ATTENTION_GRAD_DOUT + 1], out[MAX_OUTPUTS];
+
     if (!heads_split(n, r->size))
         return;
     for (int i = 0; i < n->nin; i++)
-        in[i] = i <= ATTENTION_V ? ON_SHARD(2) : i < ATTENTION_GRAD_OUT ? ON_ALL : ON_SHARD(1);
+        in[i] = i <= ATTENTION_V ? ON_SHARD(2) : i < ATTENTION_TABLE ? ON_ALL : ON_SHARD(1);
     for (int j = 0; j < MAX_OUTPUTS; j++)
-        out[j] = ON_SHARD(backward ? 2 : 1);
+        out[j] = ON_SHARD(backward && j != ATTENTION_GRAD_DTABLE ? 2 : 1);
     shard_rules_add(r, n, in, out, true);
+}
+
+static void shard_both(const struct node *n, struct shard_rules *r, bool backward)
+{
+    if (r->axis == AXIS_DP)
+        shard_samples(n, r);
+    shard_heads(n, r, backward);
 }
 
 static void shard(const struct node *n, const struct placement have[], struct shard_rules *r)
@@ -95,7 +125,7 @@ static struct op_cost cost(const struct node *n)
 
 const struct op_def op_attention = {
     .name = "attention",
-    .inputs = { "q", "k", "v", "q_offsets", "kv_offsets", "q_positions", "kv_positions", "?place" },
+    .inputs = { "q", "k", "v", "q_offsets", "kv_offsets", "q_positions", "kv_positions", "?place", "?table" },
     .outputs = { "out", "lse" },
     .attrs = { { "causal", 1 },
                { "scale", 1 },
@@ -103,7 +133,9 @@ const struct op_def op_attention = {
                { "dropout", 0 },
                { "q_part", 0 },
                { "k_part", 0 },
-               { "v_part", 0 } },
+               { "v_part", 0 },
+               { "max_distance", 0 },
+               { "bidirectional", 0 } },
     .infer = infer,
     .grad = grad,
     .shard = shard,
@@ -115,6 +147,8 @@ static int infer_grad(const struct node *n, struct tensor out[])
 {
     for (int i = ATTENTION_Q; i <= ATTENTION_V; i++)
         out[i] = *n->in[i];
+    if (n->in[ATTENTION_TABLE])
+        out[ATTENTION_GRAD_DTABLE] = *n->in[ATTENTION_TABLE];
     return OK;
 }
 
@@ -133,16 +167,18 @@ static struct op_cost cost_grad(const struct node *n)
 
 const struct op_def op_attention_grad = {
     .name = "attention_grad",
-    .inputs = { "q", "k", "v", "q_offsets", "kv_offsets", "q_positions", "kv_positions", "?place", "out",
-                "lse", "dout" },
-    .outputs = { "dq", "?dk", "?dv" },
+    .inputs = { "q", "k", "v", "q_offsets", "kv_offsets", "q_positions", "kv_positions", "?place", "?table",
+                "out", "lse", "dout" },
+    .outputs = { "dq", "?dk", "?dv", "?dtable" },
     .attrs = { { "causal", 1 },
                { "scale", 1 },
                { "window", 0 },
                { "dropout", 0 },
                { "q_part", 0 },
                { "k_part", 0 },
-               { "v_part", 0 } },
+               { "v_part", 0 },
+               { "max_distance", 0 },
+               { "bidirectional", 0 } },
     .infer = infer_grad,
     .no_gradient = true,
     .shard = shard_grad,
@@ -161,9 +197,10 @@ struct tensor *attention(struct builder *b, const struct attention_inputs *x, co
         [ATTENTION_Q_POSITIONS] = q_rows->positions,
         [ATTENTION_KV_POSITIONS] = kv_rows->positions,
         [ATTENTION_PLACE] = q_rows->place,
+        [ATTENTION_TABLE] = o->table,
     };
 
-    return output_of(graph_node(b, &op_attention, ATTENTION_PLACE + 1, in,
+    return output_of(graph_node(b, &op_attention, ATTENTION_TABLE + 1, in,
                                 (struct attr_value[]){ { "causal", o->causal },
                                                        { "scale", o->scale },
                                                        { "window", o->window },
@@ -171,6 +208,8 @@ struct tensor *attention(struct builder *b, const struct attention_inputs *x, co
                                                        { "q_part", o->q_part },
                                                        { "k_part", o->k_part },
                                                        { "v_part", o->v_part },
+                                                       { "max_distance", (double)o->max_distance },
+                                                       { "bidirectional", o->bidirectional },
                                                        { 0 } }),
                      ATTENTION_OUT);
 }

@@ -71,7 +71,8 @@ static void shard_cached(const struct node *n, const struct placement have[], st
     (void)have;
     if (heads == groups || groups % r->size == 0)
         shard_rules_add(r, n,
-                        (struct placement[]){ ON_SHARD(2), ON_SHARD(2), ON_SHARD(2), ON_ALL, ON_ALL, ON_ALL },
+                        (struct placement[]){ ON_SHARD(2), ON_SHARD(2), ON_SHARD(2), ON_ALL, ON_ALL, ON_ALL,
+                                              ON_SHARD(1) },
                         (struct placement[]){ ON_SHARD(1) }, true);
 }
 
@@ -84,9 +85,13 @@ static struct op_cost cost_cached(const struct node *n)
 
 const struct op_def op_attention_cached = {
     .name = "attention_cached",
-    .inputs = { "q", "cache_k", "cache_v", "slot", "positions", "source" },
+    .inputs = { "q", "cache_k", "cache_v", "slot", "positions", "?source", "?table" },
     .outputs = { "out" },
-    .attrs = { { "scale", 1 }, { "window", 0 }, { "q_part", 0 } },
+    .attrs = { { "scale", 1 },
+               { "window", 0 },
+               { "q_part", 0 },
+               { "max_distance", 0 },
+               { "bidirectional", 0 } },
     .infer = infer_cached,
     .no_gradient = true,
     .shard = shard_cached,
@@ -96,11 +101,14 @@ const struct op_def op_attention_cached = {
 struct tensor *attention_cached(struct builder *b, struct tensor *q, const struct cache *c,
                                 const struct attention_options *o)
 {
-    struct tensor *const in[] = { q, c->k, c->v, c->slot, c->positions, c->source };
+    struct tensor *const in[] = { q, c->k, c->v, c->slot, c->positions, c->source, o->table };
 
-    return output_of(
-        graph_node(b, &op_attention_cached, 6, in,
-                   (struct attr_value[]){
-                       { "scale", o->scale }, { "window", o->window }, { "q_part", o->q_part }, { 0 } }),
-        0);
+    return output_of(graph_node(b, &op_attention_cached, 7, in,
+                                (struct attr_value[]){ { "scale", o->scale },
+                                                       { "window", o->window },
+                                                       { "q_part", o->q_part },
+                                                       { "max_distance", (double)o->max_distance },
+                                                       { "bidirectional", o->bidirectional },
+                                                       { 0 } }),
+                     0);
 }

@@ -108,7 +108,8 @@ enum { LINEAR_GRAD_WEIGHT_DW, LINEAR_GRAD_WEIGHT_DBIAS };
  * heads, H % G == 0: head h (whole-model number) uses kv head h / (H/G). q_offsets, kv_offsets I32 [S+1]:
  * rows of sequence s are offsets[s] .. offsets[s+1]-1. The last used entry is at counts[COUNT_SEQUENCES].
  *   q_positions I32 [N], kv_positions I32 [M]: position of each row in its sequence; a key with position < 0
- * is masked. place I64 [N] for dropout. score(i, j) = scale * q_i.k_j, allowed when kv_position[j] >= 0 and
+ * is masked. place I64 [N] for dropout. score(i, j) = scale * q_i.k_j (+ table[bucket][h], table? (B, H),
+ * bucket of kv_position[j] - q_position[i] by ops/bucket.h), allowed when kv_position[j] >= 0 and
  * (!causal or kv_position[j] <= q_position[i]) and (window == 0 or q_position[i] - kv_position[j] < window).
  * A query row with no allowed key gives zero, as torch's scaled_dot_product_attention does: what transformers
  * gives at rows of left padding. out (N, H, K); lse (N, H) fp32 = log sum exp of the allowed scores (+inf
@@ -123,7 +124,8 @@ enum {
     ATTENTION_KV_OFFSETS,
     ATTENTION_Q_POSITIONS,
     ATTENTION_KV_POSITIONS,
-    ATTENTION_PLACE
+    ATTENTION_PLACE,
+    ATTENTION_TABLE
 };
 enum { ATTENTION_OUT, ATTENTION_LSE };
 enum {
@@ -133,13 +135,15 @@ enum {
     ATTENTION_DROPOUT,
     ATTENTION_Q_PART,
     ATTENTION_K_PART,
-    ATTENTION_V_PART
+    ATTENTION_V_PART,
+    ATTENTION_MAX_DISTANCE,
+    ATTENTION_BIDIRECTIONAL
 };
-/* attention_grad: inputs as attention's, then out, lse, dout. Outputs dq, dk!, dv!: shapes of q, k, v. When k
- * (or v) is the same tensor as q, its gradient lies in dq's part and dk (dv) is not wanted; parts nobody
- * makes are zero. */
-enum { ATTENTION_GRAD_OUT = ATTENTION_PLACE + 1, ATTENTION_GRAD_LSE, ATTENTION_GRAD_DOUT };
-enum { ATTENTION_GRAD_DQ, ATTENTION_GRAD_DK, ATTENTION_GRAD_DV };
+/* attention_grad: inputs as attention's, then out, lse, dout. Outputs dq, dk!, dv!, dtable!: shapes of q, k,
+ * v, table; dtable accumulates. When k (or v) is the same tensor as q, its gradient lies in dq's part and dk
+ * (dv) is not wanted; parts nobody makes are zero. */
+enum { ATTENTION_GRAD_OUT = ATTENTION_TABLE + 1, ATTENTION_GRAD_LSE, ATTENTION_GRAD_DOUT };
+enum { ATTENTION_GRAD_DQ, ATTENTION_GRAD_DK, ATTENTION_GRAD_DV, ATTENTION_GRAD_DTABLE };
 
 struct sequences { /* inputs that say how rows form sequences; see attention */
     struct tensor *offsets, *positions, *place;
@@ -148,6 +152,9 @@ struct attention_options {
     bool causal;
     double scale, dropout;
     int window, q_part, k_part, v_part;
+    struct tensor *table; /* bias of relative positions, (B, H); NULL: none */
+    int64_t max_distance;
+    bool bidirectional;
 };
 struct attention_inputs {
     struct tensor *q, *k, *v;
@@ -172,20 +179,27 @@ enum {
     CACHE_APPEND_NEW_V
 }; /* outputs: the caches' next versions, written into their storage */
 enum { CACHE_APPEND_K_PART, CACHE_APPEND_V_PART };
-/* attention_cached: row n attends to positions t = 0 .. positions[n] of its sequence (window as above),
- * reading cache[source[slot[n]][t]][t]. out (N, H, K). */
+/* attention_cached: row n attends to positions t = 0 .. positions[n] of its sequence (window and table as
+ * above), reading cache[source[slot[n]][t]][t], or cache[slot[n]][t] without source. out (N, H, K). */
 enum {
     ATTENTION_CACHED_Q,
     ATTENTION_CACHED_CACHE_K,
     ATTENTION_CACHED_CACHE_V,
     ATTENTION_CACHED_SLOT,
     ATTENTION_CACHED_POSITIONS,
-    ATTENTION_CACHED_SOURCE
+    ATTENTION_CACHED_SOURCE,
+    ATTENTION_CACHED_TABLE
 };
-enum { ATTENTION_CACHED_SCALE, ATTENTION_CACHED_WINDOW, ATTENTION_CACHED_Q_PART };
+enum {
+    ATTENTION_CACHED_SCALE,
+    ATTENTION_CACHED_WINDOW,
+    ATTENTION_CACHED_Q_PART,
+    ATTENTION_CACHED_MAX_DISTANCE,
+    ATTENTION_CACHED_BIDIRECTIONAL
+};
 struct cache {
     struct tensor *k, *v;                     /* states of this layer */
-    struct tensor *slot, *positions, *source; /* inputs */
+    struct tensor *slot, *positions, *source; /* inputs; source may be NULL */
 };
 /* out: the caches' next versions, to be put into c->k and c->v before attention_cached reads them. */
 void cache_append(struct builder *b, struct tensor *k, struct tensor *v, const struct cache *c,

@@ -9,6 +9,8 @@ struct attention_setup {
     const int64_t *q_lengths, *kv_lengths; /* kv NULL: self-attention */
     const int64_t *kv_positions;           /* NULL: from 0 in each sequence */
     double causal, window, dropout;
+    bool spread;                   /* of keys only every third position is there */
+    int64_t buckets, max_distance; /* 0: no table of relative positions */
 };
 
 #define LENGTHS(...) ((const int64_t[]){ __VA_ARGS__ })
@@ -35,14 +37,42 @@ static const struct attention_setup large = { ALL_IN_ONE,    3, 3, 37, 3, LENGTH
 static const struct attention_setup large_grouped = { KEYS_WITH_VALUES, 6,           2,           64, 2,
                                                       LENGTHS(90, 70),  .causal = 1, .window = 33 };
 
-static struct tensor *attention_positions(struct ops_case *c, struct dim rows, int64_t count,
-                                          const int64_t lengths[])
+static const struct attention_setup relative = {
+    ALL_IN_ONE, 3, 3, 2, 2, LENGTHS(7, 4), .causal = 1, .buckets = 6, .max_distance = 6
+};
+static const struct attention_setup relative_both_ways = {
+    SEPARATE, 2, 2, 3, 2, LENGTHS(9, 2), .dropout = 0.25, .buckets = 8, .max_distance = 5
+};
+static const struct attention_setup relative_hole = { ALL_IN_ONE,
+                                                      3,
+                                                      3,
+                                                      2,
+                                                      2,
+                                                      LENGTHS(5, 3),
+                                                      .kv_positions = LENGTHS(0, -1, 2, 6, 4, 2, 1, -1),
+                                                      .buckets = 4,
+                                                      .max_distance = 3 };
+static const struct attention_setup relative_empty = {
+    ALL_IN_ONE, 2, 2, 3, 0, LENGTHS(0), .causal = 1, .buckets = 4, .max_distance = 9
+};
+static const struct attention_setup relative_large = {
+    ALL_IN_ONE, 3, 3, 37, 3, LENGTHS(150, 1, 83), .buckets = 32, .max_distance = 128, .dropout = 0.1
+};
+static const struct attention_setup relative_large_causal = {
+    KEYS_WITH_VALUES,  6, 2, 64, 2, LENGTHS(190, 70), .causal = 1, .window = 99, .buckets = 20,
+    .max_distance = 40
+};
+
+/* Of query or key rows; spread keys are at every third position. */
+static struct tensor *attention_positions(struct ops_case *c, struct dim rows,
+                                          const struct attention_setup *a, bool keys)
 {
+    const int64_t *lengths = keys && a->kv_lengths ? a->kv_lengths : a->q_lengths;
     int64_t values[1024], n = 0;
 
-    for (int64_t s = 0; s < count; s++)
+    for (int64_t s = 0; s < a->sequences; s++)
         for (int64_t p = 0; p < lengths[s]; p++)
-            values[n++] = p;
+            values[n++] = keys && a->spread ? 3 * p : p;
     return ops_ints(c, DT_I32, SHAPE(rows), values);
 }
 
@@ -80,13 +110,13 @@ static void attention_rows_inputs(struct ops_case *c, const struct attention_set
         attention_offsets(c, *rows, a->sequences, a->q_lengths);
     if (a->kv_lengths)
         in[ATTENTION_KV_OFFSETS] = attention_offsets(c, *keys, a->sequences, lengths);
-    in[ATTENTION_Q_POSITIONS] = attention_positions(c, *rows, a->sequences, a->q_lengths);
+    in[ATTENTION_Q_POSITIONS] = attention_positions(c, *rows, a, false);
     in[ATTENTION_KV_POSITIONS] = a->kv_positions ? ops_ints(c, DT_I32, SHAPE(*keys), a->kv_positions)
-                                                 : attention_positions(c, *keys, a->sequences, lengths);
+                                                 : attention_positions(c, *keys, a, true);
     in[ATTENTION_PLACE] = a->dropout > 0 ? ops_ints(c, DT_I64, SHAPE(*rows), place) : NULL;
 }
 
-/* The eight inputs, and the node of attention. */
+/* The nine inputs, and the node of attention. */
 static struct node *attention_node(struct ops_case *c, const struct attention_setup *a, struct tensor *in[])
 {
     bool one = a->form == ALL_IN_ONE, two = a->form == KEYS_WITH_VALUES;
@@ -99,12 +129,14 @@ static struct node *attention_node(struct ops_case *c, const struct attention_se
         one ? in[ATTENTION_Q] : ops_value(c, SHAPE(keys, FIX(two ? 2 : 1), FIX(a->groups), FIX(a->width)));
     in[ATTENTION_V] =
         one || two ? in[ATTENTION_K] : ops_value(c, SHAPE(keys, FIX(1), FIX(a->groups), FIX(a->width)));
-    return graph_node(&c->b, &op_attention, ATTENTION_PLACE + 1, in,
+    in[ATTENTION_TABLE] = a->buckets ? ops_param(c, SHAPE(FIX(a->buckets), FIX(a->heads))) : NULL;
+    return graph_node(&c->b, &op_attention, ATTENTION_TABLE + 1, in,
                       ATTRS({ "causal", a->causal }, { "scale", 0.6 }, { "window", a->window },
                             { "dropout", a->dropout }, { "k_part", one ? 1 : 0 },
                             { "v_part", one   ? 2
                                         : two ? 1
-                                              : 0 }));
+                                              : 0 },
+                            { "max_distance", (double)a->max_distance }, { "bidirectional", !a->causal }));
 }
 
 static void build(struct ops_case *c)
@@ -127,7 +159,10 @@ static void build(struct ops_case *c)
     n->stream = forward->stream;
     ops_under_test(c, n,
                    (in[ATTENTION_K] != in[ATTENTION_Q]) << ATTENTION_GRAD_DK |
-                       (in[ATTENTION_V] != in[ATTENTION_Q]) << ATTENTION_GRAD_DV);
+                       (in[ATTENTION_V] != in[ATTENTION_Q]) << ATTENTION_GRAD_DV |
+                       (in[ATTENTION_TABLE] != NULL) << ATTENTION_GRAD_DTABLE);
+    if (in[ATTENTION_TABLE])
+        ops_accumulate(c, ATTENTION_GRAD_DTABLE);
 }
 
 static const struct ops_case_def cases[] = {
@@ -142,6 +177,12 @@ static const struct ops_case_def cases[] = {
     { "empty", build, &empty },
     { "large", build, &large },
     { "large_grouped", build, &large_grouped },
+    { "relative", build, &relative },
+    { "relative_both_ways", build, &relative_both_ways },
+    { "relative_hole", build, &relative_hole },
+    { "relative_empty", build, &relative_empty },
+    { "relative_large", build, &relative_large },
+    { "relative_large_causal", build, &relative_large_causal },
     { 0 },
 };
 

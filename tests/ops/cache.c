@@ -50,7 +50,8 @@ const struct op_cases cases_cache_append = { .cases = list_cache_append };
 struct attention_cached_form {
     int64_t rows, parts, heads, groups, width, positions, slots;
     double window;
-    const int64_t *slot, *at, *source; /* source: slots x positions */
+    const int64_t *slot, *at, *source; /* source: slots x positions; NULL: none */
+    int64_t buckets, max_distance;     /* 0: no table of relative positions */
 };
 
 static void build_attention_cached(struct ops_case *c)
@@ -58,18 +59,23 @@ static void build_attention_cached(struct ops_case *c)
     const struct attention_cached_form *f = c->with;
     struct dim rows = ops_rows(c, f->rows);
     const struct dim *cache = SHAPE(FIX(f->slots), FIX(f->positions), FIX(f->groups), FIX(f->width));
-    struct tensor *in[6];
+    struct tensor *in[7] = { 0 };
 
     in[ATTENTION_CACHED_Q] = ops_value(c, SHAPE(rows, FIX(f->parts), FIX(f->heads), FIX(f->width)));
     in[ATTENTION_CACHED_CACHE_K] = ops_state(c, cache);
     in[ATTENTION_CACHED_CACHE_V] = ops_state(c, cache);
     in[ATTENTION_CACHED_SLOT] = ops_ints(c, DT_I32, SHAPE(rows), f->slot);
     in[ATTENTION_CACHED_POSITIONS] = ops_ints(c, DT_I32, SHAPE(rows), f->at);
-    in[ATTENTION_CACHED_SOURCE] = ops_ints(c, DT_I32, SHAPE(FIX(f->slots), FIX(f->positions)), f->source);
+    if (f->source)
+        in[ATTENTION_CACHED_SOURCE] = ops_ints(c, DT_I32, SHAPE(FIX(f->slots), FIX(f->positions)), f->source);
+    if (f->buckets)
+        in[ATTENTION_CACHED_TABLE] = ops_param(c, SHAPE(FIX(f->buckets), FIX(f->heads)));
     c->dry = true; /* positions that are not filled yet are not read */
-    ops_under_test(
-        c, graph_node(&c->b, &op_attention_cached, 6, in, ATTRS({ "scale", 0.6 }, { "window", f->window })),
-        0);
+    ops_under_test(c,
+                   graph_node(&c->b, &op_attention_cached, 7, in,
+                              ATTRS({ "scale", 0.6 }, { "window", f->window },
+                                    { "max_distance", (double)f->max_distance })),
+                   0);
 }
 
 static void large_attention_cached(struct ops_case *c)
@@ -81,7 +87,8 @@ static void large_attention_cached(struct ops_case *c)
     for (int i = 0; i < 3 * 131; i++)
         source[i] = i % 131 < 40 ? 1 : i / 131;
     c->large = true;
-    c->with = &(struct attention_cached_form){ 5, 3, 4, 2, 37, 131, 3, 0, slot, at, source };
+    c->with =
+        &(struct attention_cached_form){ 5, 3, 4, 2, 37, 131, 3, 0, slot, at, source, .buckets = 9, 30 };
     build_attention_cached(c);
 }
 
@@ -98,6 +105,12 @@ static const struct ops_case_def list_attention_cached[] = {
     { "window", build_attention_cached,
       &(struct attention_cached_form){ 3, 1, 2, 2, 3, 5, 3, 2, (const int64_t[]){ 1, 1, 0 },
                                        (const int64_t[]){ 3, 4, 0 }, beams } },
+    { "no_source", build_attention_cached,
+      &(struct attention_cached_form){ 4, 1, 2, 2, 3, 5, 3, 0, (const int64_t[]){ 2, 0, 2, 1 },
+                                       (const int64_t[]){ 4, 3, -1, 0 } } },
+    { "relative", build_attention_cached,
+      &(struct attention_cached_form){ 3, 3, 3, 3, 2, 5, 3, 0, (const int64_t[]){ 0, 1, 2 },
+                                       (const int64_t[]){ 2, 4, 0 }, beams, .buckets = 4, 3 } },
     { "empty", build_attention_cached,
       &(struct attention_cached_form){ 0, 1, 2, 2, 3, 5, 3, 0, NULL, NULL, beams } },
     { "large", large_attention_cached, NULL },

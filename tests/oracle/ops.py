@@ -14,6 +14,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from safetensors.torch import save_file
+from transformers.models.t5.modeling_t5 import T5Attention
 
 from common import GOLDEN, fresh
 
@@ -220,7 +221,12 @@ def allowed(c, qp, kp):
     return ok
 
 
-def attend(c, q, k, v):
+def bucket(c, table, relative):
+    return T5Attention._relative_position_bucket(
+        relative, bool(c.attrs["bidirectional"]), table.shape[0], int(c.attrs["max_distance"]))
+
+
+def attend(c, q, k, v, table):
     q_at, k_at, qp, kp, place = c.x[3:8]
     q, k, v = heads_of(c, q, k, v)
     out, lse = torch.zeros(q.shape), torch.zeros(q.shape[:2])
@@ -229,6 +235,8 @@ def attend(c, q, k, v):
         i, j = slice(q_at[s], q_at[s + 1]), slice(k_at[s], k_at[s + 1])
         ok = allowed(c, qp[i], kp[j])
         scores = c.attrs["scale"] * torch.einsum("ihc,jhc->hij", q[i], k[j])
+        if table is not None:
+            scores = scores + table[bucket(c, table, kp[j][None, :] - qp[i][:, None])].permute(2, 0, 1)
         scores = scores.masked_fill(~ok, -math.inf)
         none = ~ok.any(1)
         prob = torch.softmax(scores.masked_fill(none[None, :, None], 0), -1) * ok
@@ -245,18 +253,21 @@ def attend(c, q, k, v):
 
 
 def attention(c):
-    out, lse = attend(c, *c.x[:3])
+    out, lse = attend(c, *c.x[:3], c.x[8])
     return {"out": out, "lse": lse}
 
 
 def attention_grad(c):
     q, k, v = c.leaves(0, 1, 2)
-    out, _ = attend(c, q, k, v)
+    table = None if c.x[8] is None else c.leaves(8)[0]
+    out, _ = attend(c, q, k, v, table)
     if out.numel() == 0:
-        return {"dq": q.detach(), "dk": k.detach(), "dv": v.detach()}
-    out.backward(c.x[10])
-    one = c.out.keys() == {"dq"}  # q, k and v are parts of one tensor
-    return {"dq": q.grad + k.grad + v.grad if one else q.grad, "dk": k.grad, "dv": v.grad}
+        return {"dq": q.detach(), "dk": k.detach(), "dv": v.detach(),
+                "dtable": None if table is None else torch.zeros_like(table)}
+    out.backward(c.x[11])
+    one = "dk" not in c.out and "dv" not in c.out  # q, k and v are parts of one tensor
+    return {"dq": q.grad + k.grad + v.grad if one else q.grad, "dk": k.grad, "dv": v.grad,
+            "dtable": None if table is None else table.grad}
 
 
 def cache_append(c):
@@ -270,7 +281,7 @@ def cache_append(c):
 
 
 def attention_cached(c):
-    q, cache_k, cache_v, slot, at, source = c.x
+    q, cache_k, cache_v, slot, at, source, table = c.x
     q = q[:, int(c.attrs["q_part"])]
     repeat = q.shape[1] // cache_k.shape[2]
     out = torch.zeros(q.shape)
@@ -278,9 +289,12 @@ def attention_cached(c):
         t = torch.arange(int(at[n]) + 1)
         if c.attrs["window"]:
             t = t[t > int(at[n]) - int(c.attrs["window"])]
-        rows = source[slot[n], t]
+        rows = slot[n].expand(len(t)) if source is None else source[slot[n], t]
         k, v = (x[rows, t].repeat_interleave(repeat, 1) for x in (cache_k, cache_v))
-        prob = torch.softmax(c.attrs["scale"] * torch.einsum("hc,thc->ht", q[n], k), -1)
+        scores = c.attrs["scale"] * torch.einsum("hc,thc->ht", q[n], k)
+        if table is not None:
+            scores = scores + table[bucket(c, table, t - at[n])].T
+        prob = torch.softmax(scores, -1)
         out[n] = torch.einsum("ht,thc->hc", prob, v)
     return {"out": out}
 
