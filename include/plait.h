@@ -6,21 +6,22 @@
  *
  * Rules for the whole page:
  *
- *   Errors      A function that can fail returns PLAIT_OK (0) or a PLAIT_ERROR_ value, and writes results
- * only on success. plait_error() is one complete sentence about the last failure on this thread. An argument
- *               that may not be NULL, a size that cannot be and the like give PLAIT_ERROR_USAGE. A process
- * that is refused a small piece of memory ends with one line and exit code 71; large pieces give
- *               PLAIT_ERROR_SYSTEM.
+ *   Errors      A function that can fail returns PLAIT_OK (0) or a PLAIT_ERROR_ value, and writes results only
+ *               on success. plait_error() is one complete sentence about the last failure on this thread. An
+ *               argument that may not be NULL, a size that cannot be and the like give PLAIT_ERROR_USAGE. A
+ *               process that is refused a small piece of memory ends with one line and exit code 71; large
+ *               pieces give PLAIT_ERROR_SYSTEM.
  *   Ownership   What _open, _create, _load or a `struct ... **out` gives is the caller's, who hands it to the
- * _free function of its kind (NULL is fine there). Pointers given to a function are read during the call
- *               only, unless said otherwise. Strings that are returned belong to the library.
+ *               _free function of its kind (NULL is fine there). Pointers given to a function are read during
+ *               the call only, unless said otherwise. Strings that are returned belong to the library.
  *   Threads     Different handles may be used by different threads at the same time; one handle by one thread
- * at a time. Computation uses the threads of the calling thread's team: plait_threads_set. Ranks       No
- * function is collective: where a run has several ranks, they are threads that the function makes and joins
- * itself. Structs     A struct begins with `size`, its size as the caller was compiled; later versions add
- * members at the end only, and one that is absent has its default. Options are set up by their _init
- * function. Members that say yes or no are int, 0 or 1. Letters     B samples, T tokens of a sample, N token
- * rows, D width, R labelled rows, V vocabulary.
+ *               at a time. Computation uses the threads of the calling thread's team: plait_threads_set.
+ *   Ranks       No function is collective: where a run has several ranks, they are threads that the function
+ *               makes and joins itself.
+ *   Structs     A struct begins with `size`, its size as the caller was compiled; later versions add members
+ *               at the end only, and one that is absent has its default. Options are set up by their _init
+ *               function. Members that say yes or no are int, 0 or 1.
+ *   Letters     B samples, T tokens of a sample, N token rows, D width, R labelled rows, V vocabulary.
  *
  * The library writes notes and the lines of a training run to stderr; plait_log_set quietens it. */
 #ifndef PLAIT_H

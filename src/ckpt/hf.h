@@ -1,8 +1,10 @@
 /* hf -- a model directory as transformers' save_pretrained writes it, read and written.
  *
- *     model_open(&m, &(struct model_options){ .name = "gpt2" });       config and, checked, the weights there
- * are plan_compile(m.config.def, m.config.values, ...), executor_create(...) model_fill_store(&m, store) or
- * model_init_store(store, seed) model_save(&m.config, ...) model_close(&m);
+ *     model_open(&m, &(struct model_options){ .name = "gpt2" });   config and, checked, the weights there are
+ *     plan_compile(m.config.def, m.config.values, ...), executor_create(...)
+ *     model_fill_store(&m, store) or model_init_store(store, seed)
+ *     model_save(&m.config, ...)
+ *     model_close(&m);
  *
  * Everything about the weights is checked by model_open, before anything large is allocated: each parameter
  * is there with its shape, under its name with or without the architecture's prefix; a tied copy equals what

@@ -4,8 +4,8 @@
  *     save_begin             .plait-tmp.NAME.PID/ is made inside the directory
  *     save_file_begin/_end   each file: written, checksummed on the way, synced
  *     save_commit            manifest.json last, directory synced, ONE rename to NAME, parent synced
- *     save_install           or: the files one by one into the directory itself, config.json last (no
- * checkpoint) save_abort             all is removed
+ *     save_install           or: the files one by one into the directory itself, config.json last (no checkpoint)
+ *     save_abort             all is removed
  *
  * After any failure the save can only be aborted: a file whose fsync failed is lost, a later save writes new
  * ones. What a killed process left behind is recognised by its prefix and removed by checkpoint_clean. */

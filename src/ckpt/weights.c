@@ -12,11 +12,6 @@
 static const char single_name[] = "model.safetensors";
 static const char index_name[] = "model.safetensors.index.json";
 
-bool weights_is_file_name(const char *name)
-{
-    return str_ends_with(name, ".safetensors") || str_ends_with(name, ".safetensors.index.json");
-}
-
 static void append_name(struct str *s, const char *name, size_t length)
 {
     str_append(s, "\"");

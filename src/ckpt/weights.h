@@ -59,7 +59,4 @@ int weights_check_shape(const struct weights_tensor *t, int ndim, const int64_t 
  * floating-point numbers, ERR_IO. Thread-safe. */
 int weights_read(const struct weights_tensor *t, const struct box *box, float *out, const int64_t *stride);
 
-/* True when `name` is a weights file's: .safetensors or .safetensors.index.json. */
-bool weights_is_file_name(const char *name);
-
 #endif

@@ -14,6 +14,5 @@ enum dtype {
 
 size_t dtype_bytes(enum dtype t);
 const char *dtype_name(enum dtype t);
-int dtype_find(const char *name, enum dtype *out); /* by the file's name; ERR_DATA when unknown */
 
 #endif

@@ -132,15 +132,6 @@ void rewrite_remove(struct rewrite *r, struct node *n)
     r->place[n->id] = -1;
 }
 
-void rewrite_move_to(struct rewrite *r, struct node *n, const struct node *there)
-{
-    int to = r->place[there->id];
-
-    r->order[r->place[n->id]] = NULL;
-    r->order[to] = n;
-    r->place[n->id] = to;
-}
-
 void rewrite_fuse(struct graph *g)
 {
     struct rewrite r;

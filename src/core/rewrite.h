@@ -2,7 +2,7 @@
  *
  * A card's `fuse` may look at the readers of its outputs, take over a neighbour's output and remove the
  * neighbour. The order of nodes stays valid: what a node absorbs must not need anything made after the node
- * itself (rewrite_precedes), or the node moves to the absorbed one's place (rewrite_move_to). */
+ * itself (rewrite_precedes). */
 #ifndef PLAIT_CORE_REWRITE_H
 #define PLAIT_CORE_REWRITE_H
 
@@ -38,7 +38,5 @@ bool rewrite_precedes(const struct rewrite *r, const struct tensor *t,
 void rewrite_take_output(struct rewrite *r, struct node *n, int j, struct tensor *t);
 void rewrite_set_input(struct rewrite *r, struct node *n, int i, struct tensor *t);
 void rewrite_remove(struct rewrite *r, struct node *n); /* its remaining outputs must have no readers */
-void rewrite_move_to(struct rewrite *r, struct node *n,
-                     const struct node *there); /* n runs at there's place instead */
 
 #endif

@@ -1,11 +1,10 @@
 /* head -- logits of labelled rows, their cross-entropy and its gradient, in chunks of rows: never more than a
  * chunk of logits. A chunk's logits lie turned, (V, rows): the weight, which is by far the largest operand,
  * is then the A of every product, is read once from memory for each and never packed; and a vector holds as
- * many rows, so that softmax needs no sums across lanes. With x the chunk's gathered rows (rows, D), W (V,
- * D):
+ * many rows, so that softmax needs no sums across lanes. With x the chunk's gathered rows (rows, D) and
+ * W (V, D):
  *
- *     logits = W x^T      statistics      dlogits in place of logits      dW += dlogits x      dx^T = W^T
- * dlogits
+ *     logits = W x^T    statistics    dlogits in place of logits    dW += dlogits x    dx^T = W^T dlogits
  *
  * Entries of the vocabulary that are padding are taken as -infinity. */
 #include <math.h>

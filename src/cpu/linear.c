@@ -1,5 +1,7 @@
-/* linear and its two gradients: each is one call of gemm. As matrices: x (N, I), y (N, O), W (I, O), or (O,
- * I) in memory when out_first. linear               y = x W             then bias, activation, residual
+/* linear and its two gradients: each is one call of gemm. As matrices: x (N, I), y (N, O), W (I, O), or (O, I)
+ * in memory when out_first.
+ *
+ *     linear               y = x W             then bias, activation, residual
  *     linear_grad_input    dx = dy W^T         then the product with f'(pre)
  *     linear_grad_weight   dW (+)= x^T dy, or, when out_first, dy^T x; dbias comes off packing dy. */
 #include "cpu/gemm.h"

@@ -1,11 +1,14 @@
 /* ops -- the harness of ops. Each op of ops.def has a list of cases, tests/ops/<op>.c; a case builds a tiny
- * graph with the node under test in it, and the harness asks of every case: golden     the reference gives
- * what PyTorch gives (tests/golden/ops, made by tests/oracle/ops.py) gradient   what autodiff emits agrees
- * with central differences, all in double kernels    every other kernel agrees with the reference, and has
- * the same bits on 1, 2 and 3 threads sharding   every rule of the card, on 2 and on 4 ranks: shares of the
- * inputs give shares of the outputs cost       flops and bytes are within sane bounds fusion     a graph
- * gives the same before and after the card's fuse (lists of graphs of their own) and of collectives that
- * ranks get what the names say. A case that lacks something says so in its flags. */
+ * graph with the node under test in it, and the harness asks of every case:
+ *
+ *   golden     the reference gives what PyTorch gives (tests/golden/ops, made by tests/oracle/ops.py)
+ *   gradient   what autodiff emits agrees with central differences, all in double
+ *   kernels    every other kernel agrees with the reference, and has the same bits on 1, 2 and 3 threads
+ *   sharding   every rule of the card, on 2 and on 4 ranks: shares of the inputs give shares of the outputs
+ *   cost       flops and bytes are within sane bounds
+ *   fusion     a graph gives the same before and after the card's fuse (lists of graphs of their own)
+ *
+ * and of collectives that ranks get what the names say. A case that lacks something says so in its flags. */
 #ifndef TESTS_LIB_OPS_H
 #define TESTS_LIB_OPS_H
 
