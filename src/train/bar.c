@@ -1,5 +1,6 @@
 #include "train/bar.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -8,7 +9,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 
-enum { CELLS = 20, LEAST_WIDTH = 20, USUAL_WIDTH = 80 };
+enum { MOST_CELLS = 20, LEAST_CELLS = 5, LEAST_WIDTH = 20, USUAL_WIDTH = 80 };
 
 bool bar_possible(void)
 {
@@ -60,41 +61,46 @@ static size_t terminal_width(void)
     return size.ws_col;
 }
 
-static void compose(struct str *line, const struct bar_state *s)
+void bar_compose(struct str *line, const struct bar_state *s, size_t width)
 {
-    int filled = s->total > 0 ? (int)((double)CELLS * (double)s->done / (double)s->total) : 0;
+    double part = s->total > 0 ? (double)s->done / (double)s->total : 0;
+    struct str tail;
+    size_t cells;
 
-    str_clear(line);
-    str_appendf(line, "%s: %3.0f%% |", s->what,
-                s->total > 0 ? 100.0 * (double)s->done / (double)s->total : 0);
-    for (int i = 0; i < CELLS; i++)
-        str_append_char(line, i < filled ? '#' : ' ');
-    str_append(line, "| ");
-    str_append_count(line, s->done);
-    str_append_char(line, '/');
-    str_append_count(line, s->total);
+    str_init(&tail);
+    str_append_count(&tail, s->done);
+    str_append_char(&tail, '/');
+    str_append_count(&tail, s->total);
     if (s->detail && *s->detail)
-        str_appendf(line, ", %s", s->detail);
+        str_appendf(&tail, ", %s", s->detail);
     if (s->seconds_left >= 0) {
-        str_append(line, ", ");
-        str_append_duration(line, s->seconds_left);
-        str_append(line, " left");
+        str_append(&tail, ", ");
+        str_append_duration(&tail, s->seconds_left);
+        str_append(&tail, " left");
     }
+    str_clear(line);
+    str_appendf(line, "%s: %3.0f%% |", s->what, 100 * part);
+    cells = line->length + strlen("| ") + tail.length;
+    cells = cells + LEAST_CELLS > width ? LEAST_CELLS : width - cells;
+    if (cells > MOST_CELLS)
+        cells = MOST_CELLS;
+    for (size_t i = 0; i < cells; i++)
+        str_append_char(line, (double)i < floor((double)cells * part) ? '#' : ' ');
+    str_appendf(line, "| %s", tail.data);
+    if (line->length > width) {
+        line->length = width;
+        line->data[width] = '\0';
+    }
+    str_release(&tail);
 }
 
 void bar_update(struct bar *b, const struct bar_state *s)
 {
     double now = clock_seconds();
-    size_t width;
 
     if (!b->shown || (b->drawn >= 0 && now - b->drawn < 0.1 && s->done < s->total))
         return;
     b->drawn = now;
-    compose(&b->line, s);
-    width = terminal_width() - 1;
-    if (b->line.length > width) {
-        b->line.length = width;
-        b->line.data[width] = '\0';
-    }
+    bar_compose(&b->line, s, terminal_width() - 1);
     draw(b, false);
 }

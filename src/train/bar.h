@@ -20,6 +20,9 @@ struct bar_state {
     const char *detail;  /* "loss 3.211, 12,345 tokens/s" */
 };
 
+/* The line, at most `width` bytes: the bar itself is shorter where little room is left. */
+void bar_compose(struct str *line, const struct bar_state *s, size_t width);
+
 bool bar_possible(void); /* stderr is a terminal that can move its cursor, and lines are wanted there */
 void bar_begin(struct bar *b);
 void bar_end(struct bar *b); /* takes it away */

@@ -351,6 +351,10 @@ void report_finish(struct report *p, const struct run *r)
     str_init(&text);
     str_append_count(&text, t->global_step);
     str_append(&text, " steps, ");
+    if (t->skipped_steps > 0) {
+        str_append_count(&text, t->skipped_steps);
+        str_append(&text, " of them left out, ");
+    }
     str_append_count(&text, t->num_input_tokens_seen);
     str_append(&text, " tokens in ");
     str_append_duration(&text, t->train_seconds);

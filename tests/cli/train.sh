@@ -160,6 +160,9 @@ says "The block_size passed (500) is larger than the maximum length for the mode
 ends 65 "was not finite in 10 steps in a row" "$PLAIT" train ${common/1e-2/1e25} --output_dir diverged \
   --max_grad_norm 0 --lr_scheduler_type constant --save_strategy no
 ls -d diverged/checkpoint-* diverged/model.safetensors 2>/dev/null && stop "what is not finite was saved"
+few=${common/--max_steps 30/--max_steps 4}
+few=${few/--warmup_steps 5/}
+says "Training completed: 4 steps, 3 of them left out, " "$PLAIT" train ${few/1e-2/1e30} --output_dir mostly
 mkdir -p data/pets/tiny && cp train.txt data/pets/tiny/train-1.txt && cp valid.txt data/pets/tiny/validation.txt
 says "Num evaluation examples" "$PLAIT" train ${common/--train_file train.txt/} --dataset_name pets --dataset_config_name tiny \
   --cache_dir data --do_train --do_eval --output_dir x --dry_run
