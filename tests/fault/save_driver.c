@@ -2,10 +2,11 @@
  * else.
  *
  *     save_driver save DIR STEP GENERATION   lock, clean, save checkpoint-STEP, prune to two
- *     save_driver check DIR                  as a resume: lock, clean, take the newest; prints "STEP GENERATION"
- *                                            or "none"
+ *     save_driver check DIR                  as a resume: lock, clean, take the newest; prints
+ *                                            "STEP GENERATION" or "none"
  *     save_driver publish DIR STEP           make checkpoint-STEP the model of DIR
- *     save_driver model DIR                  as a user: prints "STEP GENERATION" of the model in DIR, or "closed"
+ *     save_driver model DIR                  as a user: prints "STEP GENERATION" of the model in DIR,
+ *                                            or "closed"
  *
  * Every file of a checkpoint holds STEP and GENERATION, so a mix of two is seen. */
 #include <inttypes.h>
