@@ -29,6 +29,8 @@ void ref_linear_grad_weight(const struct kernel_args *a);
 void ref_head_stats(const struct kernel_args *a);
 void ref_head_grad(const struct kernel_args *a);
 void ref_head_loss(const struct kernel_args *a);
+void ref_rotary_table(const struct kernel_args *a);
+void ref_rotary(const struct kernel_args *a);
 void ref_attention(const struct kernel_args *a);
 void ref_attention_grad(const struct kernel_args *a);
 void ref_cache_append(const struct kernel_args *a);

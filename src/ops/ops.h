@@ -102,6 +102,41 @@ enum { LINEAR_GRAD_INPUT_DY, LINEAR_GRAD_INPUT_WEIGHT, LINEAR_GRAD_INPUT_PRE };
 enum { LINEAR_GRAD_WEIGHT_X, LINEAR_GRAD_WEIGHT_DY, LINEAR_GRAD_WEIGHT_LIKE, LINEAR_GRAD_WEIGHT_LIKE_BIAS };
 enum { LINEAR_GRAD_WEIGHT_DW, LINEAR_GRAD_WEIGHT_DBIAS };
 
+/* rotary_table: cosines and sines of rotary position embeddings (Su et al., "RoFormer", 2021), made once for
+ * all layers: table (N, R) fp32, first R/2 cosines of positions[n] * frequency[i], then their sines, both
+ * times `attention`. positions I32 [N]. Frequencies are as transformers' modeling_rope_utils.py makes them,
+ * in fp32 as there; `kind` says how a longer context is reached: DEFAULT  theta^(-2i/R)        LINEAR  that /
+ * factor DYNAMIC  theta grows with longest! I32 [1], the number of positions of the batch, past `original`
+ *   LLAMA3   by wavelength, between original / low and original / high; longer ones / factor
+ *   YARN     between i = low and i = high from DEFAULT to LINEAR */
+enum { ROTARY_TABLE_POSITIONS, ROTARY_TABLE_LONGEST };
+enum {
+    ROTARY_TABLE_WIDTH, /* R */
+    ROTARY_TABLE_KIND,
+    ROTARY_TABLE_THETA,
+    ROTARY_TABLE_FACTOR,
+    ROTARY_TABLE_LOW,
+    ROTARY_TABLE_HIGH,
+    ROTARY_TABLE_ORIGINAL,
+    ROTARY_TABLE_ATTENTION
+};
+enum rotary_kind { ROTARY_DEFAULT, ROTARY_LINEAR, ROTARY_DYNAMIC, ROTARY_LLAMA3, ROTARY_YARN };
+struct rotary {
+    enum rotary_kind kind;
+    int64_t width;
+    double theta, factor, low, high, original, attention; /* those that the kind reads */
+};
+struct tensor *rotary_table(struct builder *b, struct tensor *positions, struct tensor *longest,
+                            const struct rotary *r);
+/* Frequency i of n, a rotary_table, where the batch has `longest` positions. */
+float rotary_frequency(const struct node *n, int64_t i, int64_t longest);
+/* rotary: x (N, P, H, K), of whose P parts the first `parts` are rotated, and of these the first R of K
+ * features: features i and R/2 + i as a pair by the angles of row n of table (N, R). Inverse: the other way
+ * round, which is its gradient. */
+enum { ROTARY_X, ROTARY_TABLE };
+enum { ROTARY_PARTS, ROTARY_INVERSE };
+struct tensor *rotary(struct builder *b, struct tensor *x, struct tensor *table, int parts);
+
 /* attention over packed sequences; never holds T x T.
  *   q (N, P, H, K), k and v (M, P', G, K): attr q_part, k_part, v_part say which of the P parts is meant (a
  * fused projection is one tensor given three times; separate ones have P = 1). H heads share G key/value

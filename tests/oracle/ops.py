@@ -16,6 +16,9 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 from transformers.models.t5.modeling_t5 import T5Attention
 
+from transformers import LlamaConfig
+from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
+
 from common import GOLDEN, fresh
 
 torch.set_default_dtype(torch.float64)
@@ -202,6 +205,47 @@ def linear_grad_weight(c):
     (weight,) = c.leaves(2)
     product(c, x, weight).backward(dy)
     return {"dweight": weight.grad, "dbias": dy.sum(0)}
+
+
+# ---- rotary position embeddings ----
+
+KINDS = ["default", "linear", "dynamic", "llama3", "yarn"]
+
+
+def frequencies(c):
+    """As transformers makes them; yarn's ramp is given here by its ends, and so is written out."""
+    a, kind = c.attrs, KINDS[int(c.attrs["kind"])]
+    width = int(a["width"])
+    torch.set_default_dtype(torch.float32)
+    power = a["theta"] ** (torch.arange(0, width, 2).float() / width)
+    if kind == "yarn":
+        keep = 1 - ((torch.arange(width // 2).float() - a["low"]) / (a["high"] - a["low"])).clamp(0, 1)
+        inverse = 1 / (a["factor"] * power) * (1 - keep) + 1 / power * keep
+    elif kind == "default":
+        inverse = 1 / power
+    else:
+        config = LlamaConfig(head_dim=width, max_position_embeddings=int(a["original"]) or 2048, rope_parameters={
+            "rope_type": kind, "rope_theta": a["theta"], "factor": a["factor"], "low_freq_factor": a["low"],
+            "high_freq_factor": a["high"], "original_max_position_embeddings": int(a["original"])})
+        longest = None if c.x[1] is None else torch.tensor(int(c.x[1]))
+        inverse, attention = ROPE_INIT_FUNCTIONS[kind](config, seq_len=longest)
+        assert attention == 1
+    torch.set_default_dtype(torch.float64)
+    return inverse
+
+
+def rotary_table(c):
+    angle = (c.x[0][:, None].float() * frequencies(c).float()).double()
+    return {"table": torch.cat((angle.cos(), angle.sin()), -1) * c.attrs["attention"]}
+
+
+def rotary(c):
+    x, table = c.x
+    half, parts = table.shape[1] // 2, int(c.attrs["parts"])
+    cosine, sine = (t.repeat(1, 2)[:, None, None] for t in (table[:, :half], table[:, half:]))
+    part, rest = x[:, :parts, :, :2 * half], x[:, :parts, :, 2 * half:]
+    turned = torch.cat((-part[..., half:], part[..., :half]), -1) * (-1 if c.attrs["inverse"] else 1)
+    return {"y": torch.cat((torch.cat((part * cosine + turned * sine, rest), -1), x[:, parts:]), 1)}
 
 
 # ---- attention ----

@@ -1,0 +1,53 @@
+/* References of rotary_table and rotary. */
+#include "cpu/ref.h"
+#include "ops/ops.h"
+
+void ref_rotary_table(const struct kernel_args *a)
+{
+    const struct view *positions = &a->in[ROTARY_TABLE_POSITIONS];
+    int64_t half = a->out[0].dim[1] / 2;
+    int64_t longest =
+        a->in[ROTARY_TABLE_LONGEST].data ? (int64_t)ref_load(&a->in[ROTARY_TABLE_LONGEST], 0) : 0;
+    double attention = a->node->attr[ROTARY_TABLE_ATTENTION];
+
+    for (int64_t i = 0; i < half; i++) {
+        float frequency = rotary_frequency(a->node, i, longest);
+        for (int64_t n = 0; n < positions->dim[0]; n++) {
+            float angle = (float)ref_load(positions, n) * frequency;
+            ref_put(a, 0, n * 2 * half + i, attention * cos(angle));
+            ref_put(a, 0, n * 2 * half + half + i, attention * sin(angle));
+        }
+    }
+}
+
+static void rotate_head(const struct kernel_args *a, int64_t n, int64_t head, int64_t features)
+{
+    const struct view *x = &a->in[ROTARY_X], *table = &a->in[ROTARY_TABLE];
+    int64_t half = table->dim[1] / 2;
+    double sign = a->node->attr[ROTARY_INVERSE] != 0 ? -1 : 1;
+
+    for (int64_t i = 0; i < half; i++) {
+        double c = ref_load(table, n * 2 * half + i), s = sign * ref_load(table, n * 2 * half + half + i);
+        double one = ref_load(x, head * features + i), other = ref_load(x, head * features + half + i);
+        ref_put(a, 0, head * features + i, one * c - other * s);
+        ref_put(a, 0, head * features + half + i, other * c + one * s);
+    }
+}
+
+void ref_rotary(const struct kernel_args *a)
+{
+    const struct view *x = &a->in[ROTARY_X];
+    int64_t heads = x->dim[2], features = x->dim[3], rotated = a->in[ROTARY_TABLE].dim[1];
+
+    for (int64_t n = 0; n < x->dim[0]; n++) {
+        for (int64_t h = 0; h < x->dim[1] * heads; h++) {
+            int64_t head = n * x->dim[1] * heads + h, from = 0;
+            if ((double)(h / heads) < a->node->attr[ROTARY_PARTS]) {
+                rotate_head(a, n, head, features);
+                from = rotated;
+            }
+            for (int64_t i = head * features + from; i < (head + 1) * features; i++)
+                ref_put(a, 0, i, ref_load(x, i));
+        }
+    }
+}

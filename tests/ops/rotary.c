@@ -1,0 +1,89 @@
+#include "lib/ops.h"
+
+/* ---- rotary_table ---- */
+
+struct table_form {
+    int64_t rows;
+    int width;
+    enum rotary_kind kind;
+    double theta, factor, low, high, original, attention;
+    int64_t longest; /* 0: not given */
+};
+
+static void build_table(struct ops_case *c)
+{
+    const struct table_form *f = c->with;
+    struct dim rows = ops_rows(c, f->rows);
+    int64_t positions[400];
+    struct tensor *in[2] = { NULL, NULL };
+
+    for (int64_t n = 0; n < f->rows; n++)
+        positions[n] = n < 3 ? n : n * n * 7 % 5000;
+    in[ROTARY_TABLE_POSITIONS] = ops_ints(c, DT_I32, SHAPE(rows), positions);
+    if (f->longest)
+        in[ROTARY_TABLE_LONGEST] = ops_ints(c, DT_I32, SHAPE(FIX(1)), &f->longest);
+    c->large = f->rows > 100;
+    ops_under_test(c,
+                   graph_node(&c->b, &op_rotary_table, 2, in,
+                              ATTRS({ "width", f->width }, { "kind", f->kind }, { "theta", f->theta },
+                                    { "factor", f->factor }, { "low", f->low }, { "high", f->high },
+                                    { "original", f->original }, { "attention", f->attention })),
+                   0);
+}
+
+static const struct ops_case_def list_table[] = {
+    { "plain", build_table, &(struct table_form){ 9, 10, ROTARY_DEFAULT, 1e4, .attention = 1 } },
+    { "pair", build_table, &(struct table_form){ 4, 2, ROTARY_DEFAULT, 5e5, .attention = 1 } },
+    { "linear", build_table, &(struct table_form){ 9, 14, ROTARY_LINEAR, 1e4, 2.5, .attention = 1 } },
+    { "dynamic", build_table,
+      &(struct table_form){ 7, 12, ROTARY_DYNAMIC, 1e4, 2, .original = 512, .attention = 1,
+                            .longest = 1900 } },
+    { "dynamic_short", build_table,
+      &(struct table_form){ 5, 12, ROTARY_DYNAMIC, 1e4, 2, .original = 512, .attention = 1,
+                            .longest = 500 } },
+    { "llama3", build_table, &(struct table_form){ 9, 32, ROTARY_LLAMA3, 5e5, 8, 1, 4, 8192, 1 } },
+    { "yarn", build_table, &(struct table_form){ 9, 32, ROTARY_YARN, 1e4, 4, 6, 13, .attention = 1.138 } },
+    { "empty", build_table, &(struct table_form){ 0, 6, ROTARY_DEFAULT, 1e4, .attention = 1 } },
+    { "large", build_table, &(struct table_form){ 391, 66, ROTARY_LLAMA3, 5e5, 8, 1, 4, 8192, 1 } },
+    { 0 },
+};
+
+const struct op_cases cases_rotary_table = { .tolerance = 2e-7, .cases = list_table };
+
+/* ---- rotary ---- */
+
+struct rotary_form {
+    int64_t rows, parts, heads, features, width;
+    int rotated;
+    bool inverse;
+};
+
+static void build(struct ops_case *c)
+{
+    const struct rotary_form *f = c->with;
+    struct dim rows = ops_rows(c, f->rows);
+    struct tensor *in[2];
+    int64_t positions[400];
+
+    for (int64_t n = 0; n < f->rows; n++)
+        positions[n] = n * 5 % 17;
+    in[ROTARY_X] = ops_value(c, SHAPE(rows, FIX(f->parts), FIX(f->heads), FIX(f->features)));
+    in[ROTARY_TABLE] = rotary_table(&c->b, ops_ints(c, DT_I32, SHAPE(rows), positions), NULL,
+                                    &(struct rotary){ .width = f->width, .theta = 100, .attention = 1.25 });
+    c->large = f->rows > 100;
+    ops_under_test(
+        c, graph_node(&c->b, &op_rotary, 2, in, ATTRS({ "parts", f->rotated }, { "inverse", f->inverse })),
+        0);
+}
+
+static const struct ops_case_def list_rotary[] = {
+    { "plain", build, &(struct rotary_form){ 7, 1, 3, 6, 6, 1, false } },
+    { "inverse", build, &(struct rotary_form){ 5, 1, 2, 6, 6, 1, true } },
+    { "part_of_features", build, &(struct rotary_form){ 5, 1, 3, 7, 4, 1, false } },
+    { "first_parts", build, &(struct rotary_form){ 5, 3, 3, 6, 4, 2, false } },
+    { "empty", build, &(struct rotary_form){ 0, 1, 3, 6, 6, 1, false } },
+    { "large", build, &(struct rotary_form){ 333, 3, 5, 44, 42, 2, false } },
+    { 0 },
+};
+
+const struct op_cases cases_rotary = { .tolerance = 1e-6, .cases = list_rotary };
