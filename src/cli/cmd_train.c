@@ -1,4 +1,7 @@
-/* plait train -- trains a model on files of text or tokens. */
+/* plait train -- trains a model on files of text or tokens. plait plan -- takes the same command line, goes
+ * as far as the first step, and prints what would run. */
+#include <string.h>
+
 #include "base/err.h"
 #include "cli/cli.h"
 #include "train/session.h"
@@ -13,6 +16,9 @@ struct values {
     struct compute_options compute;
     struct parallel_options parallel;
     struct saving_options saving;
+    struct {
+        struct option_list dump;
+    } plan;
 };
 
 static const struct option type_options[] = {
@@ -21,7 +27,19 @@ static const struct option type_options[] = {
     { 0 },
 };
 
-static const struct command_part parts[] = {
+static const struct option plan_options[] = {
+    {
+        "dump",
+        OPTION_LIST,
+        0,
+        NULL,
+        "stages to print: graph, grad, optimizer, shard, recompute, fuse, memory; or all",
+    },
+    { 0 },
+};
+
+static const struct command_part plan_parts[] = {
+    { "What to print", plan_options, offsetof(struct values, plan) },
     { "Which model", model_options_table, offsetof(struct values, model) },
     { "Or which architecture", type_options, offsetof(struct values, from) },
     { "Which data", input_data_options, offsetof(struct values, input) },
@@ -66,6 +84,83 @@ static int run(void *values, struct options *o)
     return status;
 }
 
+/* ---- plan ---- */
+
+struct dump {
+    const struct option_list *wanted;
+    struct str text;
+};
+
+static bool wants(const struct option_list *list, const char *stage)
+{
+    for (size_t i = 0; i < list->count; i++)
+        if (strcmp(list->items[i], stage) == 0 || strcmp(list->items[i], "all") == 0)
+            return true;
+    return false;
+}
+
+static int check_stages(const struct option_list *list)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        bool known = strcmp(list->items[i], "all") == 0;
+        for (size_t k = 0; plan_stages[k]; k++)
+            known = known || strcmp(list->items[i], plan_stages[k]) == 0;
+        if (!known)
+            return fail(ERR_USAGE,
+                        "--dump %s: no such stage (expected graph, grad, optimizer, shard, recompute, fuse, "
+                        "memory or all)",
+                        list->items[i]);
+    }
+    return OK;
+}
+
+static void take_stage(const char *name, const struct plan *p, void *context)
+{
+    struct dump *d = context;
+    bool last = strcmp(name, "memory") == 0;
+
+    if (!wants(d->wanted, name) && !(last && d->wanted->count == 0))
+        return;
+    if (d->wanted->count > 0)
+        str_appendf(&d->text, "# %s\n", name);
+    if (!last)
+        graph_print(p->graph, &d->text);
+    else
+        plan_print(p, d->wanted->count > 0, &d->text);
+}
+
+static int run_plan(void *values, struct options *o)
+{
+    struct values *v = values;
+    struct dump d = { .wanted = &v->plan.dump };
+    struct session_options s;
+    int status;
+
+    TRY(check_stages(d.wanted));
+    v->train.dry_run = true;
+    if (!v->train.resume)
+        v->train.output_dir = NULL; /* what is in there is not looked at */
+    TRY(make_session(v, o, &s));
+    s.stage = take_stage;
+    s.stage_context = &d;
+    str_init(&d.text);
+    status = session_train(&s);
+    if (status == OK)
+        status = write_text(NULL, &d.text);
+    str_release(&d.text);
+    return status;
+}
+
+const struct command command_plan = {
+    .name = "plan",
+    .summary = "what plait train with the same options would run and take",
+    .example =
+        "plait plan --config_name gpt2 --tokenizer_name my-gpt2 --train_file train.txt --dump graph memory",
+    .parts = plan_parts,
+    .bytes = sizeof(struct values),
+    .run = run_plan,
+};
+
 const struct command command_train = {
     .name = "train",
     .summary = "train a model, or go on training one",
@@ -73,7 +168,7 @@ const struct command command_train = {
         "plait train --config_name my-gpt2 --tokenizer_name my-gpt2 --train_file train.txt --output_dir run\n"
         "plait train --model_name_or_path gpt2 --train_file train.txt --do_train --do_eval --output_dir run\n"
         "plait train run/run.json --resume_from_checkpoint auto",
-    .parts = parts,
+    .parts = plan_parts + 1,
     .bytes = sizeof(struct values),
     .run = run,
 };

@@ -2,7 +2,7 @@
 #include "base/err.h"
 #include "cli/cli.h"
 
-extern const struct command command_train, command_eval, command_generate;
+extern const struct command command_train, command_plan, command_eval, command_generate;
 extern const struct command command_bench, command_config, command_init, command_inspect, command_forward;
 extern const struct command command_tokenizer_train, command_tokenizer_encode, command_tokenizer_decode;
 
@@ -28,6 +28,7 @@ const struct command *const command_table[] = {
     &command_config,
     &command_init,
     &command_train,
+    &command_plan,
     &command_eval,
     &command_generate,
     &command_forward,

@@ -7,6 +7,10 @@
 #include "core/rewrite.h"
 #include "plan/plan.h"
 
+const char *const plan_stages[] = {
+    "graph", "grad", "optimizer", "shard", "recompute", "fuse", "memory", NULL
+};
+
 struct compilation {
     struct builder b;
     const struct compile_options *o;
@@ -109,6 +113,12 @@ static int add_objective(struct compilation *c)
     return builder_status(b);
 }
 
+static void show(const struct compilation *c, const char *stage)
+{
+    if (c->o->stage)
+        c->o->stage(stage, c->p, c->o->stage_context);
+}
+
 static int build_graph(struct compilation *c, const struct model_def *def, const void *config)
 {
     make_inputs(c, def);
@@ -116,10 +126,16 @@ static int build_graph(struct compilation *c, const struct model_def *def, const
     TRY(builder_status(&c->b));
     freeze(c);
     TRY(add_objective(c));
-    if (c->o->task == TASK_TRAIN || c->o->task == TASK_GRADIENT)
+    show(c, "graph");
+    if (c->o->task == TASK_TRAIN || c->o->task == TASK_GRADIENT) {
         TRY(autodiff(&c->b, c->p->loss));
-    if (c->o->task == TASK_TRAIN)
+        show(c, "grad");
+    }
+    if (c->o->task == TASK_TRAIN) {
         c->p->control = update_build(&c->b, c->p->loss, &c->o->adamw);
+        TRY(builder_status(&c->b));
+        show(c, "optimizer");
+    }
     return builder_status(&c->b);
 }
 
@@ -134,12 +150,37 @@ static void find_programs(struct plan *p)
     p->program[PROGRAM_UPDATE] = (struct plan_program){ .first = update, .end = end };
 }
 
+static int run_passes(struct compilation *c, const struct machine *machine)
+{
+    const struct compile_options *o = c->o;
+    struct plan *p = c->p;
+    struct tensor *outputs[4], **const read[] = { &p->loss, &p->logits, &p->hidden };
+
+    TRY(shard_graph(p->graph, &o->mesh, &o->cluster, read, o->task == TASK_TRAIN ? 0 : 3));
+    show(c, "shard");
+    if (o->recompute == RECOMPUTE_FULL)
+        rewrite_recompute_layers(p->graph);
+    if (o->recompute != RECOMPUTE_NONE)
+        rewrite_recompute_cheap(p->graph);
+    show(c, "recompute");
+    rewrite_fuse(p->graph);
+    outputs[0] = p->loss;
+    outputs[1] = p->logits;
+    outputs[2] = c->out.head.weight ? NULL : p->hidden;
+    outputs[3] = p->control;
+    rewrite_drop_unused(p->graph, outputs, 4);
+    show(c, "fuse");
+    find_programs(p);
+    TRY(plan_assign(p, machine, outputs, 4));
+    show(c, "memory");
+    return OK;
+}
+
 int plan_compile(const struct model_def *def, const void *config, const struct compile_options *o,
                  const struct machine *machine, struct plan **out)
 {
     struct plan *p = mem_alloc(sizeof(*p));
     struct compilation c = { .o = o, .p = p };
-    struct tensor *outputs[4], **const read[] = { &p->loss, &p->logits, &p->hidden };
     int status;
 
     p->graph = graph_create();
@@ -148,24 +189,8 @@ int plan_compile(const struct model_def *def, const void *config, const struct c
     builder_init(&c.b, p->graph);
     c.b.training = o->task == TASK_TRAIN;
     status = build_graph(&c, def, config);
-    if (status != OK)
-        goto out;
-    status = shard_graph(p->graph, &o->mesh, &o->cluster, read, o->task == TASK_TRAIN ? 0 : 3);
-    if (status != OK)
-        goto out;
-    if (o->recompute == RECOMPUTE_FULL)
-        rewrite_recompute_layers(p->graph);
-    if (o->recompute != RECOMPUTE_NONE)
-        rewrite_recompute_cheap(p->graph);
-    rewrite_fuse(p->graph);
-    outputs[0] = p->loss;
-    outputs[1] = p->logits;
-    outputs[2] = c.out.head.weight ? NULL : p->hidden;
-    outputs[3] = p->control;
-    rewrite_drop_unused(p->graph, outputs, 4);
-    find_programs(p);
-    status = plan_assign(p, machine, outputs, 4);
-out:
+    if (status == OK)
+        status = run_passes(&c, machine);
     if (status == OK)
         *out = p;
     else

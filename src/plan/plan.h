@@ -42,6 +42,8 @@ struct cluster {
     double message_seconds; /* for any message, however small */
 };
 
+struct plan;
+
 struct compile_options {
     enum task task;
     int64_t rows, sequences, labels;     /* capacities of one dp rank's microbatch */
@@ -56,7 +58,14 @@ struct compile_options {
     enum recompute recompute;
     bool (*frozen)(const char *param, void *context); /* NULL: none */
     void *frozen_context;
+    /* Called after each pass (plan_stages), for printing; NULL: nobody looks. */
+    void (*stage)(const char *name, const struct plan *p, void *context);
+    void *stage_context;
 };
+
+/* What the passes leave behind, in their order, NULL-terminated: graph, grad, optimizer, shard, recompute,
+ * fuse, memory. */
+extern const char *const plan_stages[];
 
 struct plan_program {
     int first, end;      /* nodes of the graph: first..end-1 */
@@ -83,6 +92,8 @@ int plan_compile(const struct model_def *def, const void *config, const struct c
                  const struct machine *machine, struct plan **out);
 void plan_free(struct plan *p);
 int64_t plan_bytes(const struct plan *p); /* all that one rank takes */
+/* The bytes of one rank as text; nodes: also each node's kernel, and where its outputs and workspace lie. */
+void plan_print(const struct plan *p, bool nodes, struct str *out);
 
 /* ---- Passes (one file each) ---- */
 /* update.c: loss and gradients of the whole step -> AdamW. Returns the control tensor. */

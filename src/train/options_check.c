@@ -165,7 +165,7 @@ static int check_resume(struct train_options *t)
     if (t->resume && t->overwrite_output_dir)
         return fail(ERR_USAGE,
                     "--overwrite_output_dir would remove what --resume_from_checkpoint is to go on from");
-    if (!t->output_dir || !*t->output_dir)
+    if ((!t->dry_run || t->resume) && (!t->output_dir || !*t->output_dir))
         return fail(ERR_USAGE, "--output_dir is missing");
     return OK;
 }

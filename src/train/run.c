@@ -182,6 +182,8 @@ static int compile(struct run *r, enum task task, struct plan **out)
         c.adamw = (struct adamw_options){ o->beta1, o->beta2, o->epsilon, o->weight_decay };
         c.frozen = freeze_matches;
         c.frozen_context = &r->freeze;
+        c.stage = job->stage;
+        c.stage_context = job->stage_context;
     }
     return plan_compile(job->model->config.def, job->model->config.values, &c, &r->machine, out);
 }

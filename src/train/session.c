@@ -154,7 +154,9 @@ static void fill_job(struct session *s, struct train_job *job)
                                .notes = s->notes,
                                .note_count = s->note_count,
                                .given = o->given,
-                               .stop = o->stop };
+                               .stop = o->stop,
+                               .stage = o->stage,
+                               .stage_context = o->stage_context };
     if (s->corpus.train.count > 0) {
         job->train = dataset_source(&s->corpus.train);
         job->train_tokens = s->corpus.train.token_count - s->corpus.train.dropped;
@@ -170,6 +172,8 @@ static int open_output(struct session *s)
     const struct session_options *o = s->o;
     const char *inputs[] = { o->model.name, o->model.config_name, o->in->tokenizer_name };
 
+    if (!o->train->output_dir) /* a dry run */
+        return OK;
     return output_dir_open(&s->dir, &(struct output_dir_options){ .path = o->train->output_dir,
                                                                   .resume = o->train->resume,
                                                                   .overwrite = o->train->overwrite_output_dir,

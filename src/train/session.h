@@ -19,6 +19,9 @@ struct session_options {
     uint64_t max_shard_bytes;
     const struct options *given; /* NULL: there was no command line */
     struct stop *stop;           /* may be NULL */
+    void (*stage)(const char *name, const struct plan *p,
+                  void *context); /* of training's plan; may be NULL */
+    void *stage_context;
 };
 
 /* Trains, or evaluates when that alone is wanted. ERR_STOPPED: with a checkpoint, unless the sentence says

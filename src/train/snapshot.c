@@ -29,7 +29,7 @@ int snapshot_bytes(struct run *r, uint64_t *bytes)
     else if (has_master(r))
         state += 4 * all;
     *bytes = (uint64_t)(model + state) + (1 << 20);
-    return save_check_space(r->o->output_dir, *bytes, "a checkpoint");
+    return r->o->output_dir ? save_check_space(r->o->output_dir, *bytes, "a checkpoint") : OK;
 }
 
 /* ---- moments as parameters of a file ---- */

@@ -40,6 +40,9 @@ struct train_job {
     struct stop *stop;           /* NULL: nobody stops it */
     loss_fn *loss;               /* NULL: cross-entropy of the head */
     void *loss_context;
+    void (*stage)(const char *name, const struct plan *p,
+                  void *context); /* see compile_options; may be NULL */
+    void *stage_context;
     /* After every step, on the first rank's thread; false stops with a checkpoint. May be NULL. */
     bool (*progress)(void *context, const struct train_progress *p);
     void *progress_context;
