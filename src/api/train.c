@@ -53,7 +53,9 @@ static int take_samples(const struct plait_model *m, const struct plait_samples 
                     "struct plait_samples: count and max_length cannot be (found %" PRId64 " and %" PRId64
                     ", expected at least 1, and at most the model's %" PRId64 " positions)",
                     own->count, own->max_length, positions);
-    *out = (struct sample_source){ own->count, own->max_length, read_sample, own };
+    *out = (struct sample_source){
+        .count = own->count, .max_length = own->max_length, .read = read_sample, .context = own
+    };
     return OK;
 }
 

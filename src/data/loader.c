@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "base/parallel.h"
 #include "base/rng.h"
+#include "data/order.h"
 
 static int check_options(const struct loader_options *o, const struct sample_source *source)
 {
@@ -32,25 +33,34 @@ static int check_options(const struct loader_options *o, const struct sample_sou
     return OK;
 }
 
+static bool can_group(const struct loader *l)
+{
+    return l->options.by_length && l->source.length && !l->options.no_shuffle;
+}
+
 int loader_init(struct loader *l, const struct sample_source *source, const struct loader_options *o)
 {
     struct loader made = { .source = *source, .options = *o };
     struct loader_options *own = &made.options;
-    size_t length = (size_t)source->max_length;
     own->accumulation = o->accumulation ? o->accumulation : 1;
     own->dp = o->dp ? o->dp : 1;
     TRY(check_options(own, source));
     if (own->global_batch == 0)
         own->global_batch = own->microbatch * own->accumulation * own->dp;
-    made.scratch.ids = mem_alloc_array(2 * length, sizeof(*made.scratch.ids));
-    made.scratch.labels = made.scratch.ids + length;
+    objective_sizes(&own->objective, source, &made.sizes);
+    sample_init(&made.sample, source);
+    example_init(&made.example, &made.sizes);
+    if (can_group(&made))
+        length_group_init(&made.group, source->count, own->global_batch);
     *l = made;
     return OK;
 }
 
 void loader_release(struct loader *l)
 {
-    mem_free(l->scratch.ids);
+    sample_release(&l->sample);
+    example_release(&l->example);
+    length_group_release(&l->group);
     *l = (struct loader){ 0 };
 }
 
@@ -93,15 +103,20 @@ int64_t loader_sample_count(const struct loader *l, int64_t step)
     return left < l->options.global_batch ? left : l->options.global_batch;
 }
 
-void loader_sample_at(const struct loader *l, int64_t step, int64_t position, int64_t *epoch, int64_t *index)
+void loader_sample_at(struct loader *l, int64_t step, int64_t position, int64_t *epoch, int64_t *index)
 {
     int64_t e = step / loader_steps_per_epoch(l), place = first_of(l, step) + position;
     if (position < 0 || position >= loader_sample_count(l, step))
         BUG("position %lld of step %lld", (long long)position, (long long)step);
-    struct rng_key key = { .seed = l->options.seed, .stream = rng_stream("shuffle") + (uint32_t)e };
+    const struct order order = { .key = { .seed = l->options.seed,
+                                          .stream = rng_stream("shuffle") + (uint32_t)e },
+                                 .source = &l->source,
+                                 .epoch = e };
     *epoch = e;
-    *index =
-        l->options.no_shuffle ? place : (int64_t)rng_permute(key, (uint64_t)l->source.count, (uint64_t)place);
+    if (l->options.no_shuffle)
+        *index = place;
+    else
+        *index = can_group(l) ? length_group_at(&l->group, &order, place) : order_at(&order, place);
 }
 
 void loader_share(const struct loader *l, int64_t step, int64_t m, int64_t r, int64_t *first, int64_t *count)
@@ -124,69 +139,48 @@ void loader_batch_init(const struct loader *l, struct batch *b)
 {
     int64_t samples = l->options.microbatch;
 
-    batch_init(b, &(struct batch_capacity){ .rows = samples * l->source.max_length, .sequences = samples });
+    batch_init(b, &(struct batch_capacity){ .rows = samples * l->sizes.rows,
+                                            .encoder_rows = samples * l->sizes.encoder_rows,
+                                            .sequences = samples * l->sizes.sequences,
+                                            .target_width = l->source.number_count });
 }
 
-static int check_tokens(const struct loader *l, int64_t index, const char *what, const int32_t *values,
-                        bool labels)
+/* The sample at a position of a step, as the objective shows it, into l->example. */
+static int read_example(struct loader *l, int64_t step, int64_t position)
 {
-    int64_t limit = l->options.vocab_size ? l->options.vocab_size : INT32_MAX;
-    for (int64_t i = 0; i < l->scratch.length; i++)
-        if (!((values[i] >= 0 && values[i] < limit) || (labels && values[i] == -100)))
-            return fail(ERR_DATA, "sample %lld: %s %lld is %d (expected 0 to %lld%s)", (long long)index, what,
-                        (long long)i, values[i], (long long)limit - 1, labels ? ", or -100" : "");
-    return OK;
-}
-
-/* Into l->scratch; *labels: NULL when the ids are. */
-static int read_sample(struct loader *l, int64_t index, const int32_t **labels)
-{
-    struct sample *s = &l->scratch;
-    s->length = 0;
-    s->labelled = false;
-    TRY(l->source.read(l->source.context, index, s));
-    if (s->length < 1 || s->length > l->source.max_length)
-        return fail(ERR_DATA, "sample %lld has %lld tokens (expected 1 to %lld)", (long long)index,
-                    (long long)s->length, (long long)l->source.max_length);
-    TRY(check_tokens(l, index, "token", s->ids, false));
-    if (s->labelled)
-        TRY(check_tokens(l, index, "label", s->labels, true));
-    *labels = s->labelled ? s->labels : NULL;
+    const struct objective *o = &l->options.objective;
+    struct example_key key = { .seed = l->options.seed };
+    loader_sample_at(l, step, position, &key.epoch, &key.index);
+    TRY(sample_read(&l->source, key.index, l->options.vocab_size, &l->sample));
+    if (o->kind == OBJECTIVE_CLASSIFICATION && o->classes > 0 &&
+        (l->sample.class < 0 || l->sample.class >= o->classes))
+        return fail(ERR_DATA, "sample %lld: class is %d (expected 0 to %lld)", (long long)key.index,
+                    l->sample.class, (long long)o->classes - 1);
+    objective_apply(o, &key, &l->sample, &l->example);
     return OK;
 }
 
 int loader_fill(struct loader *l, int64_t step, int64_t m, int64_t r, struct batch *b)
 {
-    int64_t first, count, epoch, index;
-    const int32_t *labels;
+    int64_t first, count;
     batch_clear(b);
     loader_share(l, step, m, r, &first, &count);
     for (int64_t position = first; position < first + count; position++) {
-        loader_sample_at(l, step, position, &epoch, &index);
-        TRY(read_sample(l, index, &labels));
-        batch_add_causal(b, l->scratch.ids, labels, l->scratch.length, position, l->source.max_length);
+        TRY(read_example(l, step, position));
+        example_pack(&l->options.objective, &l->example, b, position * l->sizes.rows,
+                     position * l->sizes.encoder_rows);
     }
     return OK;
 }
 
-static int64_t count_labels(const struct sample *s, const int32_t *labels)
-{
-    int64_t count = 0;
-    for (int64_t i = 1; i < s->length; i++)
-        count += !labels || labels[i] >= 0;
-    return count;
-}
-
 int loader_label_count(struct loader *l, int64_t step, int64_t r, int64_t *labels)
 {
-    int64_t sum = 0, first, count, epoch, index;
-    const int32_t *own;
+    int64_t sum = 0, first, count;
     for (int64_t m = 0; m < l->options.accumulation; m++) {
         loader_share(l, step, m, r, &first, &count);
         for (int64_t position = first; position < first + count; position++) {
-            loader_sample_at(l, step, position, &epoch, &index);
-            TRY(read_sample(l, index, &own));
-            sum += count_labels(&l->scratch, own);
+            TRY(read_example(l, step, position));
+            sum += example_label_count(&l->example);
         }
     }
     *labels = sum;

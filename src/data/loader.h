@@ -11,11 +11,15 @@
  *
  * A position is also the sample's number in random streams (struct batch: place).
  *
+ * by_length: as Hugging Face's LengthGroupedSampler, the shuffled order is cut into stretches of up to 50
+ * batches and each is sorted, the longest first; a stretch is sorted when a sample of it is asked for.
+ *
  * An evaluation is one epoch with no_shuffle. Each in-process rank has a loader of its own. */
 #ifndef PLAIT_DATA_LOADER_H
 #define PLAIT_DATA_LOADER_H
 
 #include "data/batch.h"
+#include "data/objective.h"
 #include "data/sample.h"
 
 struct loader_options {
@@ -25,13 +29,23 @@ struct loader_options {
     int64_t global_batch; /* samples of a step, at most the product of the three; 0: the product */
     uint64_t seed;        /* data_seed, or seed where there is none */
     bool no_shuffle;      /* samples in file order */
+    bool by_length;       /* samples of like length come together */
     int64_t vocab_size;   /* ids and labels must be below it; 0: not checked */
+    struct objective objective;
+};
+
+struct length_group { /* by_length: the stretch of an epoch's order that was sorted last */
+    int64_t size, epoch, first;
+    struct length_item *items; /* [size] */
 };
 
 struct loader {
     struct sample_source source;
     struct loader_options options; /* with the zeros filled in */
-    struct sample scratch;
+    struct example_sizes sizes;
+    struct sample sample; /* scratch */
+    struct example example;
+    struct length_group group;
 };
 
 int loader_init(struct loader *l, const struct sample_source *source,
@@ -49,15 +63,15 @@ double loader_epoch(const struct loader *l, int64_t steps); /* epochs that so ma
 
 int64_t loader_sample_count(const struct loader *l, int64_t step);
 /* The sample at a position of a step's global batch. */
-void loader_sample_at(const struct loader *l, int64_t step, int64_t position, int64_t *epoch, int64_t *index);
+void loader_sample_at(struct loader *l, int64_t step, int64_t position, int64_t *epoch, int64_t *index);
 /* Positions [*first, *first + *count) of microbatch m on dp rank r; count may be 0. */
 void loader_share(const struct loader *l, int64_t step, int64_t m, int64_t r, int64_t *first, int64_t *count);
 
 /* ---- batches ---- */
 
 void loader_batch_init(const struct loader *l, struct batch *b); /* of the capacity that loader_fill needs */
-/* Makes b microbatch m of a step on dp rank r, as rows of a causal model. What the source says, or ERR_DATA
- * when a sample of it is none. */
+/* Makes b microbatch m of a step on dp rank r, as the objective shows samples. What the source says, or
+ * ERR_DATA when a sample of it is none. */
 int loader_fill(struct loader *l, int64_t step, int64_t m, int64_t r, struct batch *b);
 /* Labels that all microbatches of a step have on dp rank r, without making them. */
 int loader_label_count(struct loader *l, int64_t step, int64_t r, int64_t *labels);

@@ -1,5 +1,6 @@
-/* sample -- what a run is made of: a row of tokens with labels, found by its number. A data set is a source
- * of them (dataset.h); a caller of the library may bring its own. */
+/* sample -- what a run is made of: a row of tokens with what is to be learned from it, found by its number. A
+ * data set is a source of them (dataset.h); a caller of the library may bring its own. What a model is shown
+ * of a sample is the objective's business (objective.h). */
 #ifndef PLAIT_DATA_SAMPLE_H
 #define PLAIT_DATA_SAMPLE_H
 
@@ -10,14 +11,34 @@ struct sample {
     int32_t *ids, *labels; /* room for max_length of the source, to be filled in */
     int64_t length;        /* 1 .. max_length */
     bool labelled;         /* labels were filled in, beside ids: -100 no loss. Else the ids are the labels */
+    int32_t *types;        /* room for max_length: token types; typed: they were filled in */
+    bool typed;
+    int32_t *starts;     /* room for max_length: where documents begin, from 0 on */
+    int64_t start_count; /* 0: all is one document */
+    int32_t *target;     /* room for max_target: what is to be written when ids are read */
+    int64_t target_length;
+    int32_t class;  /* of the sample as a whole; -1: none */
+    float *numbers; /* room for number_count: in place of a class */
 };
 
 struct sample_source {
-    int64_t count;      /* samples of an epoch, at least 1 */
-    int64_t max_length; /* tokens of a sample, at most: T */
-    /* Fills in sample `index` (0 .. count-1): the same one whenever it is asked for. */
+    int64_t count;        /* samples of an epoch, at least 1 */
+    int64_t max_length;   /* tokens of a sample, at most: T */
+    int64_t max_target;   /* of its target; 0: there are none */
+    int64_t number_count; /* 0: there are none */
+    /* Fills in sample `index` (0 .. count-1): the same one whenever it is asked for. Beside ids and length
+     * everything is set to none before. */
     int (*read)(void *context, int64_t index, struct sample *s);
+    /* Tokens of a sample, without reading it; NULL: not known, or all have as many. */
+    int64_t (*length)(void *context, int64_t index);
     void *context;
 };
+
+/* Room for any sample of a source. */
+void sample_init(struct sample *s, const struct sample_source *source);
+void sample_release(struct sample *s);
+/* Reads one and checks what of it can be out of bounds; ids and labels must be below vocab_size (0: any).
+ * ERR_DATA naming the sample, or what the source says. */
+int sample_read(const struct sample_source *source, int64_t index, int64_t vocab_size, struct sample *s);
 
 #endif

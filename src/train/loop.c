@@ -80,9 +80,9 @@ static double shown(double x)
     return isnan(x) ? NAN : x;
 }
 
-static void warn_of_bad(const struct loop *l, const struct step_result *s)
+static void warn_of_bad(struct loop *l, const struct step_result *s)
 {
-    const struct worker *w = l->w;
+    struct worker *w = l->w;
     struct str samples;
     int64_t count = loader_sample_count(&w->loader, l->step), epoch, index;
 

@@ -42,7 +42,7 @@ static void init(struct loader *l, int64_t count, const struct loader_options *o
         fail_msg("%s", error_message());
 }
 
-static int64_t index_at(const struct loader *l, int64_t step, int64_t position, int64_t *epoch)
+static int64_t index_at(struct loader *l, int64_t step, int64_t position, int64_t *epoch)
 {
     int64_t index;
     loader_sample_at(l, step, position, epoch, &index);

@@ -1,0 +1,192 @@
+#include "data/objective.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/rng.h"
+
+enum { NO_LABEL = -100 };
+
+const char *const objective_names[OBJECTIVE_COUNT + 1] = {
+    "clm", "mlm", "span_corruption", "seq2seq", "classification", NULL
+};
+
+void objective_sizes(const struct objective *o, const struct sample_source *source,
+                     struct example_sizes *sizes)
+{
+    *sizes = (struct example_sizes){ .rows = source->max_length, .sequences = 1 };
+    if (o->documents)
+        sizes->sequences = source->max_length; /* a document may be as short as a token */
+    else if (o->kind == OBJECTIVE_SPAN_CORRUPTION)
+        span_sizes(source->max_length, o->noise, o->mean_span, sizes);
+    else if (o->kind == OBJECTIVE_SEQ2SEQ && o->encoder)
+        *sizes = (struct example_sizes){ source->max_target, source->max_length, 1 };
+    else if (o->kind == OBJECTIVE_SEQ2SEQ && source->max_target > 0)
+        sizes->rows = o->rows;
+}
+
+void example_init(struct example *e, const struct example_sizes *sizes)
+{
+    *e = (struct example){ 0 };
+    e->ids = mem_alloc_array(2 * (size_t)sizes->rows + (size_t)sizes->encoder_rows + 1, sizeof(*e->ids));
+    e->labels = e->ids + sizes->rows;
+    e->encoder_ids = e->labels + sizes->rows;
+}
+
+void example_release(struct example *e)
+{
+    mem_free(e->ids);
+    *e = (struct example){ 0 };
+}
+
+/* ---- the objectives ---- */
+
+static void copy_ids(const struct sample *s, struct example *e)
+{
+    e->length = s->length;
+    memcpy(e->ids, s->ids, (size_t)s->length * sizeof(*e->ids));
+}
+
+static void set_unlabelled(struct example *e)
+{
+    for (int64_t i = 0; i < e->length; i++)
+        e->labels[i] = NO_LABEL;
+}
+
+/* A document's last row has no label, as what follows is another's. */
+static void causal(const struct sample *s, struct example *e)
+{
+    const int32_t *labels = s->labelled ? s->labels : s->ids;
+
+    copy_ids(s, e);
+    for (int64_t i = 0; i + 1 < s->length; i++)
+        e->labels[i] = labels[i + 1];
+    e->labels[s->length - 1] = NO_LABEL;
+    for (int64_t i = 1; i < s->start_count; i++)
+        e->labels[s->starts[i] - 1] = NO_LABEL;
+}
+
+/* Of the tokens that are chosen, 8 of 10 are replaced by the mask and 1 of 10 by any word: Devlin et al.,
+ * "BERT", 2019. Rows that come with labels are as somebody wanted them. */
+static void masked(const struct objective *o, const struct example_key *key, const struct sample *s,
+                   struct example *e)
+{
+    const struct rng_key random = { .seed = key->seed, .stream = rng_stream("mask") + (uint32_t)key->epoch };
+    uint32_t chosen = (uint32_t)fmin(o->noise * 0x1p32, 0x1p32 - 1), bits[4];
+
+    copy_ids(s, e);
+    if (s->labelled) {
+        memcpy(e->labels, s->labels, (size_t)s->length * sizeof(*e->labels));
+        return;
+    }
+    set_unlabelled(e);
+    for (int64_t i = 0; i < s->length; i++) {
+        int32_t id = s->ids[i];
+        if (o->special && id < o->vocab && o->special[id])
+            continue;
+        rng_bits(random, (uint64_t)key->index, (uint64_t)i, bits);
+        if (bits[0] >= chosen)
+            continue;
+        e->labels[i] = id;
+        if (bits[1] < 0xcccccccdu) /* 0.8 */
+            e->ids[i] = o->mask;
+        else if (bits[1] < 0xe6666666u) /* 0.9 */
+            e->ids[i] = (int32_t)((uint64_t)bits[2] * (uint64_t)o->vocab >> 32);
+    }
+}
+
+/* The decoder reads what it should write, one row late. */
+static void shift_right(const struct objective *o, struct example *e)
+{
+    for (int64_t i = 0; i < e->length; i++)
+        e->ids[i] = i > 0 ? e->labels[i - 1] : o->decoder_start;
+}
+
+static void translated(const struct objective *o, const struct sample *s, struct example *e)
+{
+    if (o->encoder) {
+        e->encoder_length = s->length;
+        memcpy(e->encoder_ids, s->ids, (size_t)s->length * sizeof(*e->ids));
+        e->length = s->target_length;
+        memcpy(e->labels, s->target, (size_t)e->length * sizeof(*e->labels));
+        shift_right(o, e);
+        return;
+    }
+    if (s->target_length == 0) { /* rows of ids whose labels say what the prompt is */
+        causal(s, e);
+        return;
+    }
+    int64_t length = s->length + s->target_length;
+    e->length = length < o->rows ? length : o->rows;
+    for (int64_t i = 0; i < e->length; i++)
+        e->ids[i] = i < s->length ? s->ids[i] : s->target[i - s->length];
+    for (int64_t i = 0; i < e->length; i++)
+        e->labels[i] = i + 1 >= s->length && i + 1 < e->length ? e->ids[i + 1] : NO_LABEL;
+}
+
+static void classified(const struct objective *o, const struct sample *s, struct example *e)
+{
+    copy_ids(s, e);
+    set_unlabelled(e);
+    e->labels[o->causal ? s->length - 1 : 0] = s->class >= 0 ? s->class : 0;
+}
+
+void objective_apply(const struct objective *o, const struct example_key *key, const struct sample *s,
+                     struct example *e)
+{
+    e->sample = s;
+    e->encoder_length = 0;
+    switch (o->kind) {
+    case OBJECTIVE_CLM: causal(s, e); break;
+    case OBJECTIVE_MLM: masked(o, key, s, e); break;
+    case OBJECTIVE_SEQ2SEQ: translated(o, s, e); break;
+    case OBJECTIVE_CLASSIFICATION: classified(o, s, e); break;
+    case OBJECTIVE_SPAN_CORRUPTION:
+        span_corrupt(o, key, s, e);
+        shift_right(o, e);
+        break;
+    case OBJECTIVE_COUNT: break;
+    }
+}
+
+int64_t example_label_count(const struct example *e)
+{
+    int64_t count = 0;
+
+    for (int64_t i = 0; i < e->length; i++)
+        count += e->labels[i] >= 0;
+    return count;
+}
+
+/* ---- packing ---- */
+
+/* A document after the other, each a sequence of its own. */
+static void pack_documents(const struct example *e, struct batch *b, int64_t place)
+{
+    const struct sample *s = e->sample;
+
+    for (int64_t d = 0; d < s->start_count || d == 0; d++) { /* none are said: one */
+        int64_t begin = s->start_count > 0 ? s->starts[d] : 0;
+        int64_t end = d + 1 < s->start_count ? s->starts[d + 1] : e->length;
+        batch_add(b, e->ids + begin, e->labels + begin, end - begin, place + begin, 1);
+    }
+}
+
+void example_pack(const struct objective *o, const struct example *e, struct batch *b, int64_t place,
+                  int64_t encoder_place)
+{
+    const struct sample *s = e->sample;
+    int64_t first = b->rows.count;
+
+    if (o->encoder)
+        batch_add_encoder(b, e->encoder_ids, e->encoder_length, encoder_place, 1);
+    pack_documents(e, b, place);
+    for (int64_t i = first; i < b->rows.count; i++)
+        b->rows.positions[i] += (int32_t)o->first_position;
+    if (s->typed && !o->encoder)
+        memcpy(b->rows.token_types + first, s->types, (size_t)e->length * sizeof(*s->types));
+    if (b->target_width > 0)
+        memcpy(b->targets + (b->label_count - 1) * b->target_width, s->numbers,
+               (size_t)b->target_width * sizeof(*s->numbers));
+}
