@@ -6,13 +6,27 @@ find_package(Threads REQUIRED)
 pkg_check_modules(PCRE2 REQUIRED IMPORTED_TARGET libpcre2-8)
 pkg_check_modules(UTF8PROC REQUIRED IMPORTED_TARGET libutf8proc)
 pkg_check_modules(XXHASH REQUIRED IMPORTED_TARGET libxxhash)
-pkg_check_modules(ZLIB REQUIRED IMPORTED_TARGET zlib)
-pkg_check_modules(ZSTD REQUIRED IMPORTED_TARGET libzstd)
+pkg_check_modules(ZLIB IMPORTED_TARGET zlib)
+pkg_check_modules(ZSTD IMPORTED_TARGET libzstd)
 
 add_library(plait_dependencies INTERFACE)
 target_link_libraries(plait_dependencies INTERFACE
-  OpenMP::OpenMP_C Threads::Threads PkgConfig::PCRE2 PkgConfig::UTF8PROC PkgConfig::XXHASH PkgConfig::ZLIB
-  PkgConfig::ZSTD m ${CMAKE_DL_LIBS})
+  OpenMP::OpenMP_C Threads::Threads PkgConfig::PCRE2 PkgConfig::UTF8PROC PkgConfig::XXHASH m
+  ${CMAKE_DL_LIBS})
+
+# plait_compression NAME MODULE WHAT: uses a library that reads compressed data, where it is there.
+set(PC_REQUIRES_COMPRESSION "")
+function(plait_compression name module what)
+  if(${name}_FOUND)
+    target_link_libraries(plait_dependencies INTERFACE PkgConfig::${name})
+    target_compile_definitions(plait_dependencies INTERFACE PLAIT_HAVE_${name})
+    set(PC_REQUIRES_COMPRESSION "${PC_REQUIRES_COMPRESSION} ${module}" PARENT_SCOPE)
+  else()
+    message(STATUS "${module}: not found, ${what} data files will not be read")
+  endif()
+endfunction()
+plait_compression(ZLIB zlib gzip)
+plait_compression(ZSTD libzstd zstd)
 
 set(PLAIT_DEPS "${PROJECT_SOURCE_DIR}/build/deps")
 string(TOLOWER "${PLAIT_ONEDNN}" onednn_wanted)

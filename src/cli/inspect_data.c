@@ -16,6 +16,10 @@ const struct option data_view_options[] = {
       "data files to look at, as train reads them", .aliases = (const char *const[]){ "data_files", NULL } },
     { "tokenizer_name", OPTION_STRING, offsetof(struct data_view, tokenizer), NULL,
       "tokenizer.json, its directory, or a model's name in the hub's cache; without it the model's" },
+    { "text_column", OPTION_STRING, offsetof(struct data_view, text_column), NULL,
+      "column of rows that is the text; without it text, then context, then the first that is not numeric" },
+    { "json_field", OPTION_STRING, offsetof(struct data_view, json_field), NULL,
+      "member of a JSON object that is the array of rows" },
     { "block_size", OPTION_INT, offsetof(struct data_view, block_size), NULL, "tokens of a sample", .min = 2,
       .max = 1 << 30, .aliases = (const char *const[]){ "max_seq_length", NULL } },
     { "line_by_line", OPTION_BOOL, offsetof(struct data_view, line_by_line), "false",
@@ -131,6 +135,8 @@ int inspect_data(const struct data_view *options, const char *cache_dir, const c
     struct token_cache_options o = { .option = "train_file",
                                      .patterns = options->files.items,
                                      .pattern_count = options->files.count,
+                                     .columns[COLUMN_TEXT] = options->text_column,
+                                     .json_field = options->json_field,
                                      .append_eos = options->append_eos,
                                      .drop_blank = options->line_by_line };
     char *directory;

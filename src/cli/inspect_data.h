@@ -7,7 +7,7 @@
 
 struct data_view {
     struct option_list files;
-    const char *tokenizer;
+    const char *tokenizer, *text_column, *json_field;
     int64_t block_size, samples;
     bool line_by_line, append_eos;
 };

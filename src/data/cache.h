@@ -16,12 +16,15 @@
 #include <stdint.h>
 
 #include "base/file.h"
+#include "data/source.h"
 #include "tok/tok.h"
 
 struct token_cache_options {
     const char *option;          /* what the files were given with: for messages, "train_file" */
     const char *const *patterns; /* files, globs or "-" */
     size_t pattern_count;
+    const char *columns[COLUMN_COUNT]; /* see struct source_options */
+    const char *json_field;            /* the same */
     const char *directory;             /* where caches lie; made when it is not there */
     const struct tokenizer *tokenizer; /* NULL: only rows of ids can be read */
     int64_t id_limit;                  /* ids must be below it: the model's vocabulary; 0: not known */

@@ -45,10 +45,15 @@ static int64_t id_bound(const struct making *m)
     int64_t bound = o->tokenizer ? tokenizer_id_limit(o->tokenizer) : 0;
     for (size_t i = 0; i < m->set.count; i++) {
         int64_t rows = o->id_limit ? o->id_limit : INT32_MAX;
-        if (m->set.files[i].format != &source_text && rows > bound)
+        if (m->set.files[i].tokenized && rows > bound)
             bound = rows;
     }
     return bound;
+}
+
+static void append_name(struct str *s, const char *name)
+{
+    str_appendf(s, " %d:%s", name ? (int)strlen(name) : -1, name ? name : "");
 }
 
 static int find_key(struct making *m)
@@ -63,8 +68,10 @@ static int find_key(struct making *m)
     str_appendf(&all, " %d %d %d %d", m->tokenizing.eos, o->no_special_tokens, o->drop_linebreaks,
                 o->drop_blank);
     str_appendf(&all, " %lld", (long long)o->max_bad);
+    for (int c = 0; c < COLUMN_COUNT; c++)
+        append_name(&all, o->columns[c]);
+    append_name(&all, o->json_field);
     m->header.key = hash_bytes(all.data, all.length, CONTENT_SEED);
-    m->header.data_bytes = m->set.bytes;
     str_clear(&all);
     str_appendf(&all, "%s/%016llx.tokens", o->directory, (unsigned long long)m->header.key);
     m->path = str_detach(&all);
@@ -190,7 +197,7 @@ static void tokenize_window(struct making *m)
 static int report_progress(const struct making *m)
 {
     const struct token_cache_options *o = m->options;
-    if (o->progress && !o->progress(o->context, m->reader.done, m->set.bytes))
+    if (o->progress && !o->progress(o->context, source_reader_place(&m->reader), m->set.bytes))
         return fail(ERR_STOPPED, "stopped while `%s` was being tokenized", o->option);
     return OK;
 }
@@ -223,6 +230,7 @@ static int finish(struct making *m)
 {
     TRY(source_set_check(&m->set));
     TRY(report_progress(m));
+    m->header.data_bytes = m->reader.done;
     if (m->first_bad)
         warn("%llu bad lines skipped, the first: %s", (unsigned long long)m->header.bad, m->first_bad);
     if (m->header.tokens == 0)
@@ -310,6 +318,7 @@ static int make(struct making *m, struct token_cache *c)
 {
     TRY(tokenizing_init(&m->tokenizing, m->options));
     TRY(source_set_open(&m->set, &m->source));
+    source_set_tell(&m->set);
     m->header.width = id_bound(m) <= NARROW_LIMIT ? 2 : 4;
     TRY(find_key(m));
     if (!open_old(m, c))
@@ -329,7 +338,9 @@ int token_cache_make(const struct token_cache_options *o, struct token_cache *c)
                                         .pattern_count = o->pattern_count,
                                         .spool_directory = o->directory,
                                         .drop_linebreaks = o->drop_linebreaks,
+                                        .json_field = o->json_field,
                                         .max_bad = o->max_bad };
+    memcpy(m.source.columns, o->columns, sizeof(m.source.columns));
     int status = make(&m, &made);
     if (status == OK)
         *c = made;

@@ -1,153 +1,93 @@
-/* Files: patterns, endings, what is no regular file, hashes. Reading is in source_reader.c. */
+/* Sets of files: patterns, endings, hashes. One file is in source_file.c, reading in source_reader.c. */
 #include "data/source.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/err.h"
 #include "base/file.h"
+#include "base/log.h"
 #include "base/map.h"
 #include "base/mem.h"
 #include "data/content.h"
-#include "data/nameless.h"
-
-enum { COPY_STEP = 1 << 20, MAGIC = 6 };
-
-static const struct source_format *const formats[] = { &source_rows, &source_text };
-enum { FORMATS = sizeof(formats) / sizeof(*formats) };
+#include "data/source_table.h"
 
 static const struct {
-    const char *bytes, *what;
-} magics[] = {
-    { "\x1f\x8b\x08", "gzip" },
-    { "\x28\xb5\x2f\xfd", "zstd" },
-    { "PK\x03\x04", "zip" },
-    { "\xfd"
-      "7zXZ",
-      "xz" },
-    { "PAR1", "parquet" },
-    { "ARROW1", "arrow" },
+    const char *ending;
+    const struct source_format *format;
+} endings[] = {
+    { ".csv", &source_csv },
+    { ".json", &source_array }, /* unless it begins like JSON lines */
+    { ".jsonl", &source_jsonl },
+    { ".txt", &source_text },
 };
+enum { FIRST = 4096, ENDINGS = sizeof(endings) / sizeof(endings[0]) };
 
-static int refuse_ending(const char *option, const char *path)
+/* ---- names ---- */
+
+/* The length of a name without the ending of compressed files. */
+static size_t split_name(const char *path, enum packing *packing)
 {
-    struct str kinds;
-    str_init(&kinds);
-    for (int i = 0; i < FORMATS; i++)
-        str_appendf(&kinds, "%sa %s",
-                    i == 0             ? ""
-                    : i + 1 == FORMATS ? " or "
-                                       : ", ",
-                    formats[i]->endings[0] + 1);
-    int status = fail(ERR_USAGE, "`%s` should be %s file (found \"%s\")", option, kinds.data, path);
-    str_release(&kinds);
+    *packing = PACKING_NONE;
+    for (int i = PACKING_NONE + 1; i < PACKING_COUNT; i++)
+        if (str_ends_with(path, packing_endings[i]))
+            *packing = (enum packing)i;
+    return strlen(path) - strlen(packing_endings[*packing]);
+}
+
+static int find_format(const struct source_options *o, struct source_file *f)
+{
+    size_t length = split_name(f->path, &f->packing);
+    f->format = o->corpus ? &source_lines : NULL;
+    for (int i = 0; i < ENDINGS; i++) {
+        size_t n = strlen(endings[i].ending);
+        if (length >= n && memcmp(f->path + length - n, endings[i].ending, n) == 0)
+            f->format = endings[i].format;
+    }
+    if (o->corpus && f->format == &source_text)
+        f->format = &source_lines;
+    if (f->format)
+        return OK;
+    int status =
+        fail(ERR_USAGE, "`%s` should be a csv, a json or a txt file (found \"%s\")", o->option, f->path);
+    error_hint(
+        "names end in .csv, .json, .jsonl or .txt, and .gz or .zst behind that where it is compressed");
     return status;
 }
 
-static int find_format(const char *option, const char *path, const struct source_format **format)
+/* Whether a file of JSON is an array, or has one in an object, or holds a value a line. */
+static int find_json_format(const struct source_options *o, struct source_file *f)
 {
-    for (int i = 0; i < FORMATS; i++)
-        for (const char *const *ending = formats[i]->endings; *ending; ending++)
-            if (str_ends_with(path, *ending)) {
-                *format = formats[i];
-                return OK;
-            }
-    return refuse_ending(option, path);
-}
-
-/* ---- what is no regular file ---- */
-
-static int copy_all(int from, const char *path, int to)
-{
-    char *buffer = mem_alloc(COPY_STEP);
-    int status = OK;
-    while (status == OK) {
-        ssize_t n = read(from, buffer, COPY_STEP);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            status = fail(ERR_IO, "%s: cannot read: %s", path, strerror(errno));
-        if (n <= 0)
-            break;
-        status = fd_write(to, "temporary copy of the data", buffer, (size_t)n);
-    }
-    mem_free(buffer);
+    struct source_head h = { .limit = FIRST };
+    str_init(&h.bytes);
+    int status = source_head_read(f, &h);
+    const char *p = h.bytes.data, *end = p + h.bytes.length;
+    p += h.bytes.length >= 3 && memcmp(p, "\xEF\xBB\xBF", 3) == 0 ? 3 : 0;
+    while (p < end && (*p == ' ' || *p == '\t' || *p == '\n' || *p == '\r'))
+        p++;
+    bool array = p < end && *p == '[' && f->format == &source_array;
+    f->format = array || o->json_field ? &source_array : &source_jsonl;
+    str_release(&h.bytes);
     return status;
 }
 
-/* Replaces the descriptor by one of a file with the same bytes. */
-static int spool(struct source_file *f, const char *directory)
-{
-    int copy = -1, status = nameless_create(directory, &copy);
-    if (status == OK)
-        status = copy_all(f->fd, f->path, copy);
-    if (status != OK) {
-        if (copy >= 0)
-            close(copy);
-        return status;
-    }
-    close(f->fd);
-    f->fd = copy;
-    f->private = true;
-    return OK;
-}
-
-/* ---- opening ---- */
-
-static int check_magic(const struct source_file *f)
-{
-    char head[MAGIC + 1] = "";
-    size_t length = f->size < MAGIC ? (size_t)f->size : MAGIC;
-    TRY(fd_pread(f->fd, f->path, head, length, 0));
-    for (size_t i = 0; i < sizeof(magics) / sizeof(*magics); i++) {
-        size_t n = strlen(magics[i].bytes);
-        if (length >= n && memcmp(head, magics[i].bytes, n) == 0)
-            return fail(ERR_DATA, "%s: not text: looks like %s", f->path, magics[i].what);
-    }
-    return OK;
-}
-
-static int open_descriptor(struct source_file *f, bool standard)
-{
-    struct stat info;
-    if (standard)
-        f->fd = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3);
-    else if (stat(f->path, &info) == 0 && S_ISDIR(info.st_mode))
-        return fail(ERR_OPEN, "%s: cannot open: is a directory", f->path);
-    else
-        f->fd = open(f->path, O_RDONLY | O_CLOEXEC);
-    if (f->fd < 0 || fstat(f->fd, &f->info) != 0)
-        return fail(ERR_OPEN, "%s: cannot open: %s", f->path, strerror(errno));
-    return OK;
-}
-
-static int open_file(struct source_file *f, const struct source_options *o, bool standard)
-{
-    TRY(open_descriptor(f, standard));
-    if (!S_ISREG(f->info.st_mode) || (standard && lseek(f->fd, 0, SEEK_CUR) != 0)) {
-        TRY(spool(f, o->spool_directory));
-        if (fstat(f->fd, &f->info) != 0)
-            return fail(ERR_IO, "%s: cannot read its size: %s", f->path, strerror(errno));
-    }
-    f->size = (uint64_t)f->info.st_size;
-    return check_magic(f);
-}
+/* ---- sets ---- */
 
 static int add_file(struct source_set *s, const char *path)
 {
+    const struct source_options *o = s->options;
     bool standard = strcmp(path, "-") == 0;
-    const struct source_format *format = &source_text;
-    if (!standard)
-        TRY(find_format(s->options->option, path, &format));
     s->files = mem_grow(s->files, s->count, &s->capacity, sizeof(*s->files));
     struct source_file *f = &s->files[s->count++];
-    *f = (struct source_file){ .format = format, .fd = -1 };
+    *f = (struct source_file){ .format = o->corpus ? &source_lines : &source_text, .fd = -1 };
     f->path = mem_strdup(standard ? "standard input" : path);
-    TRY(open_file(f, s->options, standard));
+    if (!standard)
+        TRY(find_format(o, f));
+    TRY(source_file_find(f, o, standard));
+    if (f->format == &source_array || f->format == &source_jsonl)
+        TRY(find_json_format(o, f));
     s->bytes += f->size;
-    return OK;
+    return source_find_columns(s, f);
 }
 
 static int add_pattern(struct source_set *s, const char *pattern)
@@ -164,10 +104,26 @@ static int add_pattern(struct source_set *s, const char *pattern)
     return status;
 }
 
+/* What was asked for and no file can give. */
+static int check_wishes(const struct source_set *s)
+{
+    bool columns = false, json = false;
+    for (size_t i = 0; i < s->count; i++) {
+        columns |= s->files[i].format->look != NULL;
+        json |= s->files[i].format == &source_array;
+    }
+    if (s->options->json_field && !json)
+        return fail(ERR_USAGE, "`json_field` is given, and no file of `%s` is JSON", s->options->option);
+    if (s->options->columns[COLUMN_TEXT] && !columns)
+        note("text_column: text files have no columns");
+    return OK;
+}
+
 int source_set_open(struct source_set *s, const struct source_options *options)
 {
     struct source_set set = { .options = options };
     int status = OK, standard = 0;
+    memcpy(set.names, options->columns, sizeof(set.names));
     for (size_t i = 0; i < options->pattern_count && status == OK; i++) {
         standard += strcmp(options->patterns[i], "-") == 0;
         if (standard > 1)
@@ -177,6 +133,8 @@ int source_set_open(struct source_set *s, const struct source_options *options)
     }
     if (status == OK && set.count == 0)
         status = fail(ERR_USAGE, "`%s` names no file", options->option);
+    if (status == OK)
+        status = check_wishes(&set);
     if (status == OK)
         *s = set;
     else
@@ -192,7 +150,18 @@ void source_set_close(struct source_set *s)
         mem_free(s->files[i].path);
     }
     mem_free(s->files);
+    mem_free(s->chosen);
+    mem_free(s->chosen_of);
     *s = (struct source_set){ 0 };
+}
+
+static int hash_file(const struct source_file *f, uint64_t *hash)
+{
+    int fd;
+    TRY(source_file_open(f, &fd));
+    int status = content_hash(fd, f->path, 0, f->size, hash);
+    close(fd);
+    return status;
 }
 
 int source_set_hash(const struct source_set *s, uint64_t *hash)
@@ -203,10 +172,10 @@ int source_set_hash(const struct source_set *s, uint64_t *hash)
     for (size_t i = 0; i < s->count && status == OK; i++) {
         const struct source_file *f = &s->files[i];
         uint64_t content;
-        status = content_hash(f->fd, f->path, 0, f->size, &content);
+        status = hash_file(f, &content);
         if (status == OK)
-            str_appendf(&all, "%s %llu %016llx\n", f->format->name, (unsigned long long)f->size,
-                        (unsigned long long)content);
+            str_appendf(&all, "%s %s %llu %016llx\n", f->format->name, packing_names[f->packing],
+                        (unsigned long long)f->size, (unsigned long long)content);
     }
     if (status == OK)
         *hash = hash_bytes(all.data, all.length, CONTENT_SEED);
@@ -217,15 +186,9 @@ int source_set_hash(const struct source_set *s, uint64_t *hash)
 int source_set_check(const struct source_set *s)
 {
     for (size_t i = 0; i < s->count; i++) {
-        const struct source_file *f = &s->files[i];
-        struct stat now;
-        if (f->private)
-            continue;
-        if (fstat(f->fd, &now) != 0)
-            return fail(ERR_IO, "%s: cannot read its size: %s", f->path, strerror(errno));
-        if (now.st_size != f->info.st_size || now.st_mtim.tv_sec != f->info.st_mtim.tv_sec ||
-            now.st_mtim.tv_nsec != f->info.st_mtim.tv_nsec)
-            return fail(ERR_IO, "%s: the file changed during reading", f->path);
+        int fd;
+        TRY(source_file_open(&s->files[i], &fd));
+        close(fd);
     }
     return OK;
 }

@@ -47,9 +47,16 @@ static int find_tokenizer(struct corpus *c, const struct corpus_options *o)
     return OK;
 }
 
+/* Whether it may hold rows of ids: only reading can tell. */
 static bool is_rows(const char *pattern)
 {
-    return str_ends_with(pattern, ".jsonl");
+    static const char *const endings[] = { ".json",  ".json.gz",  ".json.zst",
+                                           ".jsonl", ".jsonl.gz", ".jsonl.zst" };
+
+    for (size_t i = 0; i < sizeof(endings) / sizeof(endings[0]); i++)
+        if (str_ends_with(pattern, endings[i]))
+            return true;
+    return false;
 }
 
 static int check_tokenizer(const struct corpus *c, const struct option_list *files)
@@ -159,6 +166,8 @@ static void tell_made(const struct token_cache *cache, const char *option, doubl
 {
     struct str text;
 
+    if (!cache->made && cache->bad_count > 0)
+        warn("%lld bad lines of %s are left out", (long long)cache->bad_count, option);
     if (!cache->made)
         return;
     str_init(&text);
@@ -181,6 +190,8 @@ static int make_cache(struct corpus *c, const struct corpus_options *o, const st
         .pattern_count = files->count,
         .directory = directory,
         .tokenizer = c->tokenizer,
+        .columns[COLUMN_TEXT] = o->in->text_column,
+        .json_field = o->in->json_field,
         .id_limit = o->model->config.sizes.vocab,
         .append_eos = o->in->append_eos,
         .drop_linebreaks = !o->in->keep_linebreaks,

@@ -13,6 +13,7 @@ struct input_options {
     const char *tokenizer_name;
     struct option_list train_file, validation_file;
     const char *dataset_name, *dataset_config_name;
+    const char *text_column, *json_field;
     int64_t block_size; /* 0: not given */
     int64_t validation_split_percentage;
     int64_t max_train_samples, max_eval_samples; /* 0: all */

@@ -1,5 +1,5 @@
-/* Any bytes as text and as rows: cutting them anywhere a record ends, with any part of them at hand, must
- * give the documents that the whole gives. The first byte chooses where to cut. */
+/* Any bytes as text, CSV and JSON lines: cutting them anywhere a record ends, with any part of them at hand,
+ * must give the documents that the whole gives. The first byte chooses where to cut. */
 #include <stdint.h>
 #include <string.h>
 
@@ -25,43 +25,56 @@ static int see(void *context, const struct document *d)
     return OK;
 }
 
-static void read_part(const struct source_format *format, const char *bytes, size_t length, bool last,
-                      struct seen *s)
+/* One file, its columns found: text in `text`, a label in `label`; rows of ids by the first byte. */
+static const struct source_options kept = { .option = "train_file", .max_bad = INT64_MAX };
+static const struct source_options dropped = { .option = "train_file",
+                                               .drop_linebreaks = true,
+                                               .max_bad = INT64_MAX };
+
+struct part {
+    const struct source_file *file;
+    const char *bytes;
+    size_t length;
+    bool first, last;
+};
+
+static void read_tile(struct source_set *set, const struct part *p, struct seen *s)
 {
-    static char path[] = "fuzz";
-    const struct source_options options = { .option = "train_file",
-                                            .drop_linebreaks = length % 2,
-                                            .max_bad = INT64_MAX };
-    const struct source_options kept = { .option = "train_file", .max_bad = INT64_MAX };
-    const struct source_file file = { .path = path, .format = format };
-    const struct source_set set = { .options = &kept };
-    struct source_reader r = { .set = &set };
-    struct source_tile t = {
-        .file = &file, .bytes = bytes, .length = length, .last = last, .strange = length
-    };
-    struct seen ignored = { 0 };
-    t.options = &options;
-    source_tile_read(&t, see, &ignored);
+    struct source_reader r = { .set = set };
+    struct source_tile t = { .set = set,
+                             .file = p->file,
+                             .bytes = p->bytes,
+                             .length = p->length,
+                             .first = p->first,
+                             .last = p->last,
+                             .strange = p->length };
+    source_tile_read(&t, see, s);
+    s->lines += t.lines;
+    s->bad += t.bad;
     r.tiles = &t;
     r.tile_count = 1;
     if (t.bad && source_reader_fail(&r, &t) == OK)
         BUG("a bad record without a failure");
     source_tile_release(&t);
-
-    t.options = &kept;
-    t.lines = t.bad = 0;
-    source_tile_read(&t, see, s);
-    s->lines += t.lines;
-    s->bad += t.bad;
-    source_tile_release(&t);
     error_clear();
 }
 
-static void compare(const struct source_format *format, const char *bytes, size_t length, size_t step)
+static void read_part(const struct part *p, struct seen *s)
 {
+    struct source_set set = { .options = &dropped,
+                              .names = { [COLUMN_TEXT] = "text", [COLUMN_LABEL] = "a" } };
+    struct seen ignored = { 0 };
+    read_tile(&set, p, &ignored);
+    set.options = &kept;
+    read_tile(&set, p, s);
+}
+
+static void compare(const struct source_file *file, const char *bytes, size_t length, size_t step)
+{
+    const struct source_format *format = file->format;
     struct seen whole = { 0 }, parts = { 0 };
     size_t begin = 0, window = 0;
-    read_part(format, bytes, length, true, &whole);
+    read_part(&(struct part){ file, bytes, length, true, true }, &whole);
     while (begin < length) {
         size_t goal = begin + step < length ? begin + step : length;
         window = window + step + 1 < length ? window + step + 1 : length;
@@ -73,19 +86,29 @@ static void compare(const struct source_format *format, const char *bytes, size_
         if (!cut && window < length)
             continue;
         cut = cut ? cut : length;
-        read_part(format, bytes + begin, cut - begin, cut == length, &parts);
+        read_part(&(struct part){ file, bytes + begin, cut - begin, begin == 0, cut == length }, &parts);
         begin = cut;
     }
     if (memcmp(&whole, &parts, sizeof(whole)) != 0)
-        BUG("parts of %zu bytes give %lld documents, the whole %lld", step, (long long)parts.documents,
-            (long long)whole.documents);
+        BUG("%s: parts of %zu bytes give %lld documents, the whole %lld", format->name, step,
+            (long long)parts.documents, (long long)whole.documents);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+    static char path[] = "fuzz";
+    static const struct source_format *const formats[] = { &source_text, &source_lines, &source_csv,
+                                                           &source_jsonl };
     if (size == 0)
         return 0;
-    compare(&source_text, (const char *)data + 1, size - 1, (size_t)data[0] % 32 + 1);
-    compare(&source_rows, (const char *)data + 1, size - 1, (size_t)data[0] % 32 + 1);
+    for (size_t i = 0; i < sizeof(formats) / sizeof(formats[0]); i++)
+        for (size_t width = 1; width < 4; width++) {
+            const struct source_file file = { .path = path,
+                                              .format = formats[i],
+                                              .tokenized = width == 1,
+                                              .width = width,
+                                              .places = { (int)width / 2, -1, -1, (int)width - 1 } };
+            compare(&file, (const char *)data + 1, size - 1, (size_t)data[0] % 32 + 1);
+        }
     return 0;
 }

@@ -49,7 +49,7 @@ int documents_read(const struct source_options *o, document_fn *emit, void *cont
             status = source_reader_next(&r);
     }
     if (status == OK)
-        assert_int_equal(r.done, set.bytes);
+        assert_int_equal(source_reader_place(&r), set.bytes);
     source_reader_release(&r);
     source_set_close(&set);
     return status;

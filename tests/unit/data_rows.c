@@ -35,13 +35,13 @@ static void bad_rows_are_named(void **state)
     } cases[] = {
         { "{\"input_ids\": [1]}\n{\"input_ids\": [1 2]}\n", "r.jsonl:2:18: $.input_ids" },
         { "{\"input_ids\": [1]} {\"input_ids\": [2]}\n", "r.jsonl:1:20: " },
-        { "{\"input_ids\": [1]}\n\n{\"text\": \"x\"}\n", "r.jsonl:3:1: no \"input_ids\"" },
+        { "{\"input_ids\": [1]}\n\n{\"text\": \"x\"}\n", "r.jsonl:3:1: $.input_ids missing" },
         { "{\"input_ids\": null}\n", "r.jsonl:1:15: $.input_ids" },
         { "{\"input_ids\": [1.5]}\n", "r.jsonl:1:16: $.input_ids[0]" },
         { "{\"input_ids\": [-1]}\n", "r.jsonl:1:16: $.input_ids[0]" },
         { "{\"input_ids\": [2147483648]}\n", "r.jsonl:1:16: $.input_ids[0]" },
         { "{\"input_ids\": [1], \"labels\": [-7]}\n", "$.labels[0]: no label (found -7" },
-        { "{\"input_ids\": [1, 2], \"labels\": [1]}\n", "found 1 labels, expected 2" },
+        { "{\"input_ids\": [1, 2], \"labels\": [1]}\n", "not a label for each id (found 1, expected 2)" },
         { "{\"input_ids\": [1, 2], \"attention_mask\": [1]}\n", "not a mask for each id" },
         { "{\"input_ids\": [1, 2], \"attention_mask\": [1, 0]}\n", "attention_mask[1] is 0" },
         { "{\"input_ids\": [1], \"input_ids\": [1]}\n", "r.jsonl:1:20: " },
@@ -71,7 +71,7 @@ static void hints_help(void **state)
     error_clear();
     scratch_put(path, "{\"input_ids\": [1]}\n{\"input", 26);
     assert_documents_fail(path, ERR_DATA, "r.jsonl:2:");
-    assert_non_null(strstr(error_hint_text(), "has no line break"));
+    assert_non_null(strstr(error_hint_text(), "incomplete last line"));
     error_clear();
     mem_free(path);
 }

@@ -137,7 +137,7 @@ static void wrong_files_are_refused(void **state)
     assert_int_equal(mkdir(directory, 0777), 0);
     assert_documents_fail(missing, ERR_OPEN, "none.txt: cannot open");
     error_clear();
-    assert_documents_fail(table, ERR_USAGE, "`train_file` should be a json or a txt file (found \"");
+    assert_documents_fail(table, ERR_USAGE, "`train_file` should be a csv, a json or a txt file (found \"");
     error_clear();
     assert_documents_fail(directory, ERR_OPEN, "is a directory");
     error_clear();
