@@ -145,6 +145,21 @@ void str_append_escaped(struct str *s, const char *bytes, size_t length, size_t 
         str_append(s, "...");
 }
 
+void str_append_base64(struct str *s, const void *bytes, size_t length)
+{
+    static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    const unsigned char *p = bytes;
+
+    for (size_t i = 0; i < length; i += 3) {
+        size_t n = length - i < 3 ? length - i : 3;
+        uint32_t v = (uint32_t)p[i] << 16 | (n > 1 ? (uint32_t)p[i + 1] << 8 : 0) | (n > 2 ? p[i + 2] : 0);
+        str_append_char(s, letters[v >> 18]);
+        str_append_char(s, letters[v >> 12 & 63]);
+        str_append_char(s, n > 1 ? letters[v >> 6 & 63] : '=');
+        str_append_char(s, n > 2 ? letters[v & 63] : '=');
+    }
+}
+
 bool str_starts_with(const char *s, const char *prefix)
 {
     return strncmp(s, prefix, strlen(prefix)) == 0;

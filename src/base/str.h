@@ -28,6 +28,8 @@ char *str_detach(struct str *s); /* the caller owns the bytes (mem_free); s is e
  * at a character. Appends to s. */
 void str_append_escaped(struct str *s, const char *bytes, size_t length, size_t limit);
 
+void str_append_base64(struct str *s, const void *bytes, size_t length);
+
 bool str_starts_with(const char *s, const char *prefix);
 bool str_ends_with(const char *s, const char *suffix);
 

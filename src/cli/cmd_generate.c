@@ -319,19 +319,6 @@ static int run_ranks(struct generate *g)
 
 /* ---- The whole ---- */
 
-static bool has_tokenizer(const char *directory)
-{
-    static const char *const names[] = { "tokenizer.json", "vocab.json" };
-    bool found = false;
-
-    for (int i = 0; i < 2 && !found; i++) {
-        char *path = path_join(directory, names[i]);
-        found = file_exists(path);
-        mem_free(path);
-    }
-    return found;
-}
-
 static int load_tokenizer(struct generate *g)
 {
     const struct values *v = g->values;
@@ -339,7 +326,7 @@ static int load_tokenizer(struct generate *g)
 
     if (v->own.tokenizer)
         return find_tokenizer(v->own.tokenizer, v->model.cache_dir, v->model.revision, &g->tokenizer);
-    if (!v->own.input_ids || has_tokenizer(directory))
+    if (!v->own.input_ids || tokenizer_found(directory))
         return tokenizer_load(directory, &g->tokenizer);
     note("%s: no tokenizer there, so what comes out is ids without text", directory);
     return OK;

@@ -113,16 +113,9 @@ static int append_config(struct str *out, const char *directory)
 
 static int append_tokenizer(struct str *out, const char *directory)
 {
-    static const char *const files[] = { "tokenizer.json", "vocab.json" };
     struct tokenizer *t = NULL;
-    bool there = false;
 
-    for (size_t i = 0; i < 2 && !there; i++) {
-        char *path = path_join(directory, files[i]);
-        there = file_exists(path);
-        mem_free(path);
-    }
-    if (!there) {
+    if (!tokenizer_found(directory)) {
         str_append(out, "tokenizer: none\n");
         return OK;
     }

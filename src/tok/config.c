@@ -1,7 +1,9 @@
-/* What transformers keeps beside tokenizer.json: tokenizer_config.json, and from before it knew
+/* A directory: the model from tokenizer.json or else from the files of its class, and what transformers keeps
+ * beside it: tokenizer_config.json, and from before it knew
  * added_tokens_decoder special_tokens_map.json and added_tokens.json. They name the tokens that play a part
  * and may add tokens, in this order: those of added_tokens_decoder by id, the parts in the order of
  * tok_special_keys, additional ones. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,6 +12,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "tok/class.h"
+#include "tok/spm.h"
 
 /* A file of the directory and its tree; absent: tree.root is NULL. */
 struct config_file {
@@ -20,7 +23,13 @@ struct config_file {
 
 struct config {
     struct config_file main, specials, added;
-    bool bare; /* there is no tokenizer.json */
+    const struct tok_class *class; /* NULL: none */
+    struct tok_class own;          /* of a .model without a class: its names */
+    struct spm spm;                /* where it is read from a .model: build.spm is set */
+    struct file_map spm_map;
+    struct arena memory;
+    struct class_build build;
+    bool said; /* a file says what the class is, though it may have no row */
 };
 
 static int config_file_open(struct config_file *f, const char *directory, const char *name)
@@ -125,8 +134,9 @@ static int add_special(struct tokenizer *t, const struct tree *tree, const struc
 }
 
 /* additional_special_tokens, and its newer name; an array or an object of names. */
-static int add_extra(struct tokenizer *t, const struct tree *tree, const struct node *list)
+static int add_extra(struct tokenizer *t, const struct tree *tree, const char *key, bool *any)
 {
+    const struct node *list = node_get(tree->root, key);
     int32_t id;
 
     if (!list)
@@ -135,13 +145,45 @@ static int add_extra(struct tokenizer *t, const struct tree *tree, const struct 
         TRY(node_expect(tree, list, JSON_ARRAY));
     for (const struct node *n = list->first; n; n = n->next)
         TRY(add_special(t, tree, n, false, &id));
+    *any = *any || list->first;
+    return OK;
+}
+
+static void add_known(struct tokenizer *t, const char *bytes, size_t length, bool special)
+{
+    struct added_token a = { .content = (char *)bytes, .length = length, .id = -1, .special = special };
+
+    if (!added_find(&t->added, bytes, length))
+        tokenizer_add(t, &a);
+}
+
+/* Where no file names additional tokens: a .model's own, and the sentinels of the class. */
+static int add_class_extra(struct tokenizer *t, const struct config *c)
+{
+    const struct spm *spm = c->build.spm;
+    int64_t sentinels = 0;
+    char name[40];
+
+    for (size_t i = 0; spm && i < spm->count; i++) {
+        const struct spm_piece *p = &spm->pieces[i];
+        if (p->type == SPM_CONTROL || p->type == SPM_USER)
+            add_known(t, p->text.bytes, p->text.length, p->type == SPM_CONTROL);
+    }
+    if (c->class && c->class->sentinels)
+        TRY(class_sentinels(&c->main.tree, &sentinels));
+    for (int64_t i = 0; i < sentinels; i++) {
+        snprintf(name, sizeof(name), "<extra_id_%lld>", (long long)i);
+        add_known(t, name, strlen(name), true);
+    }
     return OK;
 }
 
 /* ---- the parts tokens play ---- */
 
-static int add_parts(struct tokenizer *t, const struct config *c, bool legacy, const struct tok_class *class)
+static int add_parts(struct tokenizer *t, const struct config *c, bool legacy)
 {
+    bool any = false;
+
     for (int i = 0; i < TOK_SPECIAL_COUNT; i++) {
         const struct node *n = legacy ? node_get(c->specials.tree.root, tok_special_keys[i]) : NULL;
         const struct tree *tree = n ? &c->specials.tree : &c->main.tree;
@@ -149,14 +191,14 @@ static int add_parts(struct tokenizer *t, const struct config *c, bool legacy, c
             n = node_get(c->main.tree.root, tok_special_keys[i]);
         if (n)
             TRY(add_special(t, tree, n, true, &t->specials[i]));
-        else if (class && class->specials[i])
-            class_add_special(t, class, (enum tok_special)i);
+        else if (c->class && c->class->specials[i])
+            class_add_special(t, c->class, (enum tok_special)i);
     }
-    TRY(add_extra(t, &c->main.tree, node_get(c->main.tree.root, "additional_special_tokens")));
-    TRY(add_extra(t, &c->main.tree, node_get(c->main.tree.root, "extra_special_tokens")));
+    TRY(add_extra(t, &c->main.tree, "additional_special_tokens", &any));
+    TRY(add_extra(t, &c->main.tree, "extra_special_tokens", &any));
     if (legacy)
-        TRY(add_extra(t, &c->specials.tree, node_get(c->specials.tree.root, "additional_special_tokens")));
-    return OK;
+        TRY(add_extra(t, &c->specials.tree, "additional_special_tokens", &any));
+    return any ? OK : add_class_extra(t, c);
 }
 
 /* transformers writes 1e30 for "no limit". */
@@ -185,22 +227,20 @@ static int read_clean_up(const struct tokenizer *t, const struct tree *tree)
     return OK;
 }
 
-static int config_apply(struct tokenizer *t, const char *directory, const struct config *c)
+static int config_apply(struct tokenizer *t, struct config *c)
 {
     const struct tree *tree = &c->main.tree;
     const struct node *decoder = node_get(tree->root, "added_tokens_decoder");
-    const struct tok_class *class;
 
-    TRY(class_of_directory(directory, tree, &class));
-    if (!class && c->bare)
-        class = class_of_vocab(t);
     if (decoder)
         TRY(add_all(t, tree, decoder, read_decoder_entry));
     else if (c->added.tree.root)
         TRY(add_all(t, &c->added.tree, c->added.tree.root, read_added_entry));
-    TRY(add_parts(t, c, !decoder, class));
+    TRY(add_parts(t, c, !decoder));
     TRY(tokenizer_index(t));
-    TRY(class_apply(t, class, tree));
+    if (c->class)
+        TRY(c->class->build(t, &c->build));
+    TRY(tokenizer_index(t));
     if (!tree->root)
         return OK;
     TRY(read_max_length(t, tree));
@@ -209,19 +249,246 @@ static int config_apply(struct tokenizer *t, const char *directory, const struct
     return OK;
 }
 
-int tokenizer_load_config(struct tokenizer *t, const char *directory, bool bare)
-{
-    struct config c = { .bare = bare };
-    int status = config_file_open(&c.main, directory, "tokenizer_config.json");
+/* ---- the model ---- */
 
+/* LlamaTokenizer puts a pipeline together that byte-level tokenizers cannot have, so for them it does
+ * nothing, as in transformers, which looks for the word anywhere in the file. */
+static int drop_llama(struct config *c, const char *path)
+{
+    static const char word[] = "\"ByteLevel\"";
+    struct file_map m;
+
+    if (!c->class || c->class->build != class_build_llama)
+        return OK;
+    TRY(file_map_open(&m, path));
+    if (memmem(m.data, m.length, word, sizeof(word) - 1))
+        c->class = NULL;
+    file_map_close(&m);
+    return OK;
+}
+
+static char *find_file(const char *directory, const char *name)
+{
+    char *path = path_join(directory, name);
+
+    if (file_exists(path))
+        return path;
+    mem_free(path);
+    return NULL;
+}
+
+/* tokenizer.model or spiece.model. */
+static char *find_spm(const char *directory)
+{
+    char *path = find_file(directory, "tokenizer.model");
+
+    return path ? path : find_file(directory, "spiece.model");
+}
+
+/* A .model that no class is named for is taken as LlamaTokenizer or T5Tokenizer take it where nothing says
+ * otherwise, and as transformers takes it where another class is named. */
+static void choose_spm_class(struct config *c, const char *path)
+{
+    struct spm *s = &c->spm;
+
+    if (c->class)
+        return;
+    if (!c->said && s->model == SPM_BPE)
+        c->class = class_named("LlamaTokenizer");
+    else if (!c->said && strcmp(path_base(path), "spiece.model") == 0)
+        c->class = class_named("T5Tokenizer");
+    if (c->class)
+        return;
+    c->own = (struct tok_class){ .build = class_build_spm };
+    if (s->bos_id >= 0)
+        c->own.specials[TOK_BOS] = arena_strndup(&c->memory, s->bos_piece.bytes, s->bos_piece.length);
+    if (s->eos_id >= 0)
+        c->own.specials[TOK_EOS] = arena_strndup(&c->memory, s->eos_piece.bytes, s->eos_piece.length);
+    c->own.specials[TOK_UNK] = arena_strndup(&c->memory, s->unk_piece.bytes, s->unk_piece.length);
+    c->class = &c->own;
+}
+
+/* Which model the class makes of the pieces. */
+static int write_spm(struct config *c, struct str *json)
+{
+    struct spm *s = &c->spm;
+    struct spm_json_options o = { .model = s->model, .byte_fallback = s->byte_fallback, .unk_id = s->unk_id };
+
+    if (c->class == &c->own) {
+        o.unk = s->model == SPM_BPE ? c->own.specials[TOK_UNK] : NULL;
+    } else if (c->class->sentinels) {
+        TRY(class_sentinels(&c->main.tree, &o.sentinels));
+        o.model = SPM_UNIGRAM;
+        o.byte_fallback = false;
+        o.unk_id = 2;
+    } else {
+        o.model = SPM_BPE;
+    }
+    return spm_write_json(s, &o, json);
+}
+
+static int load_spm(struct config *c, const char *path, struct tokenizer **out)
+{
+    struct str json;
+    int status;
+
+    TRY(file_map_open(&c->spm_map, path));
+    TRY(spm_read(&c->spm, path, c->spm_map.data, c->spm_map.length));
+    c->build.spm = &c->spm;
+    choose_spm_class(c, path);
+    if (c->class->files != TOK_FILES_SPM && c->class != &c->own)
+        return fail(ERR_CONFIG, "%s: %s is not read from a SentencePiece model", path, c->class->name);
+    str_init(&json);
+    status = write_spm(c, &json);
     if (status == OK)
-        status = config_file_open(&c.specials, directory, "special_tokens_map.json");
-    if (status == OK)
-        status = config_file_open(&c.added, directory, "added_tokens.json");
-    if (status == OK)
-        status = config_apply(t, directory, &c);
-    config_file_close(&c.main);
-    config_file_close(&c.specials);
-    config_file_close(&c.added);
+        status = tokenizer_parse(path, json.data, json.length, out);
+    str_release(&json);
     return status;
+}
+
+static int load_wordpiece(struct config *c, const char *path, struct tokenizer **out)
+{
+    const struct node *unk = node_get(c->main.tree.root, "unk_token"), *content;
+
+    content = unk && unk->type == JSON_OBJECT ? node_get(unk, "content") : unk;
+    if (!c->class)
+        c->class = class_named("BertTokenizer");
+    return tokenizer_load_wordpiece(path, content && content->text ? content->text : "[UNK]", out);
+}
+
+static int load_bpe(struct config *c, const char *directory, struct tokenizer **out)
+{
+    static const char end_of_text[] = "<|endoftext|>";
+
+    TRY(tokenizer_load_bpe(directory, out));
+    if (!c->class && vocab_id(&(*out)->vocab, end_of_text, sizeof(end_of_text) - 1) >= 0)
+        c->class = class_named("GPT2Tokenizer");
+    return c->class ? OK : class_build_gpt2(*out, &c->build);
+}
+
+/* Without tokenizer.json: the files of the class, else those that are there. */
+static int load_bare(struct config *c, const char *directory, struct tokenizer **out)
+{
+    char *vocab = find_file(directory, "vocab.json"), *merges = find_file(directory, "merges.txt"),
+         *words = find_file(directory, "vocab.txt"), *spm = find_spm(directory);
+    const struct tok_class *class = c->class;
+    int status;
+
+    c->build.bare = true;
+    if (vocab && merges && (!class || class->files == TOK_FILES_BPE))
+        status = load_bpe(c, directory, out);
+    else if (words && (!class || class->files == TOK_FILES_WORDPIECE))
+        status = load_wordpiece(c, words, out);
+    else if (spm && (!class || class->files == TOK_FILES_SPM))
+        status = load_spm(c, spm, out);
+    else
+        status = fail(ERR_OPEN,
+                      "%s: no tokenizer here (looked for tokenizer.json, vocab.json with merges.txt, "
+                      "vocab.txt, tokenizer.model, spiece.model%s%s)",
+                      directory, class ? " of " : "", class ? class->name : "");
+    mem_free(vocab);
+    mem_free(merges);
+    mem_free(words);
+    mem_free(spm);
+    return status;
+}
+
+static int load_model(struct config *c, const char *directory, struct tokenizer **out)
+{
+    char *path = find_file(directory, "tokenizer.json");
+    int status;
+
+    if (!path)
+        return load_bare(c, directory, out);
+    status = drop_llama(c, path);
+    if (status == OK)
+        status = tokenizer_load_json(path, out);
+    mem_free(path);
+    return status;
+}
+
+/* ---- the whole ---- */
+
+static void config_release(struct config *c)
+{
+    config_file_close(&c->main);
+    config_file_close(&c->specials);
+    config_file_close(&c->added);
+    spm_release(&c->spm);
+    if (c->spm_map.data)
+        file_map_close(&c->spm_map);
+    arena_release(&c->memory);
+}
+
+static int load_all(struct config *c, const char *directory, struct tokenizer **t)
+{
+    TRY(config_file_open(&c->main, directory, "tokenizer_config.json"));
+    TRY(config_file_open(&c->specials, directory, "special_tokens_map.json"));
+    TRY(config_file_open(&c->added, directory, "added_tokens.json"));
+    TRY(class_of_directory(directory, &c->main.tree, &c->class, &c->said));
+    c->build.config = &c->main.tree;
+    TRY(load_model(c, directory, t));
+    return config_apply(*t, c);
+}
+
+static int load_with(struct config *c, int status, struct tokenizer *t, struct tokenizer **out)
+{
+    if (status == OK)
+        *out = t;
+    else
+        tokenizer_free(t);
+    config_release(c);
+    return status;
+}
+
+int tokenizer_load_directory(const char *directory, struct tokenizer **out)
+{
+    struct tokenizer *t = NULL;
+    struct config c = { 0 };
+    int status;
+
+    arena_init(&c.memory);
+    status = load_all(&c, directory, &t);
+    return load_with(&c, status, t, out);
+}
+
+/* One file: what its name says it is, and nothing beside it. */
+static int load_file(struct config *c, const char *path, struct tokenizer **t)
+{
+    c->build.config = &c->main.tree;
+    c->build.bare = true;
+    if (str_ends_with(path, ".model"))
+        TRY(load_spm(c, path, t));
+    else if (str_ends_with(path, ".txt"))
+        TRY(load_wordpiece(c, path, t));
+    else
+        return tokenizer_load_json(path, t);
+    return config_apply(*t, c);
+}
+
+int tokenizer_load(const char *path, struct tokenizer **out)
+{
+    struct tokenizer *t = NULL;
+    struct config c = { 0 };
+    int status;
+
+    if (file_is_directory(path))
+        return tokenizer_load_directory(path, out);
+    arena_init(&c.memory);
+    status = load_file(&c, path, &t);
+    return load_with(&c, status, t, out);
+}
+
+bool tokenizer_found(const char *directory)
+{
+    static const char *const names[] = { "tokenizer.json", "vocab.json", "vocab.txt", "tokenizer.model",
+                                         "spiece.model" };
+    bool found = false;
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]) && !found; i++) {
+        char *path = find_file(directory, names[i]);
+        found = path != NULL;
+        mem_free(path);
+    }
+    return found;
 }

@@ -1,11 +1,12 @@
-/* vocab.json + merges.txt, GPT-2's own form. Both are checked where they stand, so that messages name them,
- * and then put together to a tokenizer.json that is read like any other. */
+/* vocab.json + merges.txt, GPT-2's own form, and vocab.txt, BERT's. They are checked where they stand, so
+ * that messages name them, and then put together to a tokenizer.json that is read like any other. */
 #include <string.h>
 
 #include "base/err.h"
 #include "base/file.h"
 #include "base/mem.h"
-#include "tok/class.h"
+#include "tok/tokenizer.h"
+#include "tok/unicode.h"
 
 struct line {
     const char *bytes, *space; /* space: between the parts */
@@ -146,22 +147,99 @@ static int read_model(const char *directory, struct str *out)
     return status;
 }
 
-int tokenizer_load_files(const char *directory, struct tokenizer **out)
+int tokenizer_load_bpe(const char *directory, struct tokenizer **out)
 {
-    struct tokenizer *t = NULL;
     struct str json;
     int status;
 
     str_init(&json);
     status = read_model(directory, &json);
     if (status == OK)
-        status = tokenizer_parse(directory, json.data, json.length, &t);
-    if (status == OK)
-        status = class_build(t);
+        status = tokenizer_parse(directory, json.data, json.length, out);
     str_release(&json);
+    return status;
+}
+
+/* ---- vocab.txt ---- */
+
+/* A line without white space at its end, as tokenizers reads it. */
+static void trim_end(struct line *l)
+{
+    while (l->length > 0) {
+        size_t n = 1;
+        uint32_t c;
+        while (n < l->length && n < 4 && ((unsigned char)l->bytes[l->length - n] & 0xC0) == 0x80)
+            n++;
+        if (utf8_decode(l->bytes + l->length - n, l->bytes + l->length, &c) != (int)n ||
+            !(unicode_class(c) & UNICODE_SPACE))
+            return;
+        l->length -= n;
+    }
+}
+
+/* A token's id is its line; of lines that are the same the last one counts. */
+static int read_tokens(const char *path, const struct str *text, struct map *ids)
+{
+    const char *p = text->data, *end = p + text->length;
+    size_t valid = utf8_valid_prefix(p, text->length);
+    struct line l = { 0 };
+    int64_t id = 0;
+
+    if (valid < text->length)
+        return fail(ERR_DATA, "%s: not UTF-8 at byte %zu", path, valid);
+    for (; next_line(&p, end, &l); id++) {
+        if (id >= INT32_MAX)
+            return fail(ERR_DATA, "%s: more than %d lines", path, INT32_MAX);
+        trim_end(&l);
+        map_set(ids, l.bytes, l.length, id);
+    }
+    return OK;
+}
+
+static void write_tokens(const struct map *ids, const char *unk, struct str *out)
+{
+    struct json_writer w;
+
+    json_writer_init(&w, out, -1);
+    json_write_object_begin(&w);
+    json_write_key(&w, "model");
+    json_write_object_begin(&w);
+    json_write_key(&w, "type");
+    json_write_string(&w, "WordPiece");
+    json_write_key(&w, "unk_token");
+    json_write_string(&w, unk);
+    json_write_key(&w, "vocab");
+    json_write_object_begin(&w);
+    for (size_t i = 0; i < ids->count; i++) {
+        json_write_key_bytes(&w, ids->entries[i].key, ids->entries[i].length);
+        json_write_int(&w, ids->entries[i].value);
+    }
+    json_write_object_end(&w);
+    json_write_object_end(&w);
+    json_write_object_end(&w);
+}
+
+int tokenizer_load_wordpiece(const char *path, const char *unk, struct tokenizer **out)
+{
+    struct str text, json;
+    struct map ids;
+    int status;
+
+    str_init(&text);
+    str_init(&json);
+    map_init(&ids);
+    status = file_read(path, 0, &text);
     if (status == OK)
-        *out = t;
-    else
-        tokenizer_free(t);
+        status = read_tokens(path, &text, &ids);
+    if (status == OK && !map_find(&ids, unk, strlen(unk)))
+        status = fail(ERR_DATA, "%s: the token \"%s\" is missing (expected it in a vocabulary of WordPiece)",
+                      path, unk);
+    if (status == OK) {
+        write_tokens(&ids, unk, &json);
+        status = tokenizer_parse(path, json.data, json.length, out);
+    }
+    map_release(&ids);
+    str_release(&text);
+    str_release(&json);
     return status;
 }

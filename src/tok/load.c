@@ -209,6 +209,17 @@ int tokenizer_read_section(struct tokenizer *t, const struct tree *tree, enum se
     return OK;
 }
 
+void tokenizer_clear_section(struct tokenizer *t, enum section which)
+{
+    enum component_kind kind;
+    struct component *place = section_component(t, which, &kind);
+
+    if (place)
+        component_release(place);
+    mem_free(t->sections[which]);
+    t->sections[which] = NULL;
+}
+
 int tokenizer_set_section(struct tokenizer *t, enum section which, const char *json)
 {
     struct tree tree;
@@ -277,7 +288,7 @@ int tokenizer_parse(const char *name, const char *bytes, size_t length, struct t
     return status;
 }
 
-static int load_json(const char *path, struct tokenizer **out)
+int tokenizer_load_json(const char *path, struct tokenizer **out)
 {
     struct file_map m;
     int status;
@@ -285,49 +296,5 @@ static int load_json(const char *path, struct tokenizer **out)
     TRY(file_map_open(&m, path));
     status = tokenizer_parse(path, m.data, m.length, out);
     file_map_close(&m);
-    return status;
-}
-
-static bool has_file(const char *directory, const char *name)
-{
-    char *path = path_join(directory, name);
-    bool there = file_exists(path);
-
-    mem_free(path);
-    return there;
-}
-
-static int load_directory(const char *directory, bool *bare, struct tokenizer **out)
-{
-    char *path;
-    int status;
-
-    *bare = !has_file(directory, "tokenizer.json");
-    if (*bare) {
-        if (has_file(directory, "vocab.json") && has_file(directory, "merges.txt"))
-            return tokenizer_load_files(directory, out);
-        return fail(ERR_OPEN, "%s: no tokenizer here (looked for tokenizer.json, vocab.json with merges.txt)",
-                    directory);
-    }
-    path = path_join(directory, "tokenizer.json");
-    status = load_json(path, out);
-    mem_free(path);
-    return status;
-}
-
-int tokenizer_load(const char *path, struct tokenizer **out)
-{
-    struct tokenizer *t;
-    bool bare;
-    int status;
-
-    if (!file_is_directory(path))
-        return load_json(path, out);
-    TRY(load_directory(path, &bare, &t));
-    status = tokenizer_load_config(t, path, bare);
-    if (status == OK)
-        *out = t;
-    else
-        tokenizer_free(t);
     return status;
 }

@@ -18,10 +18,12 @@ struct encoder;
 
 /* ---- loading ---- */
 
-/* A tokenizer.json file, or a directory with tokenizer.json or vocab.json + merges.txt; beside them
- * tokenizer_config.json and special_tokens_map.json are read as transformers reads them. ERR_OPEN, ERR_DATA.
- */
+/* A file: tokenizer.json, vocab.txt, or a .model of SentencePiece; or a directory with one of them (.model:
+ * tokenizer.model or spiece.model) or vocab.json + merges.txt, tokenizer.json first. Beside them
+ * tokenizer_config.json, special_tokens_map.json and config.json's model_type are read as transformers reads
+ * them. ERR_OPEN, ERR_DATA. */
 int tokenizer_load(const char *path, struct tokenizer **out);
+bool tokenizer_found(const char *directory); /* whether it has such a file */
 /* The text of a tokenizer.json; name is for messages. */
 int tokenizer_parse(const char *name, const char *bytes, size_t length, struct tokenizer **out);
 void tokenizer_free(struct tokenizer *t); /* NULL is fine */

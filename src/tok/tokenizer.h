@@ -57,10 +57,14 @@ int tokenizer_read_section(struct tokenizer *t, const struct tree *tree, enum se
                            const struct node *n);
 /* Puts another component in its place, written as JSON by us. */
 int tokenizer_set_section(struct tokenizer *t, enum section which, const char *json);
-/* tokenizer_config.json and its like of a directory, when they are there. bare: there is no tokenizer.json.
- */
-int tokenizer_load_config(struct tokenizer *t, const char *directory, bool bare);
-int tokenizer_load_files(const char *directory, struct tokenizer **out); /* vocab.json + merges.txt */
+void tokenizer_clear_section(struct tokenizer *t, enum section which); /* as if it were null */
+
+int tokenizer_load_json(const char *path, struct tokenizer **out);
+/* A directory with all that decides ids in it (config.c). */
+int tokenizer_load_directory(const char *directory, struct tokenizer **out);
+/* Files that hold a model alone (files.c). */
+int tokenizer_load_bpe(const char *directory, struct tokenizer **out); /* vocab.json + merges.txt */
+int tokenizer_load_wordpiece(const char *path, const char *unk, struct tokenizer **out); /* vocab.txt */
 
 /* Encodes up to the truncation that is given (may be NULL). */
 int encode_text(struct encoder *e, const struct tok_text *text, const struct encode_options *options,

@@ -11,19 +11,6 @@
 
 /* ---- the tokenizer ---- */
 
-static bool has_tokenizer(const char *directory)
-{
-    static const char *const names[] = { "tokenizer.json", "vocab.json" };
-    bool found = false;
-
-    for (size_t i = 0; i < 2 && !found; i++) {
-        char *path = path_join(directory, names[i]);
-        found = file_exists(path);
-        mem_free(path);
-    }
-    return found;
-}
-
 /* Where it is looked for: what is named; the model's directory; the config's. */
 static int find_tokenizer(struct corpus *c, const struct corpus_options *o)
 {
@@ -36,11 +23,11 @@ static int find_tokenizer(struct corpus *c, const struct corpus_options *o)
         TRY(hub_resolve(name, &hub, &c->tokenizer_dir));
     if (o->in->tokenizer_name)
         return tokenizer_load(file_exists(name) ? name : c->tokenizer_dir, &c->tokenizer);
-    if (!c->tokenizer_dir || !has_tokenizer(c->tokenizer_dir)) {
+    if (!c->tokenizer_dir || !tokenizer_found(c->tokenizer_dir)) {
         mem_free(c->tokenizer_dir);
         c->tokenizer_dir = o->model->directory ? mem_strdup(o->model->directory) : NULL;
     }
-    if (c->tokenizer_dir && has_tokenizer(c->tokenizer_dir))
+    if (c->tokenizer_dir && tokenizer_found(c->tokenizer_dir))
         return tokenizer_load(c->tokenizer_dir, &c->tokenizer);
     mem_free(c->tokenizer_dir);
     c->tokenizer_dir = NULL;

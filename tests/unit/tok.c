@@ -158,7 +158,7 @@ static void test_post_processor(void **state)
     struct encoder *e;
     struct encoding out = { 0 };
 
-    assert_int_equal(tokenizer_set_post_processor(t, "bert"), ERR_CONFIG);
+    assert_int_equal(tokenizer_set_post_processor(t, "gpt3"), ERR_CONFIG);
     error_clear();
     assert_int_equal(tokenizer_set_post_processor(t, "none"), OK);
     assert_int_equal(tokenizer_set_post_processor(t, "roberta"), OK);
@@ -167,6 +167,15 @@ static void test_post_processor(void **state)
     assert_int_equal(out.count, 3);
     assert_int_equal(out.ids[0], 0);
     assert_int_equal(out.ids[2], 2);
+    assert_int_equal(tokenizer_set_post_processor(t, "t5"), OK);
+    out.count = 0;
+    assert_int_equal(tokenizer_encode(e, "a", 1, NULL, &out), OK);
+    assert_int_equal(out.count, 2);
+    assert_int_equal(out.ids[1], 2);
+    assert_int_equal(tokenizer_set_post_processor(t, "bert"), OK);
+    out.count = 0;
+    assert_int_equal(tokenizer_encode(e, "a", 1, NULL, &out), OK);
+    assert_int_equal(out.count, 3);
     encoding_release(&out);
     encoder_free(e);
     tokenizer_free(t);
