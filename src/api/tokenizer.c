@@ -4,6 +4,8 @@
 
 #include "api/api.h"
 #include "base/file.h"
+#include "data/cache.h"
+#include "data/train_text.h"
 #include "tok/train.h"
 
 _Static_assert(PLAIT_TOKEN_BOS == (int)TOK_BOS && PLAIT_TOKEN_EOS == (int)TOK_EOS &&
@@ -74,12 +76,17 @@ static int train(const char *const *files, int64_t count, const struct tok_train
                  struct tokenizer **out)
 {
     struct tok_trainer *trainer;
+    char *directory;
     int status;
 
     TRY(tok_trainer_create(o, &trainer));
-    status = OK;
-    for (int64_t i = 0; i < count && status == OK; i++)
-        status = tok_trainer_feed_file(trainer, files[i]);
+    directory = token_cache_directory(NULL, NULL);
+    status = train_text_feed(trainer, &(struct source_options){ .option = "files",
+                                                                .patterns = files,
+                                                                .pattern_count = (size_t)count,
+                                                                .spool_directory = directory,
+                                                                .corpus = true });
+    mem_free(directory);
     if (status == OK)
         status = tok_trainer_finish(trainer, NULL, NULL, out);
     tok_trainer_free(trainer);

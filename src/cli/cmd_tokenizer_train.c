@@ -7,13 +7,15 @@
 #include "base/log.h"
 #include "base/parallel.h"
 #include "cli/cli.h"
+#include "data/cache.h"
+#include "data/train_text.h"
 #include "tok/tok.h"
 
 struct values {
     struct option_list files, specials;
     int type, post_processor;
     int64_t vocab_size, min_frequency;
-    const char *output_dir, *roles[TOK_SPECIAL_COUNT];
+    const char *output_dir, *text_column, *json_field, *roles[TOK_SPECIAL_COUNT];
     bool add_prefix_space;
 };
 
@@ -25,8 +27,12 @@ static const char *const post_processors[] = { "none", "roberta", "bert", "t5", 
 
 static const struct option own_options[] = {
     { "files", OPTION_LIST, offsetof(struct values, files), NULL,
-      "text files, patterns such as data/*.txt, or -",
+      "text, or rows (.csv, .json, .jsonl), .gz and .zst of them: files, patterns such as data/*.txt, or -",
       .aliases = (const char *const[]){ "train_file", NULL } },
+    { "text_column", OPTION_STRING, offsetof(struct values, text_column), NULL,
+      "column of rows that is the text; without it text, then context, then the first that is not numeric" },
+    { "json_field", OPTION_STRING, offsetof(struct values, json_field), NULL,
+      "member of a JSON object that is the array of rows" },
     { "output_dir", OPTION_STRING, offsetof(struct values, output_dir), NULL,
       "directory for tokenizer.json, vocab.json, merges.txt and tokenizer_config.json" },
     { "tokenizer_type", OPTION_CHOICE, offsetof(struct values, type), "byte_level_bpe", "kind of tokenizer",
@@ -58,48 +64,18 @@ static const struct command_part parts[] = {
     { 0 },
 };
 
-/* Reads as text only what is text: the rows of a table or compressed bytes would teach it nonsense. */
-static int check_ending(const char *path)
+static int feed_files(const struct values *v, struct tok_trainer *t)
 {
-    static const char *const others[] = { ".csv", ".json", ".jsonl", ".gz", ".zst", ".zip", ".parquet" };
+    char *directory = token_cache_directory(NULL, v->output_dir);
+    int status = train_text_feed(t, &(struct source_options){ .option = "files",
+                                                              .patterns = v->files.items,
+                                                              .pattern_count = v->files.count,
+                                                              .spool_directory = directory,
+                                                              .columns[COLUMN_TEXT] = v->text_column,
+                                                              .json_field = v->json_field,
+                                                              .corpus = true });
 
-    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
-        if (str_ends_with(path, others[i]))
-            return fail(ERR_USAGE,
-                        "--files: %s files are not read by this version (found \"%s\", expected text)",
-                        others[i], path);
-    return OK;
-}
-
-static int feed_input(struct tok_trainer *t)
-{
-    struct str text;
-    int status;
-
-    str_init(&text);
-    status = file_read("-", 0, &text);
-    if (status == OK)
-        status = tok_trainer_feed_lines(t, "standard input", text.data, text.length);
-    str_release(&text);
-    return status;
-}
-
-static int feed_pattern(struct tok_trainer *t, const char *pattern)
-{
-    char **paths;
-    size_t count;
-    int status;
-
-    if (strcmp(pattern, "-") == 0)
-        return feed_input(t);
-    TRY(file_glob(pattern, &paths, &count));
-    status = count ? OK : fail(ERR_OPEN, "--files: nothing matches \"%s\"", pattern);
-    for (size_t i = 0; i < count && status == OK; i++) {
-        status = check_ending(paths[i]);
-        if (status == OK)
-            status = tok_trainer_feed_file(t, paths[i]);
-    }
-    names_free(paths, count);
+    mem_free(directory);
     return status;
 }
 
@@ -140,9 +116,7 @@ static int train(const struct values *v, const struct option_list *specials, str
     int status;
 
     TRY(tok_trainer_create(&options, &trainer));
-    status = OK;
-    for (size_t i = 0; i < v->files.count && status == OK; i++)
-        status = feed_pattern(trainer, v->files.items[i]);
+    status = feed_files(v, trainer);
     if (status == OK)
         status = tok_trainer_finish(trainer, NULL, NULL, out);
     tok_trainer_free(trainer);

@@ -123,12 +123,12 @@ struct tok_train_options {
 struct tok_trainer;
 int tok_trainer_create(const struct tok_train_options *options, struct tok_trainer **out); /* ERR_CONFIG */
 void tok_trainer_free(struct tok_trainer *t);
-/* One document: words do not cross its ends. ERR_DATA when it is not UTF-8. */
+/* One document: words do not cross its ends. ERR_DATA when it is not UTF-8. Tiles of parallel_for may call it
+ * at the same time. */
 int tok_trainer_feed(struct tok_trainer *t, const char *text, size_t length);
-/* A text file's content: each line, its line break included, is a document. name is for messages. On all
+/* A text: each line, its line break included, is a document. name is for messages. On all
  * threads. */
 int tok_trainer_feed_lines(struct tok_trainer *t, const char *name, const char *text, size_t length);
-int tok_trainer_feed_file(struct tok_trainer *t, const char *path);
 /* The merges. progress may be NULL: done of total. */
 int tok_trainer_finish(struct tok_trainer *t, void (*progress)(void *context, int64_t done, int64_t total),
                        void *context, struct tokenizer **out);

@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "base/err.h"
-#include "base/file.h"
 #include "base/mem.h"
 #include "base/parallel.h"
 #include "tok/split.h"
@@ -83,7 +82,7 @@ int tok_trainer_feed(struct tok_trainer *t, const char *text, size_t length)
 
     if (valid < length)
         return fail(ERR_DATA, "not UTF-8 at byte %zu", valid);
-    count_document(&t->counts[0], text, text + length, t->options.add_prefix_space);
+    count_document(&t->counts[parallel_thread_index()], text, text + length, t->options.add_prefix_space);
     return OK;
 }
 
@@ -155,17 +154,6 @@ int tok_trainer_feed_lines(struct tok_trainer *t, const char *name, const char *
         if (f.broken[i] != SIZE_MAX)
             status = fail_broken(&f, name, tile_begin(&f, i) + f.broken[i]);
     mem_free(f.broken);
-    return status;
-}
-
-int tok_trainer_feed_file(struct tok_trainer *t, const char *path)
-{
-    struct file_map m;
-    int status;
-
-    TRY(file_map_open(&m, path));
-    status = tok_trainer_feed_lines(t, path, m.data, m.length);
-    file_map_close(&m);
     return status;
 }
 
