@@ -24,6 +24,12 @@ static void point(struct token_cache *c, const struct cache_header *h, const str
     c->tokens = c->map.data + layout->tokens;
     if (h->labelled)
         c->labels = (const void *)(c->map.data + layout->labels);
+    if (h->typed)
+        c->types = (const void *)(c->map.data + layout->types);
+    if (h->words)
+        c->words = (const void *)(c->map.data + layout->words);
+    c->word_count = (int)h->words;
+    c->pairs = h->pairs != 0;
     c->ends = (const void *)(c->map.data + layout->ends);
 }
 

@@ -19,9 +19,21 @@
 #include "data/source.h"
 #include "tok/tok.h"
 
+enum cache_rows {
+    ROWS_TEXT,  /* a document is a text */
+    ROWS_PAIR,  /* a source and a target: documents 2i and 2i + 1 */
+    ROWS_CLASS, /* a text with labels of its own */
+};
+
+struct label_set;
+
 struct token_cache_options {
-    const char *option;          /* what the files were given with: for messages, "train_file" */
-    const char *const *patterns; /* files, globs or "-" */
+    enum cache_rows rows;
+    const char *source_prefix;      /* ROWS_PAIR: put before each source; may be NULL */
+    bool bare_target;               /* ROWS_PAIR: nothing but eos is put around a target */
+    const struct label_set *labels; /* ROWS_CLASS */
+    const char *option;             /* what the files were given with: for messages, "train_file" */
+    const char *const *patterns;    /* files, globs or "-" */
     size_t pattern_count;
     const char *columns[COLUMN_COUNT]; /* see struct source_options */
     const char *json_field;            /* the same */
@@ -54,6 +66,10 @@ struct token_cache {
     const void *tokens;
     const int32_t *labels; /* [token_count], NULL: the ids are the labels */
     const uint64_t *ends;  /* [document_count]: tokens up to the end of each document */
+    const uint8_t *types;  /* [token_count], NULL: there are none */
+    const int32_t *words;  /* [document_count, word_count]: what label_set_read gives */
+    int word_count;
+    bool pairs;
 };
 
 /* Finds the cache of these files or makes it. One process a host should call it, the others token_cache_open

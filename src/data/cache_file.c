@@ -14,6 +14,8 @@
 #include "data/nameless.h"
 
 static const char magic[8] = { 'p', 'l', 'a', 'i', 't', 't', 'o', 'k' };
+enum { MOST_WORDS = 1 << 20 };
+
 static const uint32_t own_order = 0x01020304;
 
 static uint64_t header_hash(const struct cache_header *h)
@@ -29,20 +31,29 @@ void cache_header_seal(struct cache_header *h)
     h->check = header_hash(h);
 }
 
+/* To a multiple of 8. */
+static uint64_t padded(uint64_t bytes)
+{
+    return (bytes + 7) / 8 * 8;
+}
+
 int cache_header_check(const struct cache_header *h, const char *path, struct cache_layout *layout)
 {
-    const uint64_t most = (uint64_t)1 << 56;
+    const uint64_t most = (uint64_t)1 << 40;
     if (memcmp(h->magic, magic, sizeof(magic)) != 0)
         return fail(ERR_DATA, "%s: not a token cache", path);
     if (h->version != CACHE_VERSION || h->order != own_order)
         return fail(ERR_DATA, "%s: a token cache of another version or machine (found %u, expected %d)", path,
                     h->version, CACHE_VERSION);
     if (h->check != header_hash(h) || h->tokens > most || h->documents > most || h->max_id < -1 ||
-        h->max_id > INT32_MAX || (h->width != 2 && h->width != 4) || h->labelled > 1)
+        h->max_id > INT32_MAX || (h->width != 2 && h->width != 4) || h->labelled > 1 || h->typed > 1 ||
+        h->pairs > 1 || h->words > MOST_WORDS || (h->pairs && h->documents % 2 != 0))
         return fail(ERR_DATA, "%s: the header of the token cache is damaged", path);
     layout->tokens = CACHE_PAGE;
-    layout->labels = layout->tokens + (h->tokens * h->width + 7) / 8 * 8;
-    layout->ends = layout->labels + (h->labelled ? (h->tokens * 4 + 7) / 8 * 8 : 0);
+    layout->labels = layout->tokens + padded(h->tokens * h->width);
+    layout->types = layout->labels + (h->labelled ? padded(h->tokens * 4) : 0);
+    layout->words = layout->types + (h->typed ? padded(h->tokens) : 0);
+    layout->ends = layout->words + padded(h->documents * h->words * 4);
     layout->size = layout->ends + h->documents * 8;
     return OK;
 }

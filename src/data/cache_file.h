@@ -1,13 +1,13 @@
 /* cache_file -- the form of a token cache: a page with the header, then the tokens (16 or 32 bits each), the
- * labels (32 bits each, if there are any) and the ends of the documents (64 bits each), each part on a
- * multiple of 8 bytes. In the order of bytes of the machine that wrote it: a cache does not travel. */
+ * labels (32 bits each), token types (8 bits each) and what is said of whole documents (words of 32 bits), as far
+ * as there are any, and the ends of the documents (64 bits each), each part on a multiple of 8 bytes. In the order of bytes of the machine that wrote it: a cache does not travel. */
 #ifndef PLAIT_DATA_CACHE_FILE_H
 #define PLAIT_DATA_CACHE_FILE_H
 
 #include <stddef.h>
 #include <stdint.h>
 
-enum { CACHE_VERSION = 1, CACHE_PAGE = 4096 };
+enum { CACHE_VERSION = 2, CACHE_PAGE = 4096 };
 
 struct cache_header {
     char magic[8];
@@ -15,12 +15,13 @@ struct cache_header {
     uint64_t key, tokens, documents, labels, empty, bad, data_bytes;
     int64_t max_id;
     uint32_t width, labelled;
-    uint64_t content; /* content_hash of all that follows the page */
-    uint64_t check;   /* hash of the header up to here */
+    uint32_t typed, pairs, words, unused; /* words: of each document */
+    uint64_t content;                     /* content_hash of all that follows the page */
+    uint64_t check;                       /* hash of the header up to here */
 };
 
 struct cache_layout { /* offsets in the file */
-    uint64_t tokens, labels, ends, size;
+    uint64_t tokens, labels, types, words, ends, size;
 };
 
 /* Completes magic, version, order and check. */

@@ -13,6 +13,7 @@
 #include "data/cache_file.h"
 #include "data/cache_lock.h"
 #include "data/content.h"
+#include "data/labels.h"
 #include "data/tokenize.h"
 
 enum { NARROW_LIMIT = 1 << 16, CHUNK = 1 << 14, NAME_TRIES = 1000 };
@@ -30,7 +31,7 @@ struct making {
     size_t tile_capacity;
     size_t first; /* tile that the next parallel_for begins with */
     struct cache_writer writer;
-    struct cache_part labels, ends;
+    struct cache_part labels, types, words, ends;
     const struct source_file *strange; /* the file warned about last */
     char *first_bad;                   /* sentence of the first bad row that was skipped */
     int bad_status;
@@ -71,6 +72,9 @@ static int find_key(struct making *m)
     for (int c = 0; c < COLUMN_COUNT; c++)
         append_name(&all, o->columns[c]);
     append_name(&all, o->json_field);
+    append_name(&all, o->source_prefix);
+    str_appendf(&all, " %d %d %016llx", o->rows, o->bare_target,
+                o->rows == ROWS_CLASS ? (unsigned long long)label_set_hash(o->labels) : 0);
     m->header.key = hash_bytes(all.data, all.length, CONTENT_SEED);
     str_clear(&all);
     str_appendf(&all, "%s/%016llx.tokens", o->directory, (unsigned long long)m->header.key);
@@ -134,8 +138,12 @@ static int write_tile(struct making *m, struct tile_tokens *t)
         t->ends[i] += h->tokens;
     TRY(write_ids(m, &t->ids));
     TRY(cache_part_add(&m->ends, t->ends, t->documents * sizeof(*t->ends)));
-    if (m->tokenizing.kind == KIND_LABELLED)
+    if (m->tokenizing.kind & KIND_LABELLED)
         TRY(cache_part_add(&m->labels, t->labels, t->ids.count * sizeof(*t->labels)));
+    if (h->words)
+        TRY(cache_part_add(&m->words, t->words, t->documents * h->words * sizeof(*t->words)));
+    if (m->tokenizing.kind & KIND_TYPED)
+        TRY(cache_part_add(&m->types, t->types, t->ids.count * sizeof(*t->types)));
     h->tokens += t->ids.count;
     h->documents += t->documents;
     h->labels += (uint64_t)t->label_count;
@@ -237,10 +245,16 @@ static int finish(struct making *m)
         return fail_empty(m, "no tokens");
     if (m->header.labels == 0)
         return fail_empty(m, "no token has a label");
-    m->header.labelled = m->tokenizing.kind == KIND_LABELLED;
+    m->header.labelled = (m->tokenizing.kind & KIND_LABELLED) != 0;
+    m->header.typed = (m->tokenizing.kind & KIND_TYPED) != 0;
+    m->header.pairs = m->options->rows == ROWS_PAIR;
     TRY(cache_writer_align(&m->writer));
     if (m->header.labelled)
         TRY(cache_part_copy(&m->labels, &m->writer));
+    if (m->header.typed)
+        TRY(cache_part_copy(&m->types, &m->writer));
+    if (m->header.words)
+        TRY(cache_part_copy(&m->words, &m->writer));
     TRY(cache_part_copy(&m->ends, &m->writer));
     TRY(cache_writer_end(&m->writer, &m->header));
     return file_rename(m->temporary, m->path);
@@ -251,6 +265,8 @@ static int build(struct making *m)
     TRY(create_temporary(m));
     cache_writer_init(&m->writer, m->fd, m->temporary);
     cache_part_init(&m->labels, m->options->directory);
+    cache_part_init(&m->types, m->options->directory);
+    cache_part_init(&m->words, m->options->directory);
     cache_part_init(&m->ends, m->options->directory);
     source_reader_init(&m->reader, &m->set);
     int status = read_all(m);
@@ -260,6 +276,8 @@ static int build(struct making *m)
         unlink(m->temporary);
     source_reader_release(&m->reader);
     cache_part_release(&m->ends);
+    cache_part_release(&m->words);
+    cache_part_release(&m->types);
     cache_part_release(&m->labels);
     cache_writer_release(&m->writer);
     close(m->fd);
@@ -319,6 +337,7 @@ static int make(struct making *m, struct token_cache *c)
     TRY(tokenizing_init(&m->tokenizing, m->options));
     TRY(source_set_open(&m->set, &m->source));
     source_set_tell(&m->set);
+    m->header.words = m->options->rows == ROWS_CLASS ? (uint32_t)label_set_words(m->options->labels) : 0;
     m->header.width = id_bound(m) <= NARROW_LIMIT ? 2 : 4;
     TRY(find_key(m));
     if (!open_old(m, c))
@@ -339,6 +358,7 @@ int token_cache_make(const struct token_cache_options *o, struct token_cache *c)
                                         .spool_directory = o->directory,
                                         .drop_linebreaks = o->drop_linebreaks,
                                         .json_field = o->json_field,
+                                        .pairs = o->rows == ROWS_PAIR,
                                         .max_bad = o->max_bad };
     memcpy(m.source.columns, o->columns, sizeof(m.source.columns));
     int status = make(&m, &made);

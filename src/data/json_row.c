@@ -22,7 +22,7 @@ void json_row_release(struct json_row *row)
         str_release(&row->copies[c]);
 }
 
-/* ---- ids ---- */
+/* ---- numbers ---- */
 
 static void read_numbers(struct json_reader *r, struct json_numbers *n, int64_t least)
 {
@@ -49,39 +49,12 @@ static void check_ids(struct json_reader *r, const struct json_row *row)
 {
     if (json_status(r) == OK && !row->ids.given)
         json_fail(r, "$.input_ids missing");
-    check_count(r, row, &row->labels, "label");
     check_count(r, row, &row->types, "token type");
     check_count(r, row, &row->mask, "mask");
     for (size_t i = 0; i < row->mask.count && json_status(r) == OK; i++)
         if (row->mask.values[i] != 1)
             json_fail(r, "attention_mask[%zu] is %d (expected 1: padding is to be left out of rows)", i,
                       row->mask.values[i]);
-}
-
-static void read_ids(struct json_reader *r, struct json_row *row)
-{
-    struct document *d = &row->document;
-    struct json_string key;
-    row->ids.count = row->labels.count = row->types.count = row->mask.count = 0;
-    row->ids.given = row->labels.given = row->types.given = row->mask.given = false;
-    while (json_next_key(r, &key)) {
-        if (json_key_is(r, "input_ids"))
-            read_numbers(r, &row->ids, 0);
-        else if (json_key_is(r, "labels"))
-            read_numbers(r, &row->labels, -100);
-        else if (json_key_is(r, "token_type_ids"))
-            read_numbers(r, &row->types, 0);
-        else if (json_key_is(r, "attention_mask"))
-            read_numbers(r, &row->mask, 0);
-        else
-            json_skip(r);
-    }
-    check_ids(r, row);
-    d->tokenized = true;
-    d->ids = row->ids.values;
-    d->count = row->ids.count;
-    d->labels = row->labels.given ? row->labels.values : NULL;
-    d->types = row->types.given ? row->types.values : NULL;
 }
 
 /* ---- cells ---- */
@@ -123,6 +96,40 @@ static int find_column(const char *const *names, const struct json_string *key)
     return c;
 }
 
+static void read_ids(struct json_reader *r, struct json_row *row, const struct source_options *o)
+{
+    const char *label = o->columns[COLUMN_LABEL];
+    struct document *d = &row->document;
+    struct json_string key;
+    row->ids.count = row->labels.count = row->types.count = row->mask.count = 0;
+    row->ids.given = row->labels.given = row->types.given = row->mask.given = false;
+    while (json_next_key(r, &key)) {
+        if (label && json_key_is(r, label))
+            read_cell(r, row, COLUMN_LABEL);
+        else if (json_key_is(r, "input_ids"))
+            read_numbers(r, &row->ids, 0);
+        else if (json_key_is(r, "labels"))
+            read_numbers(r, &row->labels, -100);
+        else if (json_key_is(r, "token_type_ids"))
+            read_numbers(r, &row->types, 0);
+        else if (json_key_is(r, "attention_mask"))
+            read_numbers(r, &row->mask, 0);
+        else
+            json_skip(r);
+    }
+    check_ids(r, row);
+    if (!o->pairs)
+        check_count(r, row, &row->labels, "label");
+    if (label && json_status(r) == OK && !d->cells[COLUMN_LABEL].given)
+        json_fail(r, "$.%s missing", label);
+    d->tokenized = true;
+    d->ids = row->ids.values;
+    d->count = row->ids.count;
+    d->labels = row->labels.given ? row->labels.values : NULL;
+    d->label_count = row->labels.count;
+    d->types = row->types.given ? row->types.values : NULL;
+}
+
 static bool same_name(const char *a, const char *b)
 {
     return a && b && strcmp(a, b) == 0;
@@ -154,7 +161,7 @@ int json_row_read(struct json_row *row, const struct source_tile *t, const char 
     json_reader_init(&r, t->file->path, bytes, length);
     if (json_object_begin(&r)) {
         if (t->file->tokenized)
-            read_ids(&r, row);
+            read_ids(&r, row, t->set->options);
         else
             read_cells(&r, row, t->set->names);
     }

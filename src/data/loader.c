@@ -142,7 +142,8 @@ void loader_batch_init(const struct loader *l, struct batch *b)
     batch_init(b, &(struct batch_capacity){ .rows = samples * l->sizes.rows,
                                             .encoder_rows = samples * l->sizes.encoder_rows,
                                             .sequences = samples * l->sizes.sequences,
-                                            .target_width = l->source.number_count });
+                                            .target_width =
+                                                l->options.objective.classes ? 0 : l->source.number_count });
 }
 
 /* The sample at a position of a step, as the objective shows it, into l->example. */

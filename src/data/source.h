@@ -32,12 +32,13 @@ struct cell { /* any bytes; of JSON that is no string, its spelling */
     bool given;
 };
 
-/* Either cells or tokens. Valid during the call that hands it over. */
+/* Cells or tokens. Valid during the call that hands it over. */
 struct document {
     struct cell cells[COLUMN_COUNT];
-    bool tokenized; /* ids, and no cells */
+    bool tokenized; /* ids, and no cells but perhaps a label */
     const int32_t *ids;
-    const int32_t *labels; /* one for each id, -100: no loss; NULL: the ids are the labels */
+    const int32_t *labels; /* -100: no loss; NULL: the ids are the labels */
+    size_t label_count;    /* as many as ids, unless they are those of a target */
     const int32_t *types;  /* one for each id: token_type_ids; NULL: not given */
     size_t count;
 };
@@ -91,6 +92,7 @@ struct source_options {
     const char *columns[COLUMN_COUNT]; /* their names; NULL: not wanted. Without text, source and target the
                                           text is looked for */
     const char *json_field;            /* member of a JSON object that is the array of rows; may be NULL */
+    bool pairs;                        /* the labels of rows of ids are a target, of any length */
     bool drop_linebreaks;              /* of text: HF's keep_linebreaks false */
     bool corpus; /* as trainers of tokenizers read text: lines end at "\n" alone, any other ending is text */
     int64_t max_bad; /* bad records that may be skipped */

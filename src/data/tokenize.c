@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "base/parallel.h"
 #include "base/str.h"
+#include "data/labels.h"
 #include "tok/encoding.h"
 
 struct job { /* one tile */
@@ -43,6 +44,8 @@ void tile_tokens_release(struct tile_tokens *t)
 {
     encoding_release(&t->ids);
     mem_free(t->labels);
+    mem_free(t->types);
+    mem_free(t->words);
     mem_free(t->ends);
     *t = (struct tile_tokens){ 0 };
 }
@@ -67,10 +70,10 @@ static bool is_blank(const char *text, size_t length)
     return true;
 }
 
-static int add_text(struct job *j, const struct cell *text)
+static int add_text(struct job *j, const struct cell *text, bool bare)
 {
     const struct token_cache_options *o = j->z->options;
-    struct encode_options encode = { .no_special_tokens = o->no_special_tokens };
+    struct encode_options encode = { .no_special_tokens = o->no_special_tokens || bare };
     if (o->drop_blank && is_blank(text->bytes, text->length))
         return OK;
     if (!j->encoder)
@@ -78,38 +81,43 @@ static int add_text(struct job *j, const struct cell *text)
     return tokenizer_encode(j->encoder, text->bytes, text->length, &encode, &j->out->ids);
 }
 
-static int check_ids(const struct job *j, const struct document *d)
+static int check_ids(const struct job *j, const int32_t *ids, size_t count)
 {
     int64_t limit = j->z->options->id_limit;
-    for (size_t i = 0; i < d->count; i++) {
-        int32_t label = d->labels ? d->labels[i] : 0, id = d->ids[i] > label ? d->ids[i] : label;
-        if (limit && id >= limit)
+    for (size_t i = 0; i < count && limit; i++)
+        if (ids[i] >= limit)
             return fail(ERR_DATA, "token %zu is outside the vocabulary (found %d, expected less than %lld)",
-                        i, id, (long long)limit);
-    }
+                        i, ids[i], (long long)limit);
     return OK;
 }
 
-static int add_ids(struct job *j, const struct document *d)
+static int add_ids(struct job *j, const int32_t *ids, size_t count)
 {
     struct encoding *e = &j->out->ids;
-    TRY(check_ids(j, d));
-    encoding_reserve(e, d->count);
-    if (d->count)
-        memcpy(e->ids + e->count, d->ids, d->count * sizeof(*d->ids));
-    e->count += d->count;
+    TRY(check_ids(j, ids, count));
+    encoding_reserve(e, count);
+    if (count)
+        memcpy(e->ids + e->count, ids, count * sizeof(*ids));
+    e->count += count;
     return OK;
+}
+
+static unsigned kind_of(const struct document *d)
+{
+    return KIND_PLAIN | (d->labels ? KIND_LABELLED : 0) | (d->types ? KIND_TYPED : 0);
 }
 
 static int check_kind(struct job *j, const struct document *d)
 {
-    enum token_kind kind = d->labels ? KIND_LABELLED : KIND_PLAIN;
+    unsigned kind = kind_of(d), differs;
     if (j->z->kind == KIND_UNKNOWN)
         j->z->kind = kind;
-    if (j->z->kind == kind)
+    differs = j->z->kind ^ kind;
+    if (differs == 0)
         return OK;
-    return kind == KIND_PLAIN ? fail(ERR_DATA, "no labels, but what comes first in the data has them")
-                              : fail(ERR_DATA, "labels, but what comes first in the data has none");
+    const char *what = differs & KIND_LABELLED ? "labels" : "token types";
+    return differs & j->z->kind ? fail(ERR_DATA, "no %s, but what comes first in the data has them", what)
+                                : fail(ERR_DATA, "%s, but what comes first in the data has none", what);
 }
 
 /* labels of the tokens from `before` on: those given, then that of the eos. */
@@ -130,33 +138,125 @@ static int64_t add_labels(struct tile_tokens *out, const struct document *d, siz
     return labels;
 }
 
-static void count_document(struct job *j, const struct document *d, size_t before)
+/* The eos has the type of the token before it. */
+static int add_types(struct tile_tokens *out, const struct document *d, size_t before)
+{
+    size_t count = out->ids.count;
+    if (out->type_capacity < count) {
+        out->type_capacity = out->ids.capacity;
+        out->types = mem_resize(out->types, out->type_capacity * sizeof(*out->types));
+    }
+    for (size_t i = before; i < count; i++) {
+        int32_t type = d->types[i - before < d->count ? i - before : d->count - 1];
+        if (type > UINT8_MAX)
+            return fail(ERR_DATA, "token type %zu is %d (expected 0 to %d)", i - before, type, UINT8_MAX);
+        out->types[i] = (uint8_t)type;
+    }
+    return OK;
+}
+
+/* Ends a document that has tokens from `before` on. */
+static void end_document(struct job *j, size_t before, bool eos)
 {
     struct tile_tokens *out = j->out;
     struct encoding *e = &out->ids;
-    if (j->z->eos >= 0 && e->count > before)
+    if (eos && j->z->eos >= 0 && e->count > before)
         encoding_add(e, j->z->eos, (struct tok_span){ 0 });
     for (size_t i = before; i < e->count; i++)
         out->max_id = e->ids[i] > out->max_id ? e->ids[i] : out->max_id;
-    int64_t labels = d->labels ? add_labels(out, d, before) : (int64_t)(e->count - before);
-    out->label_count += labels;
-    out->empty_count += labels == 0;
     out->ends = mem_grow(out->ends, out->documents, &out->end_capacity, sizeof(*out->ends));
     out->ends[out->documents++] = e->count;
+}
+
+static int add_words(struct job *j, const struct document *d)
+{
+    const struct label_set *labels = j->z->options->labels;
+    size_t count = (size_t)label_set_words(labels), at = j->out->documents * count;
+    if (j->out->word_capacity < at + count) {
+        j->out->word_capacity = 2 * (at + count);
+        j->out->words = mem_resize(j->out->words, j->out->word_capacity * sizeof(*j->out->words));
+    }
+    return label_set_read(labels, &d->cells[COLUMN_LABEL], j->out->words + at);
+}
+
+static int add_row(struct job *j, const struct document *d)
+{
+    struct tile_tokens *out = j->out;
+    size_t before = out->ids.count;
+    int64_t labels;
+    if (j->z->options->rows == ROWS_CLASS)
+        TRY(add_words(j, d));
+    TRY(check_ids(j, d->labels, d->labels ? d->count : 0));
+    TRY(d->tokenized ? add_ids(j, d->ids, d->count) : add_text(j, &d->cells[COLUMN_TEXT], false));
+    end_document(j, before, true);
+    if (d->types && d->count > 0)
+        TRY(add_types(out, d, before));
+    labels = d->labels ? add_labels(out, d, before) : (int64_t)(out->ids.count - before);
+    out->label_count += labels;
+    out->empty_count += labels == 0;
+    return OK;
+}
+
+/* What is put before each source belongs to its text. */
+static int add_source(struct job *j, const struct cell *source)
+{
+    const char *prefix = j->z->options->source_prefix;
+    struct str text;
+    if (!prefix)
+        return add_text(j, source, false);
+    str_init(&text);
+    str_append(&text, prefix);
+    str_append_bytes(&text, source->bytes, source->length);
+    int status = add_text(j, &(struct cell){ text.data, text.length, true }, false);
+    str_release(&text);
+    return status;
+}
+
+/* The labels of a row of ids, without those that stand for padding. */
+static int add_target_ids(struct job *j, const struct document *d)
+{
+    struct encoding *e = &j->out->ids;
+    if (!d->labels)
+        return fail(ERR_DATA, "no labels, which are what is to be written");
+    TRY(check_ids(j, d->labels, d->label_count));
+    encoding_reserve(e, d->label_count);
+    for (size_t i = 0; i < d->label_count; i++)
+        if (d->labels[i] >= 0)
+            e->ids[e->count++] = d->labels[i];
+    return OK;
+}
+
+static int add_pair(struct job *j, const struct document *d)
+{
+    struct tile_tokens *out = j->out;
+    size_t before = out->ids.count, between;
+    TRY(d->tokenized ? add_ids(j, d->ids, d->count) : add_source(j, &d->cells[COLUMN_SOURCE]));
+    between = out->ids.count;
+    end_document(j, before, false);
+    TRY(d->tokenized ? add_target_ids(j, d)
+                     : add_text(j, &d->cells[COLUMN_TARGET], j->z->options->bare_target));
+    end_document(j, between, !d->tokenized);
+    out->label_count += (int64_t)(out->ids.count - between);
+    out->empty_count += between == before || out->ids.count == between;
+    return OK;
 }
 
 static int add_document(void *context, const struct document *d)
 {
     struct job *j = context;
-    struct encoding *e = &j->out->ids;
-    size_t before = e->count;
-    int status = check_kind(j, d);
-    if (status == OK)
-        status = d->tokenized ? add_ids(j, d) : add_text(j, &d->cells[COLUMN_TEXT]);
-    if (status == OK)
-        count_document(j, d, before);
+    size_t tokens = j->out->ids.count, documents = j->out->documents;
+    bool pair = j->z->options->rows == ROWS_PAIR;
+    int status = OK;
+    if (pair)
+        j->z->kind = KIND_PLAIN;
     else
-        e->count = before;
+        status = check_kind(j, d);
+    if (status == OK)
+        status = pair ? add_pair(j, d) : add_row(j, d);
+    if (status != OK) {
+        j->out->ids.count = tokens;
+        j->out->documents = documents;
+    }
     return status;
 }
 
