@@ -51,6 +51,7 @@ for shape in "2 512" "4 64"; do
     if [ -x "$plait" ]; then
         echo "B=$1 T=$2: plait" >&2
         $plait_bench --batch "$1" --seq "$2" >>"$out/gpt2_step.jsonl"
+        $plait_bench --batch "$1" --seq "$2" --recompute full >>"$out/gpt2_step.jsonl"
     fi
 done
 "$venv/bin/python" "$root/bench/table.py" "$out/gpt2_step.jsonl"

@@ -18,7 +18,8 @@ def main():
             speed = run["tokens_per_second"] / eager["tokens_per_second"]
             memory = run["peak_rss_bytes"] / eager["peak_rss_bytes"]
         shape = f"B={run['batch']} T={run['seq']}"
-        print(f"{shape:12s} {run.get('program', 'plait'):18s} {run['tokens_per_second']:9.1f} {run['step_ms']:9.0f} "
+        program = run.get("program", "plait") + (", recompute" if run.get("recompute") == "full" else "")
+        print(f"{shape:12s} {program:18s} {run['tokens_per_second']:9.1f} {run['step_ms']:9.0f} "
               f"{run.get('fastest_step_ms', float('nan')):8.0f} {run['peak_rss_bytes'] / 1e9:8.2f} "
               f"{speed:7.2f} {memory:7.2f} {run.get('cpu_share', float('nan')):10.2f}")
 

@@ -164,6 +164,8 @@ static void print_json(const struct bench *b, double median, double loss, struct
     json_write_int(&w, v->own.batch);
     json_write_key(&w, "seq");
     json_write_int(&w, v->own.length);
+    json_write_key(&w, "recompute");
+    json_write_string(&w, recomputes[v->own.recompute]);
     json_write_key(&w, "threads");
     json_write_int(&w, parallel_threads());
     json_write_key(&w, "tokens_per_second");
