@@ -17,7 +17,7 @@ struct work {
     const struct view *table;
     const int32_t *ids;
     float *rows; /* y or dy */
-    int64_t row_count, width, tile_rows;
+    int64_t row_count, width, tile_rows, padding;
 };
 
 /* Row of this rank's share that holds id, or NULL. */
@@ -60,7 +60,7 @@ static void backward_tile(void *context, int64_t tile)
     for (int64_t n = 0; n < w->row_count; n++) {
         const float *dy = w->rows + n * w->width + first;
         float *row = table_row(w, w->ids[n]);
-        if (!row)
+        if (!row || w->ids[n] == w->padding)
             continue;
         row += first;
         int64_t i = 0;
@@ -93,7 +93,8 @@ static void backward(const struct kernel_args *a)
                       .ids = a->in[EMBEDDING_GRAD_IDS].data,
                       .rows = a->in[EMBEDDING_GRAD_DY].data,
                       .row_count = view_rows(&a->in[EMBEDDING_GRAD_DY]),
-                      .width = view_row(table) };
+                      .width = view_row(table),
+                      .padding = (int64_t)a->node->attr[EMBEDDING_PADDING] };
 
     if (!a->add[0])
         parallel_for(ceil_div(view_count(table), TILE), zero_tile, &w);

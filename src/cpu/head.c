@@ -92,7 +92,7 @@ static int64_t workspace(const struct node *n, const struct mesh *mesh, const st
     int v = n->attr[HEAD_OUT_FIRST] != 0 ? 0 : 1;
     struct chunk c = { .vocab = tensor_local_dim(weight, v, mesh),
                        .width = tensor_local_dim(weight, 1 - v, mesh) };
-    int64_t labelled = tensor_local_dim(n->in[HEAD_STATS_ROWS], 0, mesh), products;
+    int64_t labelled = tensor_local_dim(n->in[HEAD_STATS_LABELS], 0, mesh), products;
 
     c.step = chunk_rows(INT64_MAX / 2, c.vocab); /* the largest there are */
     c.step = labelled < c.step ? rounded_up(labelled, ROW_UNIT) : c.step;
@@ -113,7 +113,7 @@ static struct chunk chunk_of(const struct kernel_args *a)
     c.first = weight->first[v];
     c.valid = weight->whole[v] - c.first;
     c.valid = c.valid < 0 ? 0 : c.valid < c.vocab ? c.valid : c.vocab;
-    c.labelled = view_rows(&a->in[HEAD_STATS_ROWS]);
+    c.labelled = view_rows(&a->in[HEAD_STATS_LABELS]);
     c.step = chunk_rows(c.labelled, c.vocab);
     lay_out(&c, a->workspace);
     return c;
@@ -121,7 +121,9 @@ static struct chunk chunk_of(const struct kernel_args *a)
 
 static int64_t row_of(const struct chunk *c, int64_t r)
 {
-    return ((const int32_t *)c->args->in[HEAD_STATS_ROWS].data)[c->begin + r];
+    const int32_t *rows = c->args->in[HEAD_STATS_ROWS].data;
+
+    return rows ? rows[c->begin + r] : c->begin + r;
 }
 
 /* In this share when 0 <= it < valid. */

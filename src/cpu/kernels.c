@@ -17,6 +17,7 @@
         [OP_head_grad] = cpu_head_grad_##isa, [OP_token_loss] = cpu_token_loss_##isa,                       \
         [OP_token_loss_grad] = cpu_token_loss_grad_##isa, [OP_head_loss] = cpu_head_loss_##isa,             \
         [OP_rotary_table] = cpu_rotary_table_##isa, [OP_rotary] = cpu_rotary_##isa,                         \
+        [OP_target_loss] = cpu_target_loss_##isa, [OP_target_loss_grad] = cpu_target_loss_grad_##isa,       \
         [OP_fill] = cpu_fill_##isa, [OP_scale] = cpu_scale_##isa, [OP_sum_squares] = cpu_sum_squares_##isa, \
         [OP_step_control] = cpu_step_control_##isa, [OP_adamw] = cpu_adamw_##isa,                           \
     }

@@ -37,6 +37,8 @@ void ref_cache_append(const struct kernel_args *a);
 void ref_attention_cached(const struct kernel_args *a);
 void ref_token_loss(const struct kernel_args *a);
 void ref_token_loss_grad(const struct kernel_args *a);
+void ref_target_loss(const struct kernel_args *a);
+void ref_target_loss_grad(const struct kernel_args *a);
 void ref_sum_squares(const struct kernel_args *a);
 void ref_step_control(const struct kernel_args *a);
 void ref_adamw(const struct kernel_args *a);

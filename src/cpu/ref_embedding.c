@@ -28,6 +28,7 @@ void ref_embedding_grad(const struct kernel_args *a)
     const struct view *dy = &a->in[EMBEDDING_GRAD_DY], *table = &a->out[0];
     const int32_t *ids = a->in[EMBEDDING_GRAD_IDS].data;
     int64_t rows = dy->dim[0], width = view_row(table);
+    int64_t padding = (int64_t)a->node->attr[EMBEDDING_PADDING];
 
     if (!a->add[0])
         for (int64_t i = 0; i < view_count(table); i++)
@@ -36,7 +37,7 @@ void ref_embedding_grad(const struct kernel_args *a)
         int64_t row = share_row(table, ids[n]), before = 0;
         while (ids[before] != ids[n])
             before++;
-        if (row < 0 || before < n)
+        if (row < 0 || before < n || ids[n] == padding)
             continue;
         for (int64_t f = 0; f < width; f++) {
             double sum = ref_load(table, row * width + f);

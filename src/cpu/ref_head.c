@@ -20,7 +20,7 @@ static struct head_view head_view(const struct kernel_args *a)
     return (struct head_view){ .args = a,
                                .x = x,
                                .weight = weight,
-                               .labelled = a->in[HEAD_STATS_ROWS].dim[0],
+                               .labelled = a->in[HEAD_STATS_LABELS].dim[0],
                                .width = view_row(x),
                                .vocab = weight->dim[v],
                                .first = weight->first[v],
@@ -30,7 +30,9 @@ static struct head_view head_view(const struct kernel_args *a)
 
 static int64_t row_of(const struct head_view *h, int64_t r)
 {
-    return ((const int32_t *)h->args->in[HEAD_STATS_ROWS].data)[r];
+    const int32_t *rows = h->args->in[HEAD_STATS_ROWS].data;
+
+    return rows ? rows[r] : r;
 }
 
 /* In this share: may be outside of it. */
@@ -112,7 +114,7 @@ int64_t ref_head_workspace(const struct node *n, const struct mesh *mesh, const 
 {
     int64_t width = tensor_local_dim(n->in[HEAD_STATS_X], 1, mesh);
 
-    return tensor_local_dim(n->in[HEAD_STATS_ROWS], 0, mesh) * (4 + width) * (int64_t)sizeof(double);
+    return tensor_local_dim(n->in[HEAD_STATS_LABELS], 0, mesh) * (4 + width) * (int64_t)sizeof(double);
 }
 
 static void put_optional(const struct kernel_args *a, int output, int64_t i, double x)

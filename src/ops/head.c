@@ -20,7 +20,7 @@ static int infer(const struct node *n, struct tensor out[])
                     ")",
                     tensor_row_count(x), weight->dims[0].size, weight->dims[1].size);
     for (int j = HEAD_STATS_LSE; j <= HEAD_STATS_BEST; j++)
-        out[j] = rows_with(n->in[HEAD_STATS_ROWS], DT_F32);
+        out[j] = rows_with(n->in[HEAD_STATS_LABELS], DT_F32);
     return OK;
 }
 
@@ -64,7 +64,7 @@ static struct op_cost cost(const struct node *n)
 {
     double w = (double)tensor_count(n->in[HEAD_STATS_WEIGHT]);
 
-    return (struct op_cost){ .flops = 2.0 * w * (double)tensor_rows(n->in[HEAD_STATS_ROWS]),
+    return (struct op_cost){ .flops = 2.0 * w * (double)tensor_rows(n->in[HEAD_STATS_LABELS]),
                              .bytes = 4.0 * w };
 }
 
@@ -129,7 +129,7 @@ static void fuse(struct rewrite *r, struct node *n)
 
 const struct op_def op_head_stats = {
     .name = "head_stats",
-    .inputs = { "x", "weight", "?bias", "rows", "labels" },
+    .inputs = { "x", "weight", "?bias", "?rows", "labels" },
     .outputs = { "lse", "target", "?best" },
     .attrs = { { "out_first", 1 } },
     .infer = infer,
@@ -177,7 +177,7 @@ static struct op_cost cost_grad(const struct node *n)
 
 const struct op_def op_head_grad = {
     .name = "head_grad",
-    .inputs = { "x", "weight", "?bias", "rows", "labels", "lse", "dlse", "dtarget" },
+    .inputs = { "x", "weight", "?bias", "?rows", "labels", "lse", "dlse", "dtarget" },
     .outputs = { "dx", "?dweight", "?dbias" },
     .attrs = { { "out_first", 1 } },
     .infer = infer_grad,
@@ -276,7 +276,7 @@ static struct op_cost cost_all(const struct node *n)
 
 const struct op_def op_head_loss = {
     .name = "head_loss",
-    .inputs = { "x", "weight", "?bias", "rows", "labels" },
+    .inputs = { "x", "weight", "?bias", "?rows", "labels" },
     .outputs = { "loss", "?dx", "?dweight", "?dbias" },
     .attrs = { { "out_first", 1 } },
     .infer = infer_all,

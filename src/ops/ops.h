@@ -10,11 +10,16 @@
 #include "core/op.h"
 
 /* embedding: y[N, row...] = table[ids[N], row...].  ids I32 in [0, V). A rank that holds rows
- * first..first+dim of the table writes zeros for ids of others (y is then PARTIAL). */
+ * first..first+dim of the table writes zeros for ids of others (y is then PARTIAL). The table may be a value
+ * whose rows are counted: rows of it are gathered then, and each dp rank has ids of its own rows. padding: an
+ * id whose row gets no gradient, -1: none. */
 enum { EMBEDDING_TABLE, EMBEDDING_IDS, EMBEDDING_INPUTS };
+enum { EMBEDDING_PADDING };
 struct tensor *embedding(struct builder *b, struct tensor *table, struct tensor *ids);
-/* embedding_grad: dtable[V, row...] (+)= sum over n of dy[n] at ids[n]. "like": the table, for its shape
- * only. */
+struct tensor *padded_embedding(struct builder *b, struct tensor *table, struct tensor *ids,
+                                int64_t padding); /* negative: none */
+/* embedding_grad: dtable[V, row...] (+)= sum over n of dy[n] at ids[n] (but padding). "like": the table, for
+ * its shape only. */
 enum { EMBEDDING_GRAD_DY, EMBEDDING_GRAD_IDS, EMBEDDING_GRAD_LIKE, EMBEDDING_GRAD_INPUTS };
 
 /* add: y = a + b, same shape. */
@@ -243,7 +248,8 @@ struct tensor *attention_cached(struct builder *b, struct tensor *q, const struc
                                 const struct attention_options *o);
 
 /* The head and its cross-entropy, split so that a vocabulary dealt out over ranks needs only (R) vectors
- * reduced, never logits. For r in labelled rows (rows I32 [R] indexes x's rows, labels I32 [R] in [0, V)):
+ * reduced, never logits. For r in labelled rows (rows? I32 [R] indexes x's rows, absent: x is (R, D); labels
+ * I32 [R] in [0, V)):
  *     logits[r] = x[rows[r]] * W^T (+ bias)          in chunks of rows, never held as a whole
  * weight (V, D) when out_first, else (D, V). A rank's share of the vocabulary is weight's dim with `first`
  * and `whole`; entries past `whole` are padding and count as -inf. head_stats: lse[R] = log sum exp logits
@@ -270,10 +276,25 @@ enum { HEAD_LOSS_LOSS, HEAD_LOSS_DX, HEAD_LOSS_DWEIGHT, HEAD_LOSS_DBIAS };
 struct head {
     struct tensor *weight, *bias; /* bias may be NULL */
     bool out_first;
+    /* What stands between hidden states and the projection, on rows (R, D) with their places; NULL: nothing.
+     */
+    struct tensor *(*prepare)(struct builder *b, const void *config, struct tensor *x, struct tensor *place);
+    const void *config;
 };
-/* Sum of the token losses of x's labelled rows, F64 scalar. */
+/* Sum of the token losses of x's labelled rows (rows NULL: x has no others), F64 scalar. `prepare` is the
+ * caller's. */
 struct tensor *head_loss(struct builder *b, struct tensor *x, const struct head *head, struct tensor *rows,
                          struct tensor *labels);
+
+/* target_loss: of logits (R, L) against targets F32 (R, L): F64 scalar = sum over r of the mean over l of
+ *     TARGET_SQUARE: (logit - target)^2      TARGET_BINARY: log(1 + e^logit) - target * logit
+ * target_loss_grad: dlogits (R, L) from dloss. */
+enum { TARGET_LOSS_LOGITS, TARGET_LOSS_TARGETS };
+enum { TARGET_LOSS_GRAD_DLOSS, TARGET_LOSS_GRAD_LOGITS, TARGET_LOSS_GRAD_TARGETS };
+enum { TARGET_LOSS_KIND }; /* attr */
+enum target_loss_kind { TARGET_SQUARE, TARGET_BINARY };
+struct tensor *target_loss(struct builder *b, struct tensor *logits, struct tensor *targets,
+                           enum target_loss_kind kind);
 
 /* fill: y = value, shape and dtype of "like".  scale: y = factor * x. */
 enum { FILL_VALUE };

@@ -5,6 +5,7 @@ struct head_form {
     const int64_t *row, *label; /* NULL: every row, labels of all sorts */
     bool out_first, bias, adds;
     unsigned wants; /* bits of optional outputs */
+    bool every;     /* x has labelled rows alone */
 };
 
 /* The five inputs; returns the dim of labels. */
@@ -21,7 +22,12 @@ static struct dim head_inputs(struct ops_case *c, const struct head_form *f, str
     in[HEAD_STATS_WEIGHT] = ops_param(c, f->out_first ? SHAPE(FIX(f->vocab), FIX(f->width))
                                                       : SHAPE(FIX(f->width), FIX(f->vocab)));
     in[HEAD_STATS_BIAS] = f->bias ? ops_param(c, SHAPE(FIX(f->vocab))) : NULL;
-    in[HEAD_STATS_ROWS] = ops_row_index(c, f->labelled, row, &labels);
+    if (f->every) {
+        in[HEAD_STATS_ROWS] = NULL;
+        labels = rows;
+    } else {
+        in[HEAD_STATS_ROWS] = ops_row_index(c, f->labelled, row, &labels);
+    }
     in[HEAD_STATS_LABELS] = ops_ints(c, DT_I32, SHAPE(labels), label);
     c->large = f->vocab > 100;
     return labels;
@@ -62,6 +68,7 @@ static const struct ops_case_def list_head_stats[] = {
     { "bias", build_head_stats,
       &(struct head_form){ 4, 3, 9, 4, (const int64_t[]){ 0, 1, 2, 3 }, (const int64_t[]){ 8, 4, 0, 2 }, true,
                            true } },
+    { "every_row", build_head_stats, &(struct head_form){ 5, 4, 6, 5, .bias = true, .every = true } },
     { "lse_alone", build_lse_alone,
       &(struct head_form){ 3, 4, 5, 2, (const int64_t[]){ 0, 2 }, (const int64_t[]){ 4, 1 }, true, true } },
     { "target_alone", build_target_alone,
@@ -91,6 +98,7 @@ static const struct ops_case_def fuses[] = {
     { "loss", chain,
       &(struct head_form){ 6, 5, 7, 4, (const int64_t[]){ 0, 2, 3, 5 }, (const int64_t[]){ 6, 0, 3, 3 }, true,
                            true } },
+    { "loss_every_row", chain, &(struct head_form){ 5, 4, 6, 5, .every = true } },
     { "loss_in_first", chain,
       &(struct head_form){ 5, 4, 6, 3, (const int64_t[]){ 1, 2, 4 }, (const int64_t[]){ 5, 1, 2 }, false,
                            false } },
@@ -133,6 +141,9 @@ static const struct ops_case_def list_head_grad[] = {
     { "twice", build_head_grad, /* two labels of one row */
       &(struct head_form){ 4, 3, 9, 4, (const int64_t[]){ 0, 1, 1, 3 }, (const int64_t[]){ 8, 4, 0, 2 }, true,
                            true, true, DWEIGHT | DBIAS } },
+    { "every_row", build_head_grad,
+      &(struct head_form){ 5, 4, 6, 5, .out_first = true, .bias = true, .wants = DWEIGHT | DBIAS,
+                           .every = true } },
     { "frozen", build_head_grad,
       &(struct head_form){ 4, 3, 5, 2, (const int64_t[]){ 0, 3 }, (const int64_t[]){ 4, 1 }, true, false } },
     { "no_labels", build_head_grad, &(struct head_form){ 4, 3, 5, 0, .out_first = true, .wants = DWEIGHT } },
@@ -173,6 +184,7 @@ static const struct ops_case_def list_head_loss[] = {
     { "in_first", build_head_loss,
       &(struct head_form){ 5, 4, 6, 3, (const int64_t[]){ 1, 2, 4 }, (const int64_t[]){ 5, 1, 2 }, false,
                            true, true, X | WEIGHT | BIAS } },
+    { "every_row", build_head_loss, &(struct head_form){ 5, 4, 6, 5, .wants = X | WEIGHT, .every = true } },
     { "frozen", build_head_loss,
       &(struct head_form){ 4, 3, 5, 2, (const int64_t[]){ 0, 3 }, (const int64_t[]){ 4, 1 }, true, false,
                            .wants = X } },

@@ -131,7 +131,8 @@ def embedding(c):
 
 def embedding_grad(c):
     dy, ids, like = c.x
-    return {"dtable": torch.zeros_like(like).index_add(0, ids, dy)}
+    kept_rows = ids != int(c.attrs["padding"])
+    return {"dtable": torch.zeros_like(like).index_add(0, ids[kept_rows], dy[kept_rows])}
 
 
 # ---- norm ----
@@ -346,7 +347,7 @@ def attention_cached(c):
 # ---- head ----
 
 def logits_of(c, x, weight, bias):
-    rows = x[c.x[3]]
+    rows = x if c.x[3] is None else x[c.x[3]]
     y = rows @ (weight.T if c.attrs["out_first"] else weight)
     return y if bias is None else y + bias
 
@@ -391,6 +392,21 @@ def token_loss(c):
 
 def token_loss_grad(c):
     return {"dlse": c.x[0].expand(c.x[1].shape), "dtarget": -c.x[0].expand(c.x[1].shape)}
+
+
+def target_losses(c, logits, targets):
+    f = F.binary_cross_entropy_with_logits if c.attrs["kind"] else F.mse_loss
+    return f(logits, targets, reduction="sum") / logits.shape[1]
+
+
+def target_loss(c):
+    return {"loss": target_losses(c, *c.x)}
+
+
+def target_loss_grad(c):
+    (logits,) = c.leaves(1)
+    (target_losses(c, logits, c.x[2]) * c.x[0]).backward()
+    return {"dlogits": logits.grad}
 
 
 # ---- the update ----
