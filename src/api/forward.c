@@ -45,6 +45,9 @@ static int check_inputs(const struct plait_model *m, const struct plait_forward_
     int64_t count, rows;
 
     TRY(api_require("plait_model_forward", in->ids, "in->ids"));
+    if (m->model.config.head != HEAD_CAUSAL)
+        return fail(ERR_CONFIG, "plait_model_forward: %s is no causal language model (found %s)",
+                    m->model.config.name, m->model.config.architecture);
     if (in->batch < 1 || in->length < 1 || !checked_mul(in->batch, in->length, &count) || count > INT32_MAX)
         return fail(ERR_USAGE,
                     "plait_model_forward: %" PRId64 " samples of %" PRId64

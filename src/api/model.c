@@ -54,7 +54,7 @@ int api_runner_create(struct plait_model *m, const struct compile_options *o, st
     int status;
 
     TRY(machine_detect(&machine));
-    TRY(plan_compile(m->model.config.def, m->model.config.values, o, &machine, &r.plan));
+    TRY(plan_compile(&m->model.config, o, &machine, &r.plan));
     status = executor_create(r.plan, model_store(m), NULL, 0, &r.executor);
     if (status == OK)
         status = model_fill(m);

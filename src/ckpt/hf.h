@@ -1,7 +1,7 @@
 /* hf -- a model directory as transformers' save_pretrained writes it, read and written.
  *
  *     model_open(&m, &(struct model_options){ .name = "gpt2" });   config and, checked, the weights there are
- *     plan_compile(m.config.def, m.config.values, ...), executor_create(...)
+ *     plan_compile(&m.config, ...), executor_create(...)
  *     model_fill_store(&m, store) or model_init_store(store, seed)
  *     model_save(&m.config, ...)
  *     model_close(&m);

@@ -17,7 +17,8 @@ static int build(struct graph *g, const struct config *c)
 
     builder_init(&b, g);
     model_inputs_make(&b, c->def, &(struct input_sizes){ 1, 1, 1 }, &in);
-    c->def->build(&b, c->values, &in, &out);
+    config_build(c, &b, &in, &out);
+    head_input(&b, &out.head, out.hidden, NULL, in.rows.sequences.place);
     return builder_status(&b);
 }
 

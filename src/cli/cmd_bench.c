@@ -97,7 +97,7 @@ static int prepare(struct bench *b)
                     ")",
                     v->own.length, b->config.sizes.positions);
     TRY(machine_detect(&b->machine));
-    TRY(plan_compile(b->config.def, b->config.values, &o, &b->machine, &b->plan));
+    TRY(plan_compile(&b->config, &o, &b->machine, &b->plan));
     b->store = store_create();
     TRY(executor_create(b->plan, b->store, NULL, 0, &b->e));
     model_init_store(b->store, (uint64_t)v->own.seed);

@@ -257,7 +257,7 @@ static int compile(struct forward *f, enum recompute recompute)
     o.sequences = f->chunk;
     o.rows = o.labels = f->chunk * f->in.length;
     TRY(machine_detect(&machine));
-    return plan_compile(f->model.config.def, f->model.config.values, &o, &machine, &f->plan);
+    return plan_compile(&f->model.config, &o, &machine, &f->plan);
 }
 
 static int compute(struct forward *f, double limit)
@@ -279,6 +279,9 @@ static int forward(struct forward *f, double limit)
     const struct values *v = f->values;
     struct parallel_options parallel = v->parallel;
 
+    if (f->model.config.head != HEAD_CAUSAL)
+        return fail(ERR_CONFIG, "%s: %s has no logits of tokens", f->model.config.name,
+                    f->model.config.architecture);
     TRY(parallel_mesh(&parallel, &f->mesh));
     TRY(model_check_memory(&f->model.config, v->own.grad ? 2 : 1, limit));
     TRY(forward_inputs_load(&f->in, v->own.inputs, &f->model.config));

@@ -25,15 +25,15 @@ static int compile(struct generator *g, enum phase phase, const struct machine *
                                  .mesh = { { 1, 1 } },
                                  .cluster = c->cluster };
 
+    if (g->config->head != HEAD_CAUSAL && g->config->head != HEAD_CONDITIONAL)
+        return fail(ERR_CONFIG, "%s: this model has no language-model head, so there is nothing to generate",
+                    g->config->name);
     if (g->comm)
         o.mesh = g->comm->mesh;
     if (g->comm && phase == DECODE)
         g->plans[DECODE] = g->plans[PREFILL];
     else
-        TRY(plan_compile(g->config->def, g->config->values, &o, machine, &g->plans[phase]));
-    if (!g->plans[phase]->logits)
-        return fail(ERR_CONFIG, "%s: this model has no language-model head, so there is nothing to generate",
-                    g->config->name);
+        TRY(plan_compile(g->config, &o, machine, &g->plans[phase]));
     g->feeds[phase].row_capacity = rows;
     g->feeds[phase].label_capacity = o.labels;
     return OK;

@@ -70,13 +70,12 @@ const struct field *config_find_field(const struct model_def *def, const char *k
 
 /* ---- values ---- */
 
-static bool is_null(const char *json)
+bool config_is_null(const char *json)
 {
     return !json || strcmp(json, "null") == 0;
 }
 
-/* "config.json: $.n_head: WHAT (found 0, expected an integer from 1 to 1048576)" */
-static int wrong(const struct config *c, const char *key, const char *json, const char *expected)
+int config_wrong(const struct config *c, const char *key, const char *json, const char *expected)
 {
     struct str found;
 
@@ -112,7 +111,7 @@ static int parse_int(const struct config *c, const struct field *f, const char *
     char expected[80], *end;
     long long v;
 
-    if (is_null(json) && f->preset && is_null(f->preset)) {
+    if (config_is_null(json) && f->preset && config_is_null(f->preset)) {
         *out = INT_NONE;
         return OK;
     }
@@ -120,7 +119,7 @@ static int parse_int(const struct config *c, const struct field *f, const char *
                 10); /* JSON knows no other integers than strtoll does; out of range it saturates */
     snprintf(expected, sizeof(expected), "an integer from %.0f to %.0f", f->min, f->max);
     if (*end || end == json || (double)v < f->min || (double)v > f->max)
-        return wrong(c, f->key, json, expected);
+        return config_wrong(c, f->key, json, expected);
     *out = v;
     return OK;
 }
@@ -137,7 +136,7 @@ static int parse_double(const struct config *c, const struct field *f, const cha
     json_reader_release(&r);
     snprintf(expected, sizeof(expected), "a number from %g to %g", f->min, f->max);
     if (!isfinite(v) || v < f->min || v > f->max)
-        return wrong(c, f->key, json, expected);
+        return config_wrong(c, f->key, json, expected);
     *out = v;
     return OK;
 }
@@ -149,7 +148,7 @@ static int parse_activation(const struct config *c, const struct field *f, const
     char name[64];
 
     if (length < 2 || json[0] != '"' || length - 2 >= sizeof(name))
-        return wrong(c, f->key, json, "the name of an activation");
+        return config_wrong(c, f->key, json, "the name of an activation");
     memcpy(name, json + 1, length - 2);
     name[length - 2] = '\0';
     if (activation_find(name, &kind) != OK)
@@ -158,37 +157,16 @@ static int parse_activation(const struct config *c, const struct field *f, const
     return OK;
 }
 
-static int parse_field(const struct config *c, const struct field *f, char *values)
-{
-    const char *json = config_get_field(c, f);
-    void *at = values + f->offset;
-
-    TRY(check_alias(c, f));
-    if (!json)
-        return fail(ERR_CONFIG, "%s: $.%s is missing", c->name, f->key);
-    switch (f->type) {
-    case FIELD_INT: return parse_int(c, f, json, at);
-    case FIELD_DOUBLE: return parse_double(c, f, json, at);
-    case FIELD_ACTIVATION: return parse_activation(c, f, json, at);
-    case FIELD_BOOL: break;
-    }
-    if (strcmp(json, "true") != 0 && strcmp(json, "false") != 0)
-        return wrong(c, f->key, json, "true or false");
-    *(bool *)at = json[0] == 't';
-    return OK;
-}
-
-/* ---- token ids ---- */
-
 /* An id or a list of at most `most`. Absent, null and negative ones give none. */
 static int parse_ids(const struct config *c, const char *key, int64_t ids[], int most, int *count)
 {
-    const char *json = config_get(c, key);
+    const struct field *f = config_find_field(c->def, key);
+    const char *json = f ? config_get_field(c, f) : config_get(c, key);
     struct json_reader r;
     int n = 0, status;
 
     *count = 0;
-    if (is_null(json))
+    if (config_is_null(json))
         return OK;
     json_reader_init(&r, key, json, strlen(json));
     if (json_peek(&r) == JSON_ARRAY) {
@@ -205,8 +183,8 @@ static int parse_ids(const struct config *c, const char *key, int64_t ids[], int
     json_reader_release(&r);
     if (status != OK || n > most) {
         error_clear();
-        return wrong(c, key, json,
-                     most > 1 ? "a token id, a list of at most 8 or null" : "a token id or null");
+        return config_wrong(c, key, json,
+                            most > 1 ? "a token id, a list of at most 8 or null" : "a token id or null");
     }
     *count = n == 1 && ids[0] < 0 ? 0 : n;
     return OK;
@@ -222,6 +200,29 @@ static int parse_id(const struct config *c, const char *key, int64_t *id)
     return OK;
 }
 
+static int parse_field(const struct config *c, const struct field *f, char *values)
+{
+    const char *json = config_get_field(c, f);
+    void *at = values + f->offset;
+
+    TRY(check_alias(c, f));
+    if (!json)
+        return fail(ERR_CONFIG, "%s: $.%s is missing", c->name, f->key);
+    switch (f->type) {
+    case FIELD_INT: return parse_int(c, f, json, at);
+    case FIELD_DOUBLE: return parse_double(c, f, json, at);
+    case FIELD_ACTIVATION: return parse_activation(c, f, json, at);
+    case FIELD_TOKEN: return parse_id(c, f->key, at);
+    case FIELD_BOOL: break;
+    }
+    if (strcmp(json, "true") != 0 && strcmp(json, "false") != 0)
+        return config_wrong(c, f->key, json, "true or false");
+    *(bool *)at = json[0] == 't';
+    return OK;
+}
+
+/* ---- special tokens ---- */
+
 static int parse_special_ids(struct config *c)
 {
     TRY(parse_id(c, "bos_token_id", &c->bos));
@@ -233,15 +234,14 @@ static int parse_special_ids(struct config *c)
 
 /* ---- architecture ---- */
 
-static bool quoted_equals(const char *json, const char *text)
+bool config_is_string(const char *json, const char *text)
 {
     size_t length = strlen(text);
 
     return json[0] == '"' && strncmp(json + 1, text, length) == 0 && strcmp(json + 1 + length, "\"") == 0;
 }
 
-static int fail_unsupported(const struct config *c, const char *key, const char *json,
-                            const struct str *known)
+int config_unsupported(const struct config *c, const char *key, const char *json, const struct str *known)
 {
     struct str found;
 
@@ -264,56 +264,13 @@ static int find_def(struct config *c)
     str_init(&known);
     for (int i = 0; model_table[i]; i++) {
         str_appendf(&known, "%s\"%s\"", i ? ", " : "", model_table[i]->name);
-        if (quoted_equals(json, model_table[i]->name)) {
+        if (config_is_string(json, model_table[i]->name)) {
             str_release(&known);
             c->def = model_table[i];
             return OK;
         }
     }
-    status = fail_unsupported(c, "model_type", json, &known);
-    str_release(&known);
-    return status;
-}
-
-static const char *find_name(const struct model_def *def, struct json_string name)
-{
-    for (int i = 0; def->architectures[i]; i++)
-        if (strlen(def->architectures[i]) == name.length &&
-            memcmp(def->architectures[i], name.data, name.length) == 0)
-            return def->architectures[i];
-    return NULL;
-}
-
-static int find_architecture(struct config *c)
-{
-    const char *json = config_get(c, "architectures"), *found = NULL;
-    struct json_reader r;
-    struct json_string name;
-    struct str known;
-    int status, count = 0;
-
-    c->architecture = c->def->architectures[0];
-    if (is_null(json))
-        return OK;
-    json_reader_init(&r, "architectures", json, strlen(json));
-    if (json_array_begin(&r))
-        for (; json_next_element(&r); count++)
-            if (json_string(&r, &name) && !found)
-                found = find_name(c->def, name);
-    status = json_end(&r);
-    json_reader_release(&r);
-    if (status != OK) {
-        error_clear();
-        return wrong(c, "architectures", json, "a list of names of classes");
-    }
-    if (found || count == 0) {
-        c->architecture = found ? found : c->architecture;
-        return OK;
-    }
-    str_init(&known);
-    for (int i = 0; c->def->architectures[i]; i++)
-        str_appendf(&known, "%s\"%s\"", i ? ", " : "", c->def->architectures[i]);
-    status = fail_unsupported(c, "architectures", json, &known);
+    status = config_unsupported(c, "model_type", json, &known);
     str_release(&known);
     return status;
 }
@@ -327,7 +284,7 @@ static int refuse_quantized(const struct config *c)
     struct json_string key, method = { 0 };
     struct str found;
 
-    if (is_null(json))
+    if (config_is_null(json))
         return OK;
     str_init(&found);
     json_reader_init(&r, "quantization_config", json, strlen(json));
@@ -354,7 +311,7 @@ static int refuse(const struct config *c)
     TRY(refuse_quantized(c));
     for (const struct field *f = c->def->refused; f->key; f++) {
         const char *json = config_get(c, f->key);
-        if (!is_null(json) && strcmp(json, f->preset) != 0)
+        if (!config_is_null(json) && strcmp(json, f->preset) != 0)
             return fail(ERR_CONFIG,
                         "%s: $.%s: changes the computation and is not supported (found %.60s, expected %s)",
                         c->name, f->key, json, f->preset);
@@ -371,7 +328,7 @@ static void find_dtype(struct config *c)
         json = config_get(c, "torch_dtype");
     c->dtype = NULL;
     for (int i = 0; json && i < 3; i++)
-        if (quoted_equals(json, names[i]))
+        if (config_is_string(json, names[i]))
             c->dtype = names[i];
 }
 
@@ -383,7 +340,7 @@ int config_read_values(struct config *c)
     int status = OK;
 
     TRY(find_def(c));
-    TRY(find_architecture(c));
+    TRY(config_read_head(c));
     TRY(refuse(c));
     values = mem_alloc(c->def->config_bytes);
     for (const struct field *f = c->def->fields; f->key && status == OK; f++)
@@ -406,7 +363,7 @@ int config_parse(struct config *c, const char *name, const char *bytes, size_t l
     status = config_read_keys(c, bytes, length);
     if (status == OK)
         status = config_read_values(c);
-    if (status == OK && !is_null(config_get(c, "auto_map")))
+    if (status == OK && !config_is_null(config_get(c, "auto_map")))
         warn("%s: $.auto_map names program code that came with the model; it is ignored", name);
     if (status != OK)
         config_release(c);

@@ -20,7 +20,10 @@ struct config {
     int64_t bos, pad, unk, decoder_start; /* token ids, INT_NONE when null, absent or negative */
     int64_t eos[CONFIG_MAX_EOS];
     int eos_count;
-    const char *architecture; /* class name of the head, one of def->architectures */
+    const char *architecture; /* class name, one of def->architectures */
+    enum head_kind head;      /* of that class */
+    int64_t labels;           /* num_labels, or as many as id2label has; 2 when neither is there */
+    enum problem problem;     /* problem_type */
     const char *dtype; /* "float32", "bfloat16", "float16": what files of this model hold; NULL: not said */
     struct config_key *keys; /* in the file's order */
     size_t key_count, key_capacity;
@@ -45,6 +48,13 @@ const char *config_get(const struct config *c, const char *key); /* its JSON, NU
 const char *config_get_field(const struct config *c, const struct field *f);
 /* As transformers' save_pretrained writes it: keys sorted, indent 2, ASCII, final newline. */
 void config_write(const struct config *c, struct str *out);
+
+/* The class of this model that has such a head: the next reading and saving take it. ERR_CONFIG: none has. */
+int config_set_head(struct config *c, enum head_kind head);
+
+/* Builds the trunk and its head; what the graph's inputs are is the caller's. */
+void config_build(const struct config *c, struct builder *b, struct model_inputs *in,
+                  struct model_outputs *out);
 
 /* ---- presets.c: configs that plait knows by itself ---- */
 /* The published config.json of a model: gpt2, openai-community/gpt2-xl, ... ERR_CONFIG names the nearest. */

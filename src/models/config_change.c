@@ -120,7 +120,8 @@ static enum value_kind kind_of(const struct field *f, const char *json)
     static const enum value_kind of_field[] = { [FIELD_INT] = VALUE_INT,
                                                 [FIELD_DOUBLE] = VALUE_NUMBER,
                                                 [FIELD_BOOL] = VALUE_BOOL,
-                                                [FIELD_ACTIVATION] = VALUE_STRING };
+                                                [FIELD_ACTIVATION] = VALUE_STRING,
+                                                [FIELD_TOKEN] = VALUE_INT };
 
     if (f)
         return of_field[f->type];

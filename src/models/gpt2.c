@@ -144,7 +144,7 @@ static void build(struct builder *b, const void *config, const struct model_inpu
     struct tensor *wte, *wpe, *x;
     char name[32];
 
-    scope_begin(b, "transformer");
+    trunk_begin(b, in, "transformer");
     wte = embedding_table(b, "wte.weight", c->vocab, c->width, c->init_range);
     wpe = embedding_table(b, "wpe.weight", c->positions, c->width, c->init_range);
     x = add(b, embedding(b, wte, in->rows.ids), embedding(b, wpe, in->rows.positions)); /* (N, D) */
@@ -156,13 +156,23 @@ static void build(struct builder *b, const void *config, const struct model_inpu
         layer_end(b, name);
     }
     out->hidden = norm_layer(b, "ln_f", x, c->eps);
-    scope_end(b, "transformer");
-    out->head = (struct head){ .weight = wte, .out_first = true };
-    if (!c->tied)
-        out->head.weight = embedding_table(b, "lm_head.weight", c->vocab, c->width, c->init_range);
+    trunk_end(b, in, "transformer");
+    if (in->head == HEAD_CAUSAL && c->tied)
+        out->head = (struct head){ .weight = wte, .out_first = true };
+    else if (in->head == HEAD_CAUSAL)
+        out->head =
+            projection_head(b, "lm_head", &(struct projection){ c->vocab, c->width, false, c->init_range });
+    else if (in->head == HEAD_CLASSIFICATION)
+        out->head =
+            projection_head(b, "score", &(struct projection){ in->labels, c->width, false, c->init_range });
 }
 
-static const char *const architectures[] = { "GPT2LMHeadModel", NULL };
+static const struct architecture architectures[] = {
+    { "GPT2LMHeadModel", HEAD_CAUSAL },
+    { "GPT2ForSequenceClassification", HEAD_CLASSIFICATION },
+    { "GPT2Model", HEAD_NONE },
+    { 0 },
+};
 static const char *const ignored[] = { ".attn.bias", ".attn.masked_bias", NULL };
 static const struct tied_tensor tied[] = { { "lm_head.weight", "transformer.wte.weight" }, { 0 } };
 

@@ -16,7 +16,7 @@ struct tensor *embedding_table(struct builder *b, const char *name, int64_t rows
                        2, dims);
 }
 
-static struct tensor *vector_param(struct builder *b, const char *name, int64_t size, enum init_kind init)
+struct tensor *vector_param(struct builder *b, const char *name, int64_t size, enum init_kind init)
 {
     return graph_param(
         b, name,

@@ -8,7 +8,13 @@
 
 #include "ops/ops.h"
 
-enum field_type { FIELD_INT, FIELD_DOUBLE, FIELD_BOOL, FIELD_ACTIVATION /* enum activation_kind */ };
+enum field_type {
+    FIELD_INT,
+    FIELD_DOUBLE,
+    FIELD_BOOL,
+    FIELD_ACTIVATION, /* enum activation_kind */
+    FIELD_TOKEN,      /* a token id; null or negative: INT_NONE, whatever the default is */
+};
 
 struct field { /* one key of config.json that changes the computation */
     const char *key;
@@ -21,6 +27,28 @@ struct field { /* one key of config.json that changes the computation */
 
 #define INT_NONE INT64_MIN /* an integer key that is null */
 
+/* What is put on the trunk. */
+enum head_kind {
+    HEAD_NONE,           /* base model: hidden states */
+    HEAD_CAUSAL,         /* logits of the next token */
+    HEAD_MASKED,         /* logits of the token itself */
+    HEAD_CLASSIFICATION, /* logits of a sequence, from one of its rows */
+    HEAD_CONDITIONAL,    /* encoder and decoder: logits of the decoder's next token */
+};
+
+/* What a classification head's loss is; config.json's problem_type. */
+enum problem {
+    PROBLEM_UNSAID,       /* one label: regression; else by the type of what it is compared with */
+    PROBLEM_REGRESSION,   /* mean squared error against numbers */
+    PROBLEM_SINGLE_LABEL, /* cross-entropy against a class */
+    PROBLEM_MULTI_LABEL,  /* binary cross-entropy of each label */
+};
+
+struct architecture { /* a class name of transformers */
+    const char *name;
+    enum head_kind head;
+};
+
 /* Inputs of a graph, made before the model builds. Rows are packed token rows. */
 struct row_inputs {
     struct tensor *ids;         /* I32 [N] token ids */
@@ -32,6 +60,8 @@ struct row_inputs {
 };
 
 struct model_inputs {
+    enum head_kind head;                 /* the one that is wanted */
+    int64_t labels;                      /* of a classification head */
     struct row_inputs rows;              /* of the model, or of the decoder where there is an encoder */
     struct row_inputs encoder;           /* the same sequences; all NULL unless the model asks for them */
     bool cached;                         /* generation: keys and values go through a cache */
@@ -50,7 +80,7 @@ void model_inputs_make(struct builder *b, const struct model_def *def, const str
 
 struct model_outputs {
     struct tensor *hidden; /* (N, D) final hidden states */
-    struct head head;      /* weight NULL: a headless model */
+    struct head head;      /* weight NULL: a headless model; what `prepare` makes is then its pooled output */
 };
 
 struct model_sizes { /* what others need to know of a config */
@@ -64,8 +94,8 @@ struct tied_tensor { /* a second name that files may have for a parameter */
 
 struct model_def {
     const char *name; /* config.json's model_type */
-    const char *const
-        *architectures; /* class names in "architectures", NULL-terminated; the first is the default */
+    const struct architecture
+        *architectures; /* classes in "architectures", ends with name NULL; the first is the default */
     const char *prefix; /* base-model prefix of parameter names that files may leave out: "transformer." */
     const char *const *ignored_tensors; /* patterns of buffers in files that are no parameters,
                                          * NULL-terminated: suffixes such as ".attn.bias" */
@@ -86,9 +116,26 @@ struct model_def {
 extern const struct model_def *const model_table[];         /* ends with NULL */
 const struct model_def *model_find(const char *model_type); /* NULL when unknown */
 
+/* ---- heads.c: what stands on the trunk ---- */
+/* Scope of the trunk's parameters, "bert": base-model classes leave it out. */
+void trunk_begin(struct builder *b, const struct model_inputs *in, const char *name);
+void trunk_end(struct builder *b, const struct model_inputs *in, const char *name);
+/* A projection to `size` logits from parameters NAME.weight (size, width) and, with `bias`, NAME.bias. */
+struct projection {
+    int64_t size, width;
+    bool bias;
+    double init;
+};
+struct head projection_head(struct builder *b, const char *name, const struct projection *p);
+/* What the projection takes of hidden states x (N, D): of the rows named, NULL: of all. (R, D) */
+struct tensor *head_input(struct builder *b, const struct head *head, struct tensor *x, struct tensor *rows,
+                          struct tensor *place);
+struct tensor *head_logits(struct builder *b, const struct head *head, struct tensor *x);
+
 /* ---- layers.c: what architectures share ---- */
 /* A (rows, width) table, its name given whole within the scope ("wte.weight"): for embedding() and heads. */
 struct tensor *embedding_table(struct builder *b, const char *name, int64_t rows, int64_t width, double init);
+struct tensor *vector_param(struct builder *b, const char *name, int64_t size, enum init_kind init);
 struct tensor *norm_layer(struct builder *b, const char *name, struct tensor *x, double eps);
 /* Parameter NAME.weight. */
 struct tensor *rmsnorm_layer(struct builder *b, const char *name, struct tensor *x, double eps);

@@ -13,12 +13,28 @@ const char *const plan_stages[] = {
 
 struct compilation {
     struct builder b;
+    const struct config *config;
     const struct compile_options *o;
     struct plan *p;
     struct model_inputs in;
     struct model_outputs out;
     struct tensor *label_rows, *labels, *targets;
+    enum problem problem; /* of a classification head */
 };
+
+static bool has_targets(const struct compilation *c)
+{
+    return c->problem == PROBLEM_REGRESSION || c->problem == PROBLEM_MULTI_LABEL;
+}
+
+static enum problem problem_of(const struct config *config, const struct compile_options *o)
+{
+    if (config->head != HEAD_CLASSIFICATION)
+        return PROBLEM_UNSAID;
+    if (o->problem != PROBLEM_UNSAID || config->problem != PROBLEM_UNSAID)
+        return o->problem != PROBLEM_UNSAID ? o->problem : config->problem;
+    return config->labels == 1 ? PROBLEM_REGRESSION : PROBLEM_SINGLE_LABEL;
+}
 
 static struct tensor *labelled_input(struct compilation *c, const char *name, enum dtype dtype)
 {
@@ -40,20 +56,20 @@ static void make_cache_inputs(struct compilation *c)
     c->in.source = graph_input(&c->b, "source", DT_I32, 2, source);
 }
 
-static void make_inputs(struct compilation *c, const struct model_def *def)
+static void make_inputs(struct compilation *c)
 {
     const struct compile_options *o = c->o;
     const struct input_sizes sizes = { o->rows, o->encoder_rows, o->sequences };
-    const struct dim targets[] = { { o->labels, COUNT_LABELS }, { o->target_width, COUNT_FIXED } };
+    const struct dim targets[] = { { o->labels, COUNT_LABELS }, { c->config->labels, COUNT_FIXED } };
     const struct graph *g = c->p->graph;
 
-    model_inputs_make(&c->b, def, &sizes, &c->in);
+    model_inputs_make(&c->b, c->config->def, &sizes, &c->in);
     c->label_rows = labelled_input(c, "label_rows", DT_I32);
     if (o->task == TASK_GENERATE)
         make_cache_inputs(c);
     else
         c->labels = labelled_input(c, "labels", DT_I32);
-    if (o->target_width)
+    if (has_targets(c) && o->task != TASK_GENERATE)
         c->targets = graph_input(&c->b, "targets", DT_F32, 2, targets);
     for (size_t i = 0; i < g->tensor_count; i++) /* each dp rank fills what is counted for its own samples */
         if (g->tensors[i]->dims[0].count != COUNT_FIXED)
@@ -76,11 +92,6 @@ static void freeze(struct compilation *c)
     }
 }
 
-static struct tensor *logits_of(struct builder *b, struct tensor *x, const struct head *head)
-{
-    return linear(b, x, head->weight, head->bias, 1, head->out_first);
-}
-
 static bool has_loss(enum task task)
 {
     return task != TASK_GENERATE;
@@ -91,28 +102,56 @@ static bool has_logits(enum task task)
     return task == TASK_FORWARD || task == TASK_GRADIENT || task == TASK_GENERATE;
 }
 
+/* Logits of all rows are asked for: the head's work is done for all of them. */
+static bool needs_every_row(const struct compilation *c)
+{
+    return (c->o->task == TASK_FORWARD || c->o->task == TASK_GRADIENT) &&
+           c->config->head != HEAD_CLASSIFICATION;
+}
+
+/* Those that head_loss would choose by itself need not be gathered, when nothing stands before it. */
+static bool gathers(const struct compilation *c)
+{
+    return !needs_every_row(c) && (has_logits(c->o->task) || has_targets(c) || c->out.head.prepare);
+}
+
+static void add_head(struct compilation *c)
+{
+    const struct head *head = &c->out.head;
+    struct tensor *place = c->in.rows.sequences.place, *rows = gathers(c) ? c->label_rows : NULL;
+    struct tensor *x = head_input(&c->b, head, c->out.hidden, rows, place), *logits = NULL;
+
+    if (has_logits(c->o->task) || has_targets(c))
+        logits = head_logits(&c->b, head, x);
+    if (has_logits(c->o->task))
+        c->p->logits = logits;
+    if (!has_loss(c->o->task) || c->o->loss || builder_status(&c->b) != OK)
+        return;
+    if (has_targets(c))
+        c->p->loss = target_loss(&c->b, logits, c->targets,
+                                 c->problem == PROBLEM_REGRESSION ? TARGET_SQUARE : TARGET_BINARY);
+    else
+        c->p->loss = head_loss(&c->b, x, head, rows ? NULL : c->label_rows, c->labels);
+}
+
 static int add_objective(struct compilation *c)
 {
     struct plan *p = c->p;
     struct builder *b = &c->b;
-    struct tensor *x = c->out.hidden;
 
-    p->hidden = x;
-    if (c->o->task == TASK_GENERATE)
-        x = embedding(b, x, c->label_rows); /* the rows asked for */
-    if (has_logits(c->o->task) && c->out.head.weight)
-        p->logits = logits_of(b, x, &c->out.head);
-    if (!has_loss(c->o->task) || builder_status(b) != OK)
-        return builder_status(b);
-    if (c->o->loss)
+    p->hidden = c->out.hidden;
+    if (c->out.head.weight && (has_logits(c->o->task) || !c->o->loss))
+        add_head(c);
+    else if (c->out.head.prepare && c->o->task == TASK_FORWARD)
+        p->pooled = head_input(b, &c->out.head, p->hidden, c->label_rows, c->in.rows.sequences.place);
+    if (has_loss(c->o->task) && c->o->loss && builder_status(b) == OK)
         p->loss = c->o->loss(b, &c->out, &c->in, c->label_rows, c->labels, c->o->loss_context);
-    else if (c->out.head.weight)
-        p->loss = head_loss(b, c->out.hidden, &c->out.head, c->label_rows, c->labels);
-    if (builder_status(b) == OK && !p->loss && c->o->task != TASK_FORWARD)
+    if (builder_status(b) == OK && !p->loss && c->o->task != TASK_FORWARD && c->o->task != TASK_GENERATE)
         return fail(ERR_CONFIG, "this model has no head, so there is no loss to train or evaluate");
     return builder_status(b);
 }
 
+<<<<<<< HEAD
 static void show(const struct compilation *c, const char *stage)
 {
     if (c->o->stage)
@@ -120,14 +159,21 @@ static void show(const struct compilation *c, const char *stage)
 }
 
 static int build_graph(struct compilation *c, const struct model_def *def, const void *config)
+=======
+static int build_graph(struct compilation *c)
+>>>>>>> cbccc07 (Heads beside the trunk: classes of an architecture, classification, base models)
 {
-    make_inputs(c, def);
-    def->build(&c->b, config, &c->in, &c->out);
+    make_inputs(c);
+    config_build(c->config, &c->b, &c->in, &c->out);
     TRY(builder_status(&c->b));
-    freeze(c);
     TRY(add_objective(c));
+<<<<<<< HEAD
     show(c, "graph");
     if (c->o->task == TASK_TRAIN || c->o->task == TASK_GRADIENT) {
+=======
+    freeze(c);
+    if (c->o->task == TASK_TRAIN || c->o->task == TASK_GRADIENT)
+>>>>>>> cbccc07 (Heads beside the trunk: classes of an architecture, classification, base models)
         TRY(autodiff(&c->b, c->p->loss));
         show(c, "grad");
     }
@@ -150,6 +196,7 @@ static void find_programs(struct plan *p)
     p->program[PROGRAM_UPDATE] = (struct plan_program){ .first = update, .end = end };
 }
 
+<<<<<<< HEAD
 static int run_passes(struct compilation *c, const struct machine *machine)
 {
     const struct compile_options *o = c->o;
@@ -181,6 +228,14 @@ int plan_compile(const struct model_def *def, const void *config, const struct c
 {
     struct plan *p = mem_alloc(sizeof(*p));
     struct compilation c = { .o = o, .p = p };
+=======
+int plan_compile(const struct config *config, const struct compile_options *o, const struct machine *machine,
+                 struct plan **out)
+{
+    struct plan *p = mem_alloc(sizeof(*p));
+    struct compilation c = { .config = config, .o = o, .p = p, .problem = problem_of(config, o) };
+    struct tensor *outputs[5], **const read[] = { &p->loss, &p->logits, &p->hidden, &p->pooled };
+>>>>>>> cbccc07 (Heads beside the trunk: classes of an architecture, classification, base models)
     int status;
 
     p->graph = graph_create();
@@ -188,9 +243,32 @@ int plan_compile(const struct model_def *def, const void *config, const struct c
     p->task = o->task;
     builder_init(&c.b, p->graph);
     c.b.training = o->task == TASK_TRAIN;
+<<<<<<< HEAD
     status = build_graph(&c, def, config);
     if (status == OK)
         status = run_passes(&c, machine);
+=======
+    status = build_graph(&c);
+    if (status != OK)
+        goto out;
+    status = shard_graph(p->graph, &o->mesh, &o->cluster, read, o->task == TASK_TRAIN ? 0 : 4);
+    if (status != OK)
+        goto out;
+    if (o->recompute == RECOMPUTE_FULL)
+        rewrite_recompute_layers(p->graph);
+    if (o->recompute != RECOMPUTE_NONE)
+        rewrite_recompute_cheap(p->graph);
+    rewrite_fuse(p->graph);
+    outputs[0] = p->loss;
+    outputs[1] = p->logits;
+    outputs[2] = c.out.head.weight ? NULL : p->hidden;
+    outputs[3] = p->control;
+    outputs[4] = p->pooled;
+    rewrite_drop_unused(p->graph, outputs, 5);
+    find_programs(p);
+    status = plan_assign(p, machine, outputs, 5);
+out:
+>>>>>>> cbccc07 (Heads beside the trunk: classes of an architecture, classification, base models)
     if (status == OK)
         *out = p;
     else

@@ -5,12 +5,13 @@
 #define PLAIT_PLAN_PLAN_H
 
 #include "core/kernel.h"
-#include "models/model.h"
+#include "models/config.h"
 
 enum task {
     TASK_TRAIN,    /* microbatch: loss sum and gradients; update: AdamW */
     TASK_EVAL,     /* loss sum of labelled rows */
-    TASK_FORWARD,  /* logits of all rows (hidden states of a headless model), loss where there are labels */
+    TASK_FORWARD,  /* logits of all rows (of the labelled ones with a classification head; hidden states of a
+                    * headless model), loss where there are labels */
     TASK_GRADIENT, /* TASK_FORWARD and gradients of the loss sum */
     TASK_GENERATE, /* logits of chosen rows, keys and values through a cache */
 };
@@ -48,11 +49,11 @@ struct compile_options {
     enum task task;
     int64_t rows, sequences, labels;     /* capacities of one dp rank's microbatch */
     int64_t encoder_rows;                /* the same, of models with an encoder */
-    int64_t target_width;                /* numbers of a labelled row in "targets"; 0: there are none */
     int64_t cache_rows, cache_positions; /* TASK_GENERATE */
     struct mesh mesh;
     struct cluster cluster;
     struct adamw_options adamw; /* TASK_TRAIN */
+    enum problem problem;       /* of a classification head; PROBLEM_UNSAID: the config's */
     loss_fn *loss;              /* NULL: cross-entropy of the head */
     void *loss_context;
     enum recompute recompute;
@@ -83,13 +84,12 @@ struct plan {
     int64_t *workspace;            /* [node]: offset in the arena */
     int64_t param_bytes, state_bytes, grad_bytes, input_bytes; /* one rank's */
     /* What the host reads; NULL where the task makes none. */
-    struct tensor *loss, *logits, *hidden, *control;
+    struct tensor *loss, *logits, *hidden, *pooled /* (R, D), of a headless model that has such */, *control;
 };
 
-/* Builds and compiles. config: of def. ERR_CONFIG when the layout cannot be. The caller frees with plan_free.
- */
-int plan_compile(const struct model_def *def, const void *config, const struct compile_options *o,
-                 const struct machine *machine, struct plan **out);
+/* Builds and compiles. ERR_CONFIG when the layout cannot be. The caller frees with plan_free. */
+int plan_compile(const struct config *config, const struct compile_options *o, const struct machine *machine,
+                 struct plan **out);
 void plan_free(struct plan *p);
 int64_t plan_bytes(const struct plan *p); /* all that one rank takes */
 /* The bytes of one rank as text; nodes: also each node's kernel, and where its outputs and workspace lie. */

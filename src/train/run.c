@@ -185,7 +185,7 @@ static int compile(struct run *r, enum task task, struct plan **out)
         c.stage = job->stage;
         c.stage_context = job->stage_context;
     }
-    return plan_compile(job->model->config.def, job->model->config.values, &c, &r->machine, out);
+    return plan_compile(&job->model->config, &c, &r->machine, out);
 }
 
 static int check_memory(const struct run *r)

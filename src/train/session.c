@@ -33,7 +33,8 @@ static bool same_field(const struct field *f, const void *a, const void *b)
     double p, q;
 
     switch (f->type) {
-    case FIELD_INT: return memcmp(x, y, sizeof(int64_t)) == 0;
+    case FIELD_INT:
+    case FIELD_TOKEN: return memcmp(x, y, sizeof(int64_t)) == 0;
     case FIELD_BOOL: return *(const bool *)x == *(const bool *)y;
     case FIELD_ACTIVATION: return memcmp(x, y, sizeof(int)) == 0;
     case FIELD_DOUBLE: break;

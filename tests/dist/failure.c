@@ -55,7 +55,7 @@ static void others_come_back(void **state)
     (void)state;
     assert_int_equal(config_load(&config, GOLDEN_DIR "/gpt2/act_gelu"), OK);
     assert_int_equal(machine_detect(&machine), OK);
-    assert_int_equal(plan_compile(config.def, config.values, &o, &machine, &j.plan), OK);
+    assert_int_equal(plan_compile(&config, &o, &machine, &j.plan), OK);
     for (j.failing = 0; j.failing < RANKS; j.failing++) {
         assert_int_equal(comm_local_run(&o.mesh, 1, run_rank, &j), ERR_DATA);
         assert_non_null(strstr(error_message(), "has read nonsense"));

@@ -197,7 +197,7 @@ static void run_case(const char *name, int dp, int tp, enum recompute recompute)
     o.sequences = j.in.samples / dp;
     o.rows = o.labels = o.sequences * j.in.length;
     must(machine_detect(&machine));
-    must(plan_compile(j.config.def, j.config.values, &o, &machine, &j.plan));
+    must(plan_compile(&j.config, &o, &machine, &j.plan));
     assert_true((double)j.plan->program[PROGRAM_MICROBATCH].arena_bytes <=
                 1.1 * (double)j.plan->program[PROGRAM_MICROBATCH].live_bytes);
     j.logits = mem_alloc_array((size_t)(j.in.samples * j.in.length * j.config.sizes.vocab), sizeof(float));

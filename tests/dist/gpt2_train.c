@@ -146,7 +146,7 @@ static void run_curve(struct run *r, const char *overrides)
     must(config_load(&r->config, GOLDEN_DIR "/gpt2/train40/model"));
     must(config_override(&r->config, overrides));
     must(machine_detect(&machine));
-    must(plan_compile(r->config.def, r->config.values, &o, &machine, &r->plan));
+    must(plan_compile(&r->config, &o, &machine, &r->plan));
     must(comm_local_run(&r->mesh, 1, train, r));
     plan_free(r->plan);
     config_release(&r->config);

@@ -26,7 +26,8 @@ static double number(const struct config *c, const char *key)
         if (strcmp(f->key, key) != 0)
             continue;
         switch (f->type) {
-        case FIELD_INT: return (double)*(const int64_t *)at;
+        case FIELD_INT:
+        case FIELD_TOKEN: return (double)*(const int64_t *)at;
         case FIELD_DOUBLE: return *(const double *)at;
         case FIELD_BOOL: return *(const bool *)at;
         case FIELD_ACTIVATION: return *(const int *)at;

@@ -60,7 +60,7 @@ static void job_begin(struct job *j, const char *dir, int dp, int tp, bool rando
     o.mesh = j->mesh;
     must(model_open(&j->model, &(struct model_options){ .name = dir }));
     must(machine_detect(&machine));
-    must(plan_compile(j->model.config.def, j->model.config.values, &o, &machine, &j->plan));
+    must(plan_compile(&j->model.config, &o, &machine, &j->plan));
     must(comm_local_run(&j->mesh, 1, run_rank, j));
 }
 

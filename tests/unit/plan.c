@@ -131,7 +131,7 @@ static void check_plan(const struct config *c, const struct compile_options *o)
     assert_int_equal(machine_detect(&m), OK);
     snprintf(s.what, sizeof(s.what), "%s on %d x %d, recompute %d", tasks[o->task], o->mesh.size[AXIS_DP],
              o->mesh.size[AXIS_TP], (int)o->recompute);
-    if (plan_compile(c->def, c->values, o, &m, &p) != OK)
+    if (plan_compile(c, o, &m, &p) != OK)
         fail_msg("%s: %s", s.what, error_message());
     s.p = p;
     s.gone = mem_alloc_array(p->graph->tensor_count, sizeof(s.gone[0]));
@@ -201,7 +201,7 @@ static int64_t arena_of(const struct config *c, enum recompute recompute)
     int64_t bytes;
 
     assert_int_equal(machine_detect(&m), OK);
-    assert_int_equal(plan_compile(c->def, c->values, &o, &m, &p), OK);
+    assert_int_equal(plan_compile(c, &o, &m, &p), OK);
     bytes = p->program[PROGRAM_MICROBATCH].arena_bytes;
     plan_free(p);
     return bytes;

@@ -292,7 +292,7 @@ static void gpt2_is_divided_as_by_hand(void **state)
     struct plan *plan;
 
     assert_int_equal(config_preset(&c, "gpt2"), OK);
-    assert_int_equal(plan_compile(c.def, c.values, &o, &m, &plan), OK);
+    assert_int_equal(plan_compile(&c, &o, &m, &plan), OK);
     t.g = plan->graph;
     assert_sharded(&t, "transformer.wte.weight", 0);
     assert_sharded(&t, "transformer.h.7.attn.c_attn.weight", 2);
