@@ -151,29 +151,21 @@ static int add_objective(struct compilation *c)
     return builder_status(b);
 }
 
-<<<<<<< HEAD
 static void show(const struct compilation *c, const char *stage)
 {
     if (c->o->stage)
         c->o->stage(stage, c->p, c->o->stage_context);
 }
 
-static int build_graph(struct compilation *c, const struct model_def *def, const void *config)
-=======
 static int build_graph(struct compilation *c)
->>>>>>> cbccc07 (Heads beside the trunk: classes of an architecture, classification, base models)
 {
     make_inputs(c);
     config_build(c->config, &c->b, &c->in, &c->out);
     TRY(builder_status(&c->b));
     TRY(add_objective(c));
-<<<<<<< HEAD
+    freeze(c);
     show(c, "graph");
     if (c->o->task == TASK_TRAIN || c->o->task == TASK_GRADIENT) {
-=======
-    freeze(c);
-    if (c->o->task == TASK_TRAIN || c->o->task == TASK_GRADIENT)
->>>>>>> cbccc07 (Heads beside the trunk: classes of an architecture, classification, base models)
         TRY(autodiff(&c->b, c->p->loss));
         show(c, "grad");
     }
@@ -196,14 +188,13 @@ static void find_programs(struct plan *p)
     p->program[PROGRAM_UPDATE] = (struct plan_program){ .first = update, .end = end };
 }
 
-<<<<<<< HEAD
 static int run_passes(struct compilation *c, const struct machine *machine)
 {
     const struct compile_options *o = c->o;
     struct plan *p = c->p;
-    struct tensor *outputs[4], **const read[] = { &p->loss, &p->logits, &p->hidden };
+    struct tensor *outputs[5], **const read[] = { &p->loss, &p->logits, &p->hidden, &p->pooled };
 
-    TRY(shard_graph(p->graph, &o->mesh, &o->cluster, read, o->task == TASK_TRAIN ? 0 : 3));
+    TRY(shard_graph(p->graph, &o->mesh, &o->cluster, read, o->task == TASK_TRAIN ? 0 : 4));
     show(c, "shard");
     if (o->recompute == RECOMPUTE_FULL)
         rewrite_recompute_layers(p->graph);
@@ -215,27 +206,20 @@ static int run_passes(struct compilation *c, const struct machine *machine)
     outputs[1] = p->logits;
     outputs[2] = c->out.head.weight ? NULL : p->hidden;
     outputs[3] = p->control;
-    rewrite_drop_unused(p->graph, outputs, 4);
+    outputs[4] = p->pooled;
+    rewrite_drop_unused(p->graph, outputs, 5);
     show(c, "fuse");
     find_programs(p);
-    TRY(plan_assign(p, machine, outputs, 4));
+    TRY(plan_assign(p, machine, outputs, 5));
     show(c, "memory");
     return OK;
 }
 
-int plan_compile(const struct model_def *def, const void *config, const struct compile_options *o,
-                 const struct machine *machine, struct plan **out)
-{
-    struct plan *p = mem_alloc(sizeof(*p));
-    struct compilation c = { .o = o, .p = p };
-=======
 int plan_compile(const struct config *config, const struct compile_options *o, const struct machine *machine,
                  struct plan **out)
 {
     struct plan *p = mem_alloc(sizeof(*p));
     struct compilation c = { .config = config, .o = o, .p = p, .problem = problem_of(config, o) };
-    struct tensor *outputs[5], **const read[] = { &p->loss, &p->logits, &p->hidden, &p->pooled };
->>>>>>> cbccc07 (Heads beside the trunk: classes of an architecture, classification, base models)
     int status;
 
     p->graph = graph_create();
@@ -243,32 +227,9 @@ int plan_compile(const struct config *config, const struct compile_options *o, c
     p->task = o->task;
     builder_init(&c.b, p->graph);
     c.b.training = o->task == TASK_TRAIN;
-<<<<<<< HEAD
-    status = build_graph(&c, def, config);
+    status = build_graph(&c);
     if (status == OK)
         status = run_passes(&c, machine);
-=======
-    status = build_graph(&c);
-    if (status != OK)
-        goto out;
-    status = shard_graph(p->graph, &o->mesh, &o->cluster, read, o->task == TASK_TRAIN ? 0 : 4);
-    if (status != OK)
-        goto out;
-    if (o->recompute == RECOMPUTE_FULL)
-        rewrite_recompute_layers(p->graph);
-    if (o->recompute != RECOMPUTE_NONE)
-        rewrite_recompute_cheap(p->graph);
-    rewrite_fuse(p->graph);
-    outputs[0] = p->loss;
-    outputs[1] = p->logits;
-    outputs[2] = c.out.head.weight ? NULL : p->hidden;
-    outputs[3] = p->control;
-    outputs[4] = p->pooled;
-    rewrite_drop_unused(p->graph, outputs, 5);
-    find_programs(p);
-    status = plan_assign(p, machine, outputs, 5);
-out:
->>>>>>> cbccc07 (Heads beside the trunk: classes of an architecture, classification, base models)
     if (status == OK)
         *out = p;
     else
