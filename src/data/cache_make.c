@@ -242,7 +242,7 @@ static int finish(struct making *m)
     if (m->first_bad)
         warn("%llu bad lines skipped, the first: %s", (unsigned long long)m->header.bad, m->first_bad);
     if (m->header.tokens == 0)
-        return fail_empty(m, "no tokens");
+        return fail_empty(m, "no usable rows: no tokens");
     if (m->header.labels == 0)
         return fail_empty(m, "no token has a label");
     m->header.labelled = (m->tokenizing.kind & KIND_LABELLED) != 0;

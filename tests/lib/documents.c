@@ -42,7 +42,7 @@ int documents_read(const struct source_options *o, document_fn *emit, void *cont
     while (status == OK && r.tile_count) {
         for (size_t i = 0; i < r.tile_count && status == OK; i++) {
             source_tile_read(&r.tiles[i], emit, context);
-            if (r.tiles[i].bad)
+            if (r.tiles[i].bad > o->max_bad)
                 status = source_reader_fail(&r, &r.tiles[i]);
         }
         if (status == OK)
@@ -55,26 +55,42 @@ int documents_read(const struct source_options *o, document_fn *emit, void *cont
     return status;
 }
 
-char *documents_of(const char *path, bool drop_linebreaks)
+char *documents_with(const struct source_options *options, const char *path)
 {
     const char *patterns[] = { path };
-    struct source_options o = {
-        .option = "train_file", .patterns = patterns, .pattern_count = 1, .drop_linebreaks = drop_linebreaks
-    };
+    struct source_options o = *options;
     struct str s;
+    o.option = "train_file";
+    o.patterns = patterns;
+    o.pattern_count = 1;
     str_init(&s);
-    assert_int_equal(documents_read(&o, documents_tell, &s), OK);
+    if (documents_read(&o, documents_tell, &s) != OK)
+        fail_msg("%s", error_message());
     return str_detach(&s);
 }
 
-void assert_documents_fail(const char *path, int expected, const char *words)
+char *documents_of(const char *path, bool drop_linebreaks)
+{
+    return documents_with(&(struct source_options){ .drop_linebreaks = drop_linebreaks }, path);
+}
+
+void assert_documents_fail_with(const struct source_options *options, const char *path, int expected,
+                                const char *words)
 {
     const char *patterns[] = { path };
-    struct source_options o = { .option = "train_file", .patterns = patterns, .pattern_count = 1 };
+    struct source_options o = *options;
     struct str s;
+    o.option = "train_file";
+    o.patterns = patterns;
+    o.pattern_count = 1;
     str_init(&s);
     assert_int_equal(documents_read(&o, documents_tell, &s), expected);
     if (!strstr(error_message(), words))
         fail_msg("found \"%s\", expected \"%s\"", error_message(), words);
     str_release(&s);
+}
+
+void assert_documents_fail(const char *path, int expected, const char *words)
+{
+    assert_documents_fail_with(&(struct source_options){ 0 }, path, expected, words);
 }

@@ -12,7 +12,11 @@ int documents_tell(void *context, const struct document *d);
 int documents_read(const struct source_options *o, document_fn *emit, void *context);
 /* The documents of one file as documents_tell says them; the caller frees it. */
 char *documents_of(const char *path, bool drop_linebreaks);
+/* The same with options of the caller's, whose patterns are ignored. */
+char *documents_with(const struct source_options *o, const char *path);
 /* Reading the file fails with the status and a sentence that has these words in it. */
 void assert_documents_fail(const char *path, int expected, const char *words);
+void assert_documents_fail_with(const struct source_options *o, const char *path, int expected,
+                                const char *words);
 
 #endif

@@ -344,9 +344,9 @@ static void what_cannot_be_used_is_refused(void **state)
     put(&p, "{\"input_ids\": [1], \"labels\": [-100]}\n");
     assert_make_fails(&p, ERR_DATA, "no token has a label");
     put(&p, "{\"input_ids\": []}\n");
-    assert_make_fails(&p, ERR_DATA, "`train_file`: no tokens in 1 file (");
+    assert_make_fails(&p, ERR_DATA, "no tokens in 1 file (");
     put(&p, "");
-    assert_make_fails(&p, ERR_DATA, "`train_file`: no tokens in 1 file (");
+    assert_make_fails(&p, ERR_DATA, "no tokens in 1 file (");
     assert_int_equal(file_count(&p), 1);
     place_release(&p);
 
