@@ -3,6 +3,7 @@
 #include "cli/cli.h"
 #include "cpu/kernels.h"
 #include "cpu/machine.h"
+#include "data/unpack.h"
 
 int version_print(struct str *out)
 {
@@ -19,6 +20,9 @@ int version_print(struct str *out)
     else
         str_append(out, "oneDNN: absent, version 3 was not found or not wanted when plait was built; "
                         "plait's own kernels multiply matrices\n");
+    for (int i = PACKING_NONE + 1; i < PACKING_COUNT; i++)
+        str_appendf(out, "%s: %s\n", packing_names[i],
+                    packing_is_built((enum packing)i) ? "present" : "absent, its library was not found");
     str_append(out, "MPI: absent, this version has no module for it; ranks run inside one process\n"
                     "CUDA: absent, this version has no module for it; models run on the CPU\n");
     return OK;

@@ -1,7 +1,6 @@
 #include "data/unpack.h"
 
 #include <errno.h>
-#include <stdbool.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -38,6 +37,18 @@ struct unpacker {
     ZSTD_DStream *zstd;
 #endif
 };
+
+bool packing_is_built(enum packing packing)
+{
+    bool built[PACKING_COUNT] = { [PACKING_NONE] = true };
+#ifdef PLAIT_HAVE_ZLIB
+    built[PACKING_GZIP] = true;
+#endif
+#ifdef PLAIT_HAVE_ZSTD
+    built[PACKING_ZSTD] = true;
+#endif
+    return built[packing];
+}
 
 /* ---- input ---- */
 

@@ -6,6 +6,7 @@
 #ifndef PLAIT_DATA_UNPACK_H
 #define PLAIT_DATA_UNPACK_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -13,6 +14,8 @@ enum packing { PACKING_NONE, PACKING_GZIP, PACKING_ZSTD, PACKING_COUNT };
 
 extern const char *const packing_names[PACKING_COUNT];   /* "gzip" */
 extern const char *const packing_endings[PACKING_COUNT]; /* ".gz"; "" for none */
+
+bool packing_is_built(enum packing packing); /* this build can read it */
 
 struct unpacker;
 

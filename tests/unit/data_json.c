@@ -23,7 +23,8 @@ static void arrays_are_read(void **state)
           "|a\n\"[,\xc3\xa9|" },
         { "[]", NULL, "" },
         { "[ \n ]\n", NULL, "" },
-        { "[{\"input_ids\": [1, 2], \"token_type_ids\": [0, 1]},\n{\"input_ids\": [3], \"labels\": [-100]}]",
+        { "[{\"input_ids\": [1, 2], \"token_type_ids\": [0, 1]},\n"
+          "{\"input_ids\": [3], \"labels\": [-100]}]",
           NULL, "[1,2:0,1][3/-100]" },
         { "{\"v\": {\"data\": []}, \"x\": \"]\", \"da\\u0074a\": [{\"text\": \"a\"}\n], \"z\": [[1], \"]\"]}\n",
           "data", "|a|" },
