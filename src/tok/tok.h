@@ -111,15 +111,28 @@ void tokenizer_write(const struct tokenizer *t, struct str *out); /* the text of
 
 /* ---- training ---- */
 
-struct tok_train_options {
+enum tok_train_type { TOK_TRAIN_BYTE_LEVEL, TOK_TRAIN_WORDPIECE, TOK_TRAIN_UNIGRAM, TOK_TRAIN_SENTENCEPIECE };
+
+struct tok_train_options { /* 0 and NULL: the default */
+    enum tok_train_type type;
     int64_t vocab_size;          /* special tokens and alphabet included */
-    int64_t min_frequency;       /* of a pair that is merged */
+    int64_t min_frequency;       /* of a pair that is merged; not of Unigram */
     const char *const *specials; /* special tokens, first in the vocabulary */
     size_t special_count;
-    bool add_prefix_space;
+    const char *unk_token; /* one of the specials; by its usual spelling */
+    bool add_prefix_space; /* of byte-level */
+    /* Names between commas (train_pipeline.c), or JSON as in tokenizer.json; "none". Each type has its own. */
+    const char *normalizer, *pre_tokenizer;
+    bool byte_fallback;     /* of Unigram and SentencePiece-style: tokens for bytes instead of unknown ones */
+    int64_t limit_alphabet; /* most characters that become tokens, of WordPiece and SentencePiece-style */
+    int64_t max_piece_length; /* characters, of Unigram: 16 */
+    int64_t seed_size;        /* pieces Unigram begins with: 1,000,000 */
+    int64_t sub_iterations;   /* of EM between two prunings: 2 */
+    double shrinking_factor;  /* what a pruning leaves: 0.75 */
 };
 
-/* Counts words as text comes in, then merges. Word for word what tokenizers' ByteLevelBPETokenizer does. */
+/* Counts words as text comes in, then trains what tokenizers' BpeTrainer, WordPieceTrainer or UnigramTrainer
+ * trains. */
 struct tok_trainer;
 int tok_trainer_create(const struct tok_train_options *options, struct tok_trainer **out); /* ERR_CONFIG */
 void tok_trainer_free(struct tok_trainer *t);

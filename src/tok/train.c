@@ -1,13 +1,14 @@
-/* From counted words to a tokenizer: special tokens first, then the alphabet of bytes, then what is merged.
- */
+/* From counted words to a tokenizer: special tokens first, then the alphabet, then what is merged; or the
+ * pieces of a Unigram model. */
 #include "tok/train.h"
+#include "tok/tokenizer.h"
 
 #include <string.h>
 
 #include "base/err.h"
 #include "base/mem.h"
 #include "tok/byte_level.h"
-#include "tok/class.h"
+#include "tok/model.h"
 
 /* ---- which special token plays which part ---- */
 
@@ -30,6 +31,26 @@ static void name_specials(struct tokenizer *t)
                 t->specials[i] = a->id;
         }
     }
+}
+
+int train_choose_unk(struct tok_train_options *o, char **unk)
+{
+    bool needed = o->type == TOK_TRAIN_WORDPIECE || o->type == TOK_TRAIN_UNIGRAM;
+
+    for (size_t i = 0; *unk && i < o->special_count; i++)
+        if (strcmp(o->specials[i], *unk) == 0)
+            return OK;
+    if (*unk)
+        return fail(ERR_CONFIG, "unk_token \"%s\" is not among the special tokens", *unk);
+    for (size_t i = 0; o->type != TOK_TRAIN_BYTE_LEVEL && i < o->special_count && !*unk; i++)
+        for (int k = 0; k < 6 && usual[TOK_UNK][k] && !*unk; k++)
+            if (strcmp(o->specials[i], usual[TOK_UNK][k]) == 0)
+                *unk = mem_strdup(o->specials[i]);
+    o->unk_token = *unk;
+    if (needed && !*unk)
+        return fail(ERR_CONFIG, "no special token stands for what is unknown (expected <unk> or [UNK] among "
+                                "them, or unk_token)");
+    return OK;
 }
 
 /* ---- words ---- */
@@ -75,11 +96,6 @@ static void words_release(struct train_words *w)
 
 /* ---- the vocabulary before merging ---- */
 
-static void add_token(struct train_result *r, const char *text, size_t length)
-{
-    map_add(&r->ids, text, length, (int64_t)r->ids.count);
-}
-
 /* The characters of all bytes, by code point. */
 static void add_alphabet(struct train_result *r, int32_t byte_ids[256])
 {
@@ -91,7 +107,7 @@ static void add_alphabet(struct train_result *r, int32_t byte_ids[256])
         if (byte < 0)
             continue;
         n = utf8_encode(c, form);
-        add_token(r, form, (size_t)n);
+        train_add_token(r, form, (size_t)n);
         map_get(&r->ids, form, (size_t)n, &id);
         byte_ids[byte] = (int32_t)id;
     }
@@ -99,26 +115,9 @@ static void add_alphabet(struct train_result *r, int32_t byte_ids[256])
 
 /* ---- the result as a tokenizer.json ---- */
 
-static void write_byte_level(struct json_writer *w, const char *key, bool add_prefix_space, bool trim_offsets)
-{
-    json_write_key(w, key);
-    json_write_object_begin(w);
-    json_write_key(w, "type");
-    json_write_string(w, "ByteLevel");
-    json_write_key(w, "add_prefix_space");
-    json_write_bool(w, add_prefix_space);
-    json_write_key(w, "trim_offsets");
-    json_write_bool(w, trim_offsets);
-    json_write_key(w, "use_regex");
-    json_write_bool(w, true);
-    json_write_object_end(w);
-}
-
-static void write_specials(struct json_writer *w, const struct tok_train_options *o,
-                           const struct train_result *r)
+static void write_specials(struct json_writer *w, const struct tok_train_options *o)
 {
     struct map seen;
-    int64_t id = 0;
 
     map_init(&seen);
     json_write_key(w, "added_tokens");
@@ -129,9 +128,9 @@ static void write_specials(struct json_writer *w, const struct tok_train_options
             .length = strlen(o->specials[i]),
             .special = true,
         };
-        if (!map_add(&seen, a.content, a.length, 0))
+        int64_t id = (int64_t)seen.count;
+        if (!map_add(&seen, a.content, a.length, id))
             continue;
-        map_get(&r->ids, a.content, a.length, &id);
         json_write_object_begin(w);
         json_write_key(w, "id");
         json_write_int(w, id);
@@ -140,6 +139,27 @@ static void write_specials(struct json_writer *w, const struct tok_train_options
     }
     json_write_array_end(w);
     map_release(&seen);
+}
+
+static void write_pipeline(struct json_writer *w, const struct tokenizer *pipeline)
+{
+    for (int i = 0; i < SECTION_COUNT; i++) {
+        if (!pipeline->sections[i])
+            continue;
+        json_write_key(w, section_keys[i]);
+        json_write_raw(w, pipeline->sections[i], strlen(pipeline->sections[i]));
+    }
+}
+
+static void write_ids(struct json_writer *w, const struct train_result *r)
+{
+    json_write_key(w, "vocab");
+    json_write_object_begin(w);
+    for (size_t i = 0; i < r->ids.count; i++) {
+        json_write_key_bytes(w, r->ids.entries[i].key, r->ids.entries[i].length);
+        json_write_int(w, (int64_t)i);
+    }
+    json_write_object_end(w);
 }
 
 /* The same pair may be merged twice, when its words came up in two steps: the later rank counts. */
@@ -166,66 +186,134 @@ static void write_merges(struct json_writer *w, const struct train_result *r)
     map_release(&last);
 }
 
-static void write_result(const struct tok_train_options *o, const struct train_result *r, struct str *out)
+static void write_scores(struct json_writer *w, const struct tok_train_options *o,
+                         const struct train_result *r, const struct unigram_entries *entries)
 {
-    struct json_writer w;
-
-    json_writer_init(&w, out, -1);
-    json_write_object_begin(&w);
-    write_specials(&w, o, r);
-    write_byte_level(&w, "pre_tokenizer", o->add_prefix_space, true);
-    write_byte_level(&w, "post_processor", true, false);
-    write_byte_level(&w, "decoder", true, true);
-    json_write_key(&w, "model");
-    json_write_object_begin(&w);
-    json_write_key(&w, "type");
-    json_write_string(&w, "BPE");
-    json_write_key(&w, "vocab");
-    json_write_object_begin(&w);
-    for (size_t i = 0; i < r->ids.count; i++) {
-        json_write_key_bytes(&w, r->ids.entries[i].key, r->ids.entries[i].length);
-        json_write_int(&w, (int64_t)i);
+    json_write_key(w, "vocab");
+    json_write_array_begin(w);
+    for (size_t i = 0; i < r->ids.count; i++) { /* special tokens and bytes */
+        json_write_array_begin(w);
+        json_write_bytes(w, r->ids.entries[i].key, r->ids.entries[i].length);
+        json_write_double(w, 0);
+        json_write_array_end(w);
     }
-    json_write_object_end(&w);
-    write_merges(&w, r);
-    json_write_object_end(&w);
-    json_write_object_end(&w);
+    for (size_t i = 0; i < entries->count; i++) {
+        json_write_array_begin(w);
+        json_write_bytes(w, entries->items[i].text, entries->items[i].length);
+        json_write_double(w, entries->items[i].score);
+        json_write_array_end(w);
+    }
+    json_write_array_end(w);
+    model_write_flag(w, "byte_fallback", o->byte_fallback);
 }
 
-static int finish(const struct tok_train_options *o, const struct train_result *r, struct tokenizer **out)
+static void write_model(struct json_writer *w, const struct tok_train_options *o,
+                        const struct train_result *r, const struct unigram_entries *entries)
 {
+    static const char *const types[] = { "BPE", "WordPiece", "Unigram", "BPE" };
+    int64_t unk_id = -1;
+
+    json_write_key(w, "type");
+    json_write_string(w, types[o->type]);
+    if (o->unk_token)
+        map_get(&r->ids, o->unk_token, strlen(o->unk_token), &unk_id);
+    if (o->type == TOK_TRAIN_UNIGRAM) {
+        json_write_key(w, "unk_id");
+        json_write_int(w, unk_id);
+        write_scores(w, o, r, entries);
+        return;
+    }
+    if (o->type != TOK_TRAIN_BYTE_LEVEL && unk_id >= 0)
+        model_write_text(w, "unk_token", o->unk_token);
+    if (o->type == TOK_TRAIN_SENTENCEPIECE) {
+        model_write_flag(w, "fuse_unk", true);
+        model_write_flag(w, "byte_fallback", o->byte_fallback);
+    }
+    write_ids(w, r);
+    if (o->type != TOK_TRAIN_WORDPIECE)
+        write_merges(w, r);
+}
+
+static int finish(const struct tok_trainer *t, const struct train_result *r,
+                  const struct unigram_entries *entries, struct tokenizer **out)
+{
+    struct json_writer w;
     struct str json;
     int status;
 
     str_init(&json);
-    write_result(o, r, &json);
+    json_writer_init(&w, &json, -1);
+    json_write_object_begin(&w);
+    write_specials(&w, &t->options);
+    write_pipeline(&w, t->pipeline);
+    json_write_key(&w, "model");
+    json_write_object_begin(&w);
+    write_model(&w, &t->options, r, entries);
+    json_write_object_end(&w);
+    json_write_object_end(&w);
     status = tokenizer_parse("trained tokenizer", json.data, json.length, out);
     if (status == OK)
         name_specials(*out);
+    if (status == OK && t->options.unk_token)
+        status = tokenizer_set_special(*out, TOK_UNK, t->options.unk_token);
     str_release(&json);
     return status;
+}
+
+/* ---- the types ---- */
+
+static int train_pairs(struct tok_trainer *t, const struct train_progress *progress, struct train_result *r)
+{
+    bool pieces = t->options.type == TOK_TRAIN_WORDPIECE;
+    const struct train_merge_options o = { .vocab_size = t->options.vocab_size,
+                                           .min_frequency = t->options.min_frequency,
+                                           .continuing = pieces ? "##" : "",
+                                           .progress = *progress };
+    struct train_words words;
+    int32_t byte_ids[256];
+
+    if (t->options.type == TOK_TRAIN_BYTE_LEVEL) {
+        add_alphabet(r, byte_ids);
+        TRY(words_init(&words, &t->counts[0], byte_ids));
+    } else {
+        TRY(train_chars(&t->counts[0], t->options.limit_alphabet, o.continuing, r, &words));
+    }
+    train_merges(&words, &o, r);
+    words_release(&words);
+    return OK;
+}
+
+static int train_vocabulary(struct tok_trainer *t, const struct train_progress *progress,
+                            struct train_result *r, struct unigram_entries *entries)
+{
+    const struct tok_train_options *o = &t->options;
+
+    for (size_t i = 0; i < o->special_count; i++)
+        train_add_token(r, t->specials[i], strlen(t->specials[i]));
+    if (o->byte_fallback && (o->type == TOK_TRAIN_UNIGRAM || o->type == TOK_TRAIN_SENTENCEPIECE))
+        train_add_bytes(r);
+    if (o->type != TOK_TRAIN_UNIGRAM)
+        return train_pairs(t, progress, r);
+    if (o->vocab_size <= (int64_t)r->ids.count)
+        return fail(ERR_CONFIG, "vocab_size %lld (expected more than the %zu special and byte tokens)",
+                    (long long)o->vocab_size, r->ids.count);
+    return train_unigram(&t->counts[0], o, o->vocab_size - (int64_t)r->ids.count, entries);
 }
 
 int tok_trainer_finish(struct tok_trainer *t, void (*progress)(void *context, int64_t done, int64_t total),
                        void *context, struct tokenizer **out)
 {
-    struct train_progress p = { progress, context };
+    const struct train_progress p = { progress, context };
+    struct unigram_entries entries = { 0 };
     struct train_result r = { 0 };
-    struct train_words words;
-    int32_t byte_ids[256];
     int status;
 
     trainer_gather(t);
     map_init(&r.ids);
-    for (size_t i = 0; i < t->options.special_count; i++)
-        add_token(&r, t->specials[i], strlen(t->specials[i]));
-    add_alphabet(&r, byte_ids);
-    status = words_init(&words, &t->counts[0], byte_ids);
-    if (status == OK) {
-        train_merges(&words, &t->options, &p, &r);
-        words_release(&words);
-        status = finish(&t->options, &r, out);
-    }
+    status = train_vocabulary(t, &p, &r, &entries);
+    if (status == OK)
+        status = finish(t, &r, &entries, out);
+    unigram_entries_release(&entries);
     map_release(&r.ids);
     mem_free(r.merges);
     return status;

@@ -1,11 +1,15 @@
-/* train -- byte pair encoding learned from text, in three steps: words are counted as text comes in
- * (train_count.c); the most frequent pair of symbols is merged again and again (train_merge.c); the result is
- * written as a tokenizer.json and read back (train.c).
+/* train -- tokenizers learned from text, in three steps: text is normalized and cut into words, which are
+ * counted as it comes in (train_pipeline.c, train_count.c); a vocabulary is made; the result is written as a
+ * tokenizer.json and read back (train.c).
  *
- * The merges are those of tokenizers' BpeTrainer, entry for entry, so its rules are kept to the letter: the
- * highest count first, then the smaller pair of ids; a pair is pushed at the end of the step that made it,
+ * Byte pair encoding (train_chars.c, train_merge.c): the most frequent pair of symbols is merged again and
+ * again. The merges are those of tokenizers' BpeTrainer, entry for entry, so its rules are kept to the letter:
+ * the highest count first, then the smaller pair of ids; a pair is pushed at the end of the step that made it,
  * with the words of that step; the count of a merged pair is never taken back; a token two merges arrive at
- * is one token. */
+ * is one token. WordPiece is trained the same way there; only the order of its characters' tokens is not told
+ * by tokenizers, whose tables have none: here it is that of code points.
+ *
+ * Unigram (train_unigram.c): see there. */
 #ifndef PLAIT_TOK_TRAIN_H
 #define PLAIT_TOK_TRAIN_H
 
@@ -90,18 +94,59 @@ struct train_progress {
     void *context;
 };
 
+struct train_merge_options {
+    int64_t vocab_size, min_frequency;
+    const char *continuing; /* what tokens begin with that do not begin a word; "": nothing */
+    struct train_progress progress;
+};
+
 /* Adds merged tokens to result->ids until there are vocab_size. words are used up. */
-void train_merges(struct train_words *words, const struct tok_train_options *options,
-                  const struct train_progress *progress, struct train_result *result);
+void train_merges(struct train_words *words, const struct train_merge_options *options,
+                  struct train_result *result);
+
+/* ---- characters (train_chars.c) ---- */
+
+void train_add_token(struct train_result *r, const char *text, size_t length);
+void train_add_bytes(struct train_result *r); /* <0x00> to <0xFF> */
+/* Adds the characters of the words as tokens, the most frequent `limit` of them (0: all), and those inside a
+ * word once more behind `continuing`; then the words in these symbols. */
+int train_chars(const struct word_counts *counts, int64_t limit, const char *continuing,
+                struct train_result *r, struct train_words *out);
+
+/* ---- Unigram (train_unigram.c) ---- */
+
+struct unigram_entry {
+    char *text; /* owned */
+    size_t length;
+    double score;
+};
+
+struct unigram_entries {
+    struct unigram_entry *items;
+    size_t count, capacity;
+};
+void unigram_entries_release(struct unigram_entries *e);
+/* The pieces, best first, `most` of them at most; special tokens are not among them. */
+int train_unigram(const struct word_counts *counts, const struct tok_train_options *o, int64_t most,
+                  struct unigram_entries *out);
 
 /* ---- the counter ---- */
 
 struct tok_trainer {
     struct tok_train_options options;
     char **specials;            /* copies; options.specials points here */
+    char *unk_token;            /* of options */
+    struct tokenizer *pipeline; /* normalizer, pre_tokenizer, decoder; no model */
     struct word_counts *counts; /* one for each thread; the first is the sum after trainer_gather */
     int count_tables;
 };
 void trainer_gather(struct tok_trainer *t);
+/* The token for what is unknown: *unk (owned) where it is set, else the one of the usual spelling. */
+int train_choose_unk(struct tok_train_options *o, char **unk);
+
+/* ---- the pipeline (train_pipeline.c) ---- */
+
+/* Sets the sections of a tokenizer without a model. ERR_CONFIG. */
+int train_pipeline(const struct tok_train_options *o, struct tokenizer *t);
 
 #endif

@@ -217,15 +217,18 @@ static void merge_words(const struct train_words *words, const struct candidate 
 /* ---- the loop ---- */
 
 /* The id of the token that the parts make. */
-static int32_t token_of(struct train_result *r, uint64_t pair)
+static int32_t token_of(struct train_result *r, uint64_t pair, const char *continuing)
 {
     const struct map_entry *left = &r->ids.entries[pair >> 32], *right = &r->ids.entries[(uint32_t)pair];
+    size_t skip = strlen(continuing);
     struct str joined;
     int64_t id = (int64_t)r->ids.count;
 
+    if (right->length < skip || memcmp(right->key, continuing, skip) != 0)
+        skip = 0;
     str_init(&joined);
     str_append_bytes(&joined, left->key, left->length);
-    str_append_bytes(&joined, right->key, right->length);
+    str_append_bytes(&joined, right->key + skip, right->length - skip);
     if (!map_add(&r->ids, joined.data, joined.length, id))
         map_get(&r->ids, joined.data, joined.length, &id);
     str_release(&joined);
@@ -238,9 +241,10 @@ static void add_merge(struct train_result *r, uint64_t pair, int32_t result)
     r->merges[r->merge_count++] = (struct train_merge){ pair, result };
 }
 
-static void merge_loop(struct train_words *words, const struct tok_train_options *o,
-                       const struct train_progress *progress, struct pairs *p, struct train_result *r)
+static void merge_loop(struct train_words *words, const struct train_merge_options *o, struct pairs *p,
+                       struct train_result *r)
 {
+    const struct train_progress *progress = &o->progress;
     struct heap heap = { 0 };
     struct candidate c;
 
@@ -254,7 +258,7 @@ static void merge_loop(struct train_words *words, const struct tok_train_options
         }
         if (c.count < 1 || c.count < o->min_frequency)
             break;
-        int32_t result = token_of(r, c.pair);
+        int32_t result = token_of(r, c.pair, o->continuing);
         add_merge(r, c.pair, result);
         merge_words(words, &c, result, p);
         push_touched(&heap, p);
@@ -264,13 +268,13 @@ static void merge_loop(struct train_words *words, const struct tok_train_options
     mem_free(heap.items);
 }
 
-void train_merges(struct train_words *words, const struct tok_train_options *options,
-                  const struct train_progress *progress, struct train_result *result)
+void train_merges(struct train_words *words, const struct train_merge_options *options,
+                  struct train_result *result)
 {
     struct pairs pairs = { 0 };
 
     count_pairs(words, &pairs);
-    merge_loop(words, options, progress, &pairs, result);
+    merge_loop(words, options, &pairs, result);
     for (size_t i = 0; i < words->count; i++)
         if (words->items[i].longer)
             long_word_free(words->items[i].longer);
