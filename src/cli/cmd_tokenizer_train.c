@@ -70,7 +70,7 @@ static const struct option own_options[] = {
     { "add_prefix_space", OPTION_BOOL, offsetof(struct values, add_prefix_space), "false",
       "treat the first word of a text as if a space stood before it" },
     { "post_processor", OPTION_CHOICE, offsetof(struct values, post_processor), "none",
-      "what is put around a text: nothing, or the tokens of RoBERTa (<s> </s>), BERT ([CLS] [SEP]), T5 (</s>)",
+      "what is put around a text: nothing, or tokens as of RoBERTa (<s> </s>), BERT ([CLS] [SEP]) or T5",
       .choices = post_processors },
     { "bos_token", ROLE(TOK_BOS),
       "which token begins a text; without it, known by its spelling (<s>, <|endoftext|>)" },

@@ -48,7 +48,7 @@ static const struct tok_class classes[] = {
         .build = class_build_bert,
     },
     {
-        .name = "LlamaTokenizer", /* and of no model_type: transformers takes config.json's "llama" for none */
+        .name = "LlamaTokenizer", /* of no model_type: transformers knows none for it */
         .specials = {
             [TOK_BOS] = "<s>",
             [TOK_EOS] = "</s>",

@@ -1,7 +1,7 @@
-/* class -- what a tokenizer_class of transformers (5.x) brings along: tokens it names by default, which files
- * it is read from where there is no tokenizer.json, and how the pipeline is put together. These classes put
- * it together themselves: of a tokenizer.json they take the vocabulary, the post-processor and little else.
- * One row each. */
+/* class -- what a tokenizer_class of transformers (5.x) brings along: tokens it names by default, which
+ * files it is read from where there is no tokenizer.json, and how the pipeline is put together. These
+ * classes put it together themselves: of a tokenizer.json they take the vocabulary, the post-processor and
+ * little else. One row each. */
 #ifndef PLAIT_TOK_CLASS_H
 #define PLAIT_TOK_CLASS_H
 
@@ -24,8 +24,8 @@ struct tok_class {
     int (*build)(struct tokenizer *t, const struct class_build *b);
 };
 
-/* The class of a directory; config is its tokenizer_config.json, whose root may be NULL. *out NULL: none that
- * has a row, so nothing beyond the files. *said: a file says what the class is. */
+/* The class of a directory; config is its tokenizer_config.json, whose root may be NULL. *out NULL: none
+ * that has a row, so nothing beyond the files. *said: a file says what the class is. */
 int class_of_directory(const char *directory, const struct tree *config, const struct tok_class **out,
                        bool *said);
 const struct tok_class *class_named(const char *name); /* BUG when there is none */

@@ -18,10 +18,10 @@ struct encoder;
 
 /* ---- loading ---- */
 
-/* A file: tokenizer.json, vocab.txt, or a .model of SentencePiece; or a directory with one of them (.model:
- * tokenizer.model or spiece.model) or vocab.json + merges.txt, tokenizer.json first. Beside them
- * tokenizer_config.json, special_tokens_map.json and config.json's model_type are read as transformers reads
- * them. ERR_OPEN, ERR_DATA. */
+/* A file: tokenizer.json, vocab.txt, or a .model of SentencePiece; or a directory with one of them
+ * (.model: tokenizer.model or spiece.model) or vocab.json + merges.txt, tokenizer.json first. Beside them
+ * tokenizer_config.json, special_tokens_map.json and config.json's model_type are read as transformers
+ * reads them. ERR_OPEN, ERR_DATA. */
 int tokenizer_load(const char *path, struct tokenizer **out);
 bool tokenizer_found(const char *directory); /* whether it has such a file */
 /* The text of a tokenizer.json; name is for messages. */
@@ -43,8 +43,8 @@ int32_t tokenizer_special_id(const struct tokenizer *t, enum tok_special which);
 /* Names the token that plays a part; it has to be in the vocabulary (ERR_CONFIG). NULL takes the part away.
  */
 int tokenizer_set_special(struct tokenizer *t, enum tok_special which, const char *token);
-/* What is put around a text: "none" changes nothing; "roberta" puts cls (else bos) before and sep (else eos)
- * after it. ERR_CONFIG when the tokens are missing or the name is another. */
+/* What is put around a text: "none" changes nothing; "roberta" puts cls (else bos) before and sep (else
+ * eos) after it. ERR_CONFIG when the tokens are missing or the name is another. */
 int tokenizer_set_post_processor(struct tokenizer *t, const char *name);
 bool tokenizer_is_special(const struct tokenizer *t, int32_t id); /* left out by decode's skip_special */
 int64_t tokenizer_max_length(const struct tokenizer *t); /* model_max_length; INT64_MAX when there is none */
@@ -72,9 +72,9 @@ struct encode_options {
 struct encoder *encoder_create(const struct tokenizer *t); /* the tokenizer outlives it */
 void encoder_free(struct encoder *e);
 
-/* Appends the ids of one text to out. Bytes that are not UTF-8 are taken one by one as symbols of no class.
- * Padding and truncation settings of the file do not act here, as they do not in transformers. options NULL:
- * all false. */
+/* Appends the ids of one text to out. Bytes that are not UTF-8 are taken one by one as symbols of no
+ * class. Padding and truncation settings of the file do not act here, as they do not in transformers.
+ * options NULL: all false. */
 int tokenizer_encode(struct encoder *e, const char *text, size_t length, const struct encode_options *options,
                      struct encoding *out);
 
@@ -93,8 +93,8 @@ int tokenizer_encode_batch(const struct tokenizer *t, const struct tok_text *tex
 int tokenizer_decode(const struct tokenizer *t, const int32_t *ids, size_t count, bool skip_special,
                      struct str *out);
 
-/* Text while ids are being made: what tok_stream_add and tok_stream_finish append, put together, is the text
- * of all ids; a character that several tokens make comes when it is complete. */
+/* Text while ids are being made: what tok_stream_add and tok_stream_finish append, put together, is the
+ * text of all ids; a character that several tokens make comes when it is complete. */
 struct tok_stream;
 struct tok_stream *tok_stream_create(const struct tokenizer *t,
                                      bool skip_special); /* the tokenizer outlives it */
@@ -104,8 +104,8 @@ int tok_stream_finish(struct tok_stream *s, struct str *out); /* the rest; then 
 
 /* ---- saving ---- */
 
-/* tokenizer.json, the model's own files (vocab.json + merges.txt) and tokenizer_config.json, into a directory
- * that is there; opened by transformers' AutoTokenizer it gives the same ids. */
+/* tokenizer.json, the model's own files (vocab.json + merges.txt) and tokenizer_config.json, into a
+ * directory that is there; opened by transformers' AutoTokenizer it gives the same ids. */
 int tokenizer_save(const struct tokenizer *t, const char *directory);
 void tokenizer_write(const struct tokenizer *t, struct str *out); /* the text of tokenizer.json, appended */
 
@@ -121,7 +121,7 @@ struct tok_train_options { /* 0 and NULL: the default */
     size_t special_count;
     const char *unk_token; /* one of the specials; by its usual spelling */
     bool add_prefix_space; /* of byte-level */
-    /* Names between commas (train_pipeline.c), or JSON as in tokenizer.json; "none". Each type has its own. */
+    /* Names between commas (train_pipeline.c), JSON as in tokenizer.json, or "none". */
     const char *normalizer, *pre_tokenizer;
     bool byte_fallback;     /* of Unigram and SentencePiece-style: tokens for bytes instead of unknown ones */
     int64_t limit_alphabet; /* most characters that become tokens, of WordPiece and SentencePiece-style */
@@ -131,13 +131,13 @@ struct tok_train_options { /* 0 and NULL: the default */
     double shrinking_factor;  /* what a pruning leaves: 0.75 */
 };
 
-/* Counts words as text comes in, then trains what tokenizers' BpeTrainer, WordPieceTrainer or UnigramTrainer
- * trains. */
+/* Counts words as text comes in, then trains what tokenizers' BpeTrainer, WordPieceTrainer or
+ * UnigramTrainer trains. */
 struct tok_trainer;
 int tok_trainer_create(const struct tok_train_options *options, struct tok_trainer **out); /* ERR_CONFIG */
 void tok_trainer_free(struct tok_trainer *t);
-/* One document: words do not cross its ends. ERR_DATA when it is not UTF-8. Tiles of parallel_for may call it
- * at the same time. */
+/* One document: words do not cross its ends. ERR_DATA when it is not UTF-8. Tiles of parallel_for may call
+ * it at the same time. */
 int tok_trainer_feed(struct tok_trainer *t, const char *text, size_t length);
 /* A text: each line, its line break included, is a document. name is for messages. On all
  * threads. */

@@ -1,13 +1,13 @@
 /* train -- tokenizers learned from text, in three steps: text is normalized and cut into words, which are
- * counted as it comes in (train_pipeline.c, train_count.c); a vocabulary is made; the result is written as a
- * tokenizer.json and read back (train.c).
+ * counted as it comes in (train_pipeline.c, train_count.c); a vocabulary is made; the result is written as
+ * a tokenizer.json and read back (train.c).
  *
  * Byte pair encoding (train_chars.c, train_merge.c): the most frequent pair of symbols is merged again and
- * again. The merges are those of tokenizers' BpeTrainer, entry for entry, so its rules are kept to the letter:
- * the highest count first, then the smaller pair of ids; a pair is pushed at the end of the step that made it,
- * with the words of that step; the count of a merged pair is never taken back; a token two merges arrive at
- * is one token. WordPiece is trained the same way there; only the order of its characters' tokens is not told
- * by tokenizers, whose tables have none: here it is that of code points.
+ * again. The merges are those of tokenizers' BpeTrainer, entry for entry, so its rules are kept to the
+ * letter: the highest count first, then the smaller pair of ids; a pair is pushed at the end of the step
+ * that made it, with the words of that step; the count of a merged pair is never taken back; a token two
+ * merges arrive at is one token. WordPiece is trained the same way there; only the order of its
+ * characters' tokens is not told by tokenizers, whose tables have none: here it is that of code points.
  *
  * Unigram (train_unigram.c): see there. */
 #ifndef PLAIT_TOK_TRAIN_H
@@ -108,8 +108,8 @@ void train_merges(struct train_words *words, const struct train_merge_options *o
 
 void train_add_token(struct train_result *r, const char *text, size_t length);
 void train_add_bytes(struct train_result *r); /* <0x00> to <0xFF> */
-/* Adds the characters of the words as tokens, the most frequent `limit` of them (0: all), and those inside a
- * word once more behind `continuing`; then the words in these symbols. */
+/* Adds the characters of the words as tokens, the most frequent `limit` of them (0: all), and those inside
+ * a word once more behind `continuing`; then the words in these symbols. */
 int train_chars(const struct word_counts *counts, int64_t limit, const char *continuing,
                 struct train_result *r, struct train_words *out);
 

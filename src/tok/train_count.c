@@ -5,6 +5,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "base/parallel.h"
+#include "tok/byte_level.h"
 #include "tok/split.h"
 #include "tok/tokenizer.h"
 #include "tok/train.h"
@@ -85,21 +86,31 @@ void tok_trainer_free(struct tok_trainer *t)
 struct count_sink {
     struct sink sink;
     struct word_counts *counts;
+    bool bytes; /* byte-level words are counted as bytes */
 };
 
 static int count_emit(struct sink *s, const struct piece *p)
 {
     struct count_sink *c = (struct count_sink *)s;
+    struct text form;
 
-    if (p->length > 0)
+    if (p->length == 0)
+        return OK;
+    if (!p->byte_level || c->bytes) {
         word_counts_add(c->counts, p->bytes, p->length, 1);
+        return OK;
+    }
+    text_init(&form, false);
+    byte_level_form(p, &form);
+    word_counts_add(c->counts, form.bytes.data, form.bytes.length, 1);
+    text_release(&form);
     return OK;
 }
 
 static int count_piece(const struct tok_trainer *t, struct word_counts *c, const struct piece *p)
 {
     const struct component *split = &t->pipeline->pre_tokenizer;
-    struct count_sink sink = { { count_emit }, c };
+    struct count_sink sink = { { count_emit }, c, t->options.type == TOK_TRAIN_BYTE_LEVEL };
 
     return split->type ? split->type->split(split->state, p, &sink.sink) : count_emit(&sink.sink, p);
 }

@@ -1,5 +1,6 @@
-/* What text goes through before words are counted, and stays in the tokenizer: normalizer, pre-tokenizer and
- * decoder, each type's own or by name. The Unigram's own is that of the T5 recipe of transformers' examples. */
+/* What text goes through before words are counted, and stays in the tokenizer: normalizer, pre-tokenizer
+ * and decoder, each type's own or by name. The Unigram's own is that of the T5 recipe of transformers'
+ * examples. */
 #include <string.h>
 
 #include "base/err.h"
@@ -51,6 +52,8 @@ static const struct {
     [TOK_TRAIN_SENTENCEPIECE] = { "nfkc", "metaspace", "{" META "}" },
 };
 
+static const char byte_level[] =
+    "{\"type\":\"ByteLevel\",\"add_prefix_space\":true,\"trim_offsets\":true,\"use_regex\":true}";
 static const char byte_fallback_decoder[] =
     "{\"type\":\"Sequence\",\"decoders\":[{\"type\":\"Replace\",\"pattern\":{\"String\":\"\xE2\x96\x81\"},"
     "\"content\":\" \"},{\"type\":\"ByteFallback\"},{\"type\":\"Fuse\"},"
@@ -124,19 +127,24 @@ static int set_by_name(struct tokenizer *t, enum section which, const struct sec
 
 static int set_byte_level(struct tokenizer *t, const struct tok_train_options *o)
 {
+    static const char plain[] =
+        "{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"trim_offsets\":true,\"use_regex\":true}";
+    static const char post[] =
+        "{\"type\":\"ByteLevel\",\"add_prefix_space\":true,\"trim_offsets\":false,\"use_regex\":true}";
+
     if (o->pre_tokenizer)
         return fail(ERR_CONFIG, "pre_tokenizer: byte-level tokenizers have their own");
-    TRY(tokenizer_set_section(
-        t, SECTION_PRE_TOKENIZER,
-        o->add_prefix_space
-            ? "{\"type\":\"ByteLevel\",\"add_prefix_space\":true,\"trim_offsets\":true,\"use_regex\":true}"
-            : "{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"trim_offsets\":true,\"use_regex\":true}"));
-    TRY(tokenizer_set_section(
-        t, SECTION_POST_PROCESSOR,
-        "{\"type\":\"ByteLevel\",\"add_prefix_space\":true,\"trim_offsets\":false,\"use_regex\":true}"));
-    return tokenizer_set_section(
-        t, SECTION_DECODER,
-        "{\"type\":\"ByteLevel\",\"add_prefix_space\":true,\"trim_offsets\":true,\"use_regex\":true}");
+    TRY(tokenizer_set_section(t, SECTION_PRE_TOKENIZER, o->add_prefix_space ? byte_level : plain));
+    TRY(tokenizer_set_section(t, SECTION_POST_PROCESSOR, post));
+    return tokenizer_set_section(t, SECTION_DECODER, byte_level);
+}
+
+/* What undoes the pre-tokenizer. */
+static const char *decoder_of(const struct tok_train_options *o, const char *pre_tokenizer)
+{
+    if (strstr(pre_tokenizer, "\"ByteLevel\""))
+        return byte_level;
+    return o->byte_fallback ? byte_fallback_decoder : own[o->type].decoder;
 }
 
 int train_pipeline(const struct tok_train_options *o, struct tokenizer *t)
@@ -150,6 +158,5 @@ int train_pipeline(const struct tok_train_options *o, struct tokenizer *t)
     if (o->type == TOK_TRAIN_BYTE_LEVEL)
         return set_byte_level(t, o);
     TRY(set_by_name(t, SECTION_PRE_TOKENIZER, &pre_tokenizer, split));
-    return tokenizer_set_section(t, SECTION_DECODER,
-                                 o->byte_fallback ? byte_fallback_decoder : own[o->type].decoder);
+    return tokenizer_set_section(t, SECTION_DECODER, decoder_of(o, split));
 }

@@ -1,8 +1,8 @@
 /* Substrings come from the suffixes of all words, sorted by their first characters (Bentley and Sedgewick,
- * "Fast algorithms for sorting and searching strings", SODA 1997): suffixes that begin alike lie side by side,
- * and a substring followed by different things is an interval of them whose least common prefix it is
- * (Abouelhoda, Kurtz and Ohlebusch, "Replacing suffix trees with enhanced suffix arrays", 2004). A suffix ends
- * with its word: the character after it, 0, equals only itself. */
+ * "Fast algorithms for sorting and searching strings", SODA 1997): suffixes that begin alike lie side by
+ * side, and a substring followed by different things is an interval of them whose least common prefix it
+ * is (Abouelhoda, Kurtz and Ohlebusch, "Replacing suffix trees with enhanced suffix arrays", 2004). A
+ * suffix ends with its word: the character after it, 0, equals only itself. */
 #include "tok/train_seed.h"
 
 #include <stdlib.h>

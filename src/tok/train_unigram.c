@@ -1,11 +1,12 @@
-/* A Unigram model from counted words (Kudo, "Subword regularization", ACL 2018), as tokenizers' UnigramTrainer
- * makes it: from many seed pieces (train_seed.c) some rounds of expectation and maximization, then the pieces
- * whose loss costs least are taken away, and so on until a tenth more than wanted are left; of these the best.
- * Maximization is the variational one of a Dirichlet process (digamma), which starves rare pieces.
+/* A Unigram model from counted words (Kudo, "Subword regularization", ACL 2018), as tokenizers'
+ * UnigramTrainer makes it: from many seed pieces (train_seed.c) some rounds of expectation and
+ * maximization, then the pieces whose loss costs least are taken away, and so on until a tenth more than
+ * wanted are left; of these the best. Maximization is the variational one of a Dirichlet process
+ * (digamma), which starves rare pieces.
  *
- * What tokenizers adds up in the order of its threads and tables is added here in tiles of words in the order
- * of their bytes, so results have the same bits on any number of threads; they differ from tokenizers' in the
- * last digits, and may in the order of pieces whose scores do. */
+ * What tokenizers adds up in the order of its threads and tables is added here in tiles of words in the
+ * order of their bytes, so results have the same bits on any number of threads; they differ from
+ * tokenizers' in the last digits, and may in the order of pieces whose scores do. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -302,8 +303,8 @@ static int32_t char_piece(const struct trainer *t, const char *text, int length)
     return edge && edge->value > 0 && t->model.alive[edge->value] ? edge->value : 0;
 }
 
-/* All characters, those that are no piece any more below all others; then the pieces. reserved: special tokens,
- * which are no pieces again. */
+/* All characters, those that are no piece any more below all others; then the pieces. reserved: special
+ * tokens, which are no pieces again. */
 static void make_entries(const struct trainer *t, size_t most, const struct tok_train_options *o,
                          struct unigram_entries *out)
 {

@@ -1,5 +1,5 @@
-/* The best cut of a word by Viterbi's algorithm, with tokenizers' rules for ties and for what is unknown: of
- * two cuts with the same sum the one whose last entry begins earlier; a character that is no entry is
+/* The best cut of a word by Viterbi's algorithm, with tokenizers' rules for ties and for what is unknown:
+ * of two cuts with the same sum the one whose last entry begins earlier; a character that is no entry is
  * unknown, below every entry; unknown characters side by side are one token, which may itself be an entry. */
 #include "tok/unigram.h"
 

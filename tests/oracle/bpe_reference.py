@@ -52,6 +52,9 @@ class Training:
                 self.texts.append(t)
         self.ids = {t: i for i, t in enumerate(self.texts)}
         self.words = [[self.ids[c] for c in w] for w in words]
+        self.start(words)
+
+    def start(self, words):
         self.freq = list(words.values())
         self.counts, self.queue, self.rank = Counter(), [], {}
         self.steps = self.ties = self.repeats = 0
@@ -76,8 +79,11 @@ class Training:
             heapq.heappush(self.queue, (-self.counts[pair], pair, order, where))
         return 0, None, None
 
+    def joined(self, left, right):
+        return left + right
+
     def apply(self, pair, where):
-        text = self.texts[pair[0]] + self.texts[pair[1]]
+        text = self.joined(self.texts[pair[0]], self.texts[pair[1]])
         if text in self.ids:
             self.repeats += 1
         else:
@@ -97,11 +103,15 @@ class Training:
 def train(words, vocab_size, min_frequency, special_tokens):
     """(vocabulary text -> id, merges [(left, right)], statistics)."""
     t = Training(words, special_tokens)
+    run(t, vocab_size, min_frequency)
+    merges = [(t.texts[a], t.texts[b]) for a, b in sorted(t.rank, key=t.rank.get)]
+    return t.ids, merges, dict(ties=t.ties, repeats=t.repeats)
+
+
+def run(t, vocab_size, min_frequency):
     while len(t.texts) < vocab_size:
         count, pair, where = t.next()
         if count < max(1, min_frequency):
             break
         t.ties += bool(t.queue) and -t.queue[0][0] == count
         t.apply(pair, where)
-    merges = [(t.texts[a], t.texts[b]) for a, b in sorted(t.rank, key=t.rank.get)]
-    return t.ids, merges, dict(ties=t.ties, repeats=t.repeats)

@@ -334,9 +334,8 @@ static void expect_load(void **state, int status, const char *message)
 
 static void test_directory(void **state)
 {
-    expect_load(
-        state, ERR_OPEN,
-        "no tokenizer here (looked for tokenizer.json, vocab.json with merges.txt, vocab.txt, tokenizer.model");
+    expect_load(state, ERR_OPEN,
+                "no tokenizer here (looked for tokenizer.json, vocab.json with merges.txt, vocab.txt, tok");
     put(state, "vocab.json", "{\"a\":0,\"b\":1,\"ab\":2}");
     put(state, "merges.txt", "#version: 0.2\na b\n\n");
     expect_load(state, OK, "");
