@@ -69,6 +69,19 @@ static int parse_options(const struct plait_dataset_options *o, struct options *
     return status;
 }
 
+/* A sample of the library's callers is a row of tokens: what else objectives need has no place there. */
+static int check_objective(const struct plait_model *m, const struct input_options *in)
+{
+    const struct config *c = &m->model.config;
+
+    if (c->def->causal && !c->def->encoder && c->head != HEAD_CLASSIFICATION && in->objective <= 0 &&
+        !in->source_column && !in->label_column && !in->document_mask)
+        return OK;
+    return fail(ERR_CONFIG, "plait_dataset_open: data sets are for objective clm (found %s, %s)",
+                c->architecture,
+                in->objective > 0 ? objective_names[in->objective] : "or options of another one");
+}
+
 static int open_dataset(const struct plait_model *m, const struct plait_dataset_options *o,
                         struct corpus *corpus)
 {
@@ -77,19 +90,31 @@ static int open_dataset(const struct plait_model *m, const struct plait_dataset_
                                            { "", input_train_options, &in },
                                            { 0 } };
     const struct model_options hub = { 0 };
+    const struct data_wishes w = { .in = &in,
+                                   .train = o->train_file_count > 0,
+                                   .evaluate = o->eval_file_count > 0 || o->hold_out != 0 };
+    struct data_files files;
     struct options table;
     int status;
 
     options_init(&table, "dataset", tables);
     status = parse_options(o, &table);
     if (status == OK)
-        status = corpus_open(
-            corpus, &(struct corpus_options){ .in = &in,
-                                              .model = &m->model,
-                                              .hub = &hub,
-                                              .output_dir = o->cache_dir,
-                                              .train = o->train_file_count > 0,
-                                              .evaluate = o->eval_file_count > 0 || o->hold_out != 0 });
+        status = data_files_find(&files, &w);
+    if (status == OK) {
+        const struct objective_choice choice = { .in = &in, .kind = OBJECTIVE_CLM };
+        status = check_objective(m, &in);
+        if (status == OK)
+            status = corpus_open(corpus, &(struct corpus_options){ .in = &in,
+                                                                   .files = &files,
+                                                                   .choice = &choice,
+                                                                   .model = &m->model,
+                                                                   .hub = &hub,
+                                                                   .output_dir = o->cache_dir,
+                                                                   .train = w.train,
+                                                                   .evaluate = w.evaluate });
+        data_files_release(&files);
+    }
     options_release(&table);
     return status;
 }

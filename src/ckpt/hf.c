@@ -84,11 +84,23 @@ const struct weights_tensor *model_source(const struct model *m, const char *par
     return map_get(&m->sources, param, strlen(param), &at) ? &m->weights.tensors[at] : NULL;
 }
 
-static int find_sources(struct model *m, const struct params *params)
+static void warn_new(const struct model *m, const struct str *names)
+{
+    if (names->length > 0)
+        warn("Some weights of %s were not initialized from the model checkpoint at %s and are newly "
+             "initialized: %s",
+             m->config.architecture, m->weights.path, names->data);
+}
+
+static int find_sources(struct model *m, const struct params *params, struct str *fresh)
 {
     for (size_t i = 0; i < params->count; i++) {
         const struct param *p = &params->list[i];
         struct weights_tensor *t;
+        if (m->new_head && !weights_find(&m->weights, p->name, m->config.def->prefix)) {
+            str_appendf(fresh, "%s%s", fresh->length ? ", " : "", p->name);
+            continue;
+        }
         TRY(weights_get(&m->weights, p->name, m->config.def->prefix, &t));
         if (weights_check_shape(t, p->info->file_ndim, p->info->file_dims) != OK) {
             error_hint("the expected shape follows from %s", m->config.name);
@@ -185,10 +197,17 @@ static void warn_unused(const struct model *m)
 static int check_weights(struct model *m)
 {
     struct params params;
+    struct str fresh;
     int status;
 
     TRY(params_init(&params, &m->config));
-    status = find_sources(m, &params);
+    str_init(&fresh);
+    status = find_sources(m, &params, &fresh);
+    if (status == OK && m->sources.count == 0)
+        status = fail(ERR_DATA, "%s: no tensor is one of %s", m->weights.path, m->config.architecture);
+    if (status == OK)
+        warn_new(m, &fresh);
+    str_release(&fresh);
     params_release(&params);
     TRY(status);
     TRY(check_tied(m));
@@ -205,6 +224,16 @@ static int open_weights(struct model *m, const struct model_options *o, char **f
     TRY(hub_resolve(o->name, &hub, found));
     TRY(weights_open(&m->weights, *found));
     m->has_weights = true;
+    return OK;
+}
+
+static int adapt(struct model *m, const struct model_options *o)
+{
+    const char *class = m->config.architecture;
+
+    m->seed = o->seed;
+    TRY(o->adapt(o->context, &m->config, m->has_weights));
+    m->new_head = m->has_weights && strcmp(class, m->config.architecture) != 0;
     return OK;
 }
 
@@ -229,6 +258,8 @@ int model_open(struct model *m, const struct model_options *o)
     }
     if (status == OK && o->overrides)
         status = config_override(&m->config, o->overrides);
+    if (status == OK && o->adapt)
+        status = adapt(m, o);
     if (status == OK && m->has_weights)
         status = check_weights(m);
     mem_free(found);
@@ -286,23 +317,6 @@ static int read_box(void *context, const struct box *box, int64_t offset, const 
     return weights_read(r->t, box, r->data + offset, stride);
 }
 
-int model_fill_store(const struct model *m, struct store *s)
-{
-    for (size_t i = 0; i < store_count(s); i++) {
-        struct stored *p = store_at(s, i);
-        struct reading r = { .data = p->data };
-        if (p->kind != TENSOR_PARAM)
-            continue;
-        r.t = model_source(m, p->name);
-        if (!r.t)
-            BUG("%s: no weights for %s", m->config.name, p->name);
-        if (!share_is_whole(p))
-            memset(p->data, 0, (size_t)share_count(p) * sizeof(float));
-        TRY(share_each_box(p, read_box, &r));
-    }
-    return OK;
-}
-
 struct randomising {
     struct stored *p;
     uint64_t seed;
@@ -332,18 +346,42 @@ static int randomise_box(void *context, const struct box *box, int64_t offset, c
     return OK;
 }
 
+static void randomise(struct stored *p, uint64_t seed)
+{
+    struct randomising r = { .p = p, .seed = seed };
+
+    if (share_is_whole(p)) {
+        param_random(p->name, &p->param, seed, (struct param_range){ 0, share_count(p) }, p->data);
+        return;
+    }
+    memset(p->data, 0, (size_t)share_count(p) * sizeof(float));
+    share_each_box(p, randomise_box, &r);
+}
+
 void model_init_store(struct store *s, uint64_t seed)
+{
+    for (size_t i = 0; i < store_count(s); i++)
+        if (store_at(s, i)->kind == TENSOR_PARAM)
+            randomise(store_at(s, i), seed);
+}
+
+int model_fill_store(const struct model *m, struct store *s)
 {
     for (size_t i = 0; i < store_count(s); i++) {
         struct stored *p = store_at(s, i);
-        struct randomising r = { .p = p, .seed = seed };
+        struct reading r = { .data = p->data };
         if (p->kind != TENSOR_PARAM)
             continue;
-        if (share_is_whole(p)) {
-            param_random(p->name, &p->param, seed, (struct param_range){ 0, share_count(p) }, p->data);
+        r.t = model_source(m, p->name);
+        if (!r.t && !m->new_head)
+            BUG("%s: no weights for %s", m->config.name, p->name);
+        if (!r.t) {
+            randomise(p, m->seed);
             continue;
         }
-        memset(p->data, 0, (size_t)share_count(p) * sizeof(float));
-        share_each_box(p, randomise_box, &r);
+        if (!share_is_whole(p))
+            memset(p->data, 0, (size_t)share_count(p) * sizeof(float));
+        TRY(share_each_box(p, read_box, &r));
     }
+    return OK;
 }

@@ -24,6 +24,11 @@ struct model_options {
         *config_name; /* directory, config.json, name in a cache, built-in config; NULL: that of `name` */
     const char *cache_dir, *revision; /* see ckpt/hub.h; may be NULL */
     const char *overrides;            /* --config_overrides, or NULL */
+    /* NULL, or changes the config before the weights are looked at; trained: the weights are of its head. A
+     * parameter that they lack when the class is another one then begins at random, by the seed. */
+    int (*adapt)(void *context, struct config *c, bool trained);
+    void *context;
+    uint64_t seed;
 };
 
 struct model {
@@ -32,6 +37,8 @@ struct model {
     bool has_weights;
     struct weights weights;
     /* private */
+    uint64_t seed;
+    bool new_head;      /* the weights are of another class */
     struct map sources; /* parameter -> index into weights.tensors */
 };
 

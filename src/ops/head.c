@@ -285,13 +285,24 @@ const struct op_def op_head_loss = {
     .keeps_f32 = true,
 };
 
-struct tensor *head_loss(struct builder *b, struct tensor *x, const struct head *head, struct tensor *rows,
-                         struct tensor *labels)
+struct tensor *head_loss_scored(struct builder *b, struct tensor *x, const struct head *head,
+                                struct tensor *rows, struct tensor *labels, struct head_scores *scores)
 {
     struct tensor *const in[] = { x, head->weight, head->bias, rows, labels };
     struct node *stats = graph_node(b, &op_head_stats, 5, in,
                                     (struct attr_value[]){ { "out_first", head->out_first }, { 0 } });
     struct tensor *const both[] = { output_of(stats, HEAD_STATS_LSE), output_of(stats, HEAD_STATS_TARGET) };
 
+    if (stats && scores) {
+        node_want(b, stats, HEAD_STATS_BEST);
+        scores->target = stats->out[HEAD_STATS_TARGET];
+        scores->best = stats->out[HEAD_STATS_BEST];
+    }
     return output_of(graph_node(b, &op_token_loss, 2, both, NULL), 0);
+}
+
+struct tensor *head_loss(struct builder *b, struct tensor *x, const struct head *head, struct tensor *rows,
+                         struct tensor *labels)
+{
+    return head_loss_scored(b, x, head, rows, labels, NULL);
 }

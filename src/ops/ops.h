@@ -285,6 +285,12 @@ struct head {
  * caller's. */
 struct tensor *head_loss(struct builder *b, struct tensor *x, const struct head *head, struct tensor *rows,
                          struct tensor *labels);
+/* The same, and what tells whether the label was the likeliest: its logit and the largest, (R) each. */
+struct head_scores {
+    struct tensor *target, *best;
+};
+struct tensor *head_loss_scored(struct builder *b, struct tensor *x, const struct head *head,
+                                struct tensor *rows, struct tensor *labels, struct head_scores *scores);
 
 /* target_loss: of logits (R, L) against targets F32 (R, L): F64 scalar = sum over r of the mean over l of
  *     TARGET_SQUARE: (logit - target)^2      TARGET_BINARY: log(1 + e^logit) - target * logit

@@ -131,7 +131,8 @@ static void add_head(struct compilation *c)
         c->p->loss = target_loss(&c->b, logits, c->targets,
                                  c->problem == PROBLEM_REGRESSION ? TARGET_SQUARE : TARGET_BINARY);
     else
-        c->p->loss = head_loss(&c->b, x, head, rows ? NULL : c->label_rows, c->labels);
+        c->p->loss = head_loss_scored(&c->b, x, head, rows ? NULL : c->label_rows, c->labels,
+                                      c->o->scores ? &c->p->scores : NULL);
 }
 
 static int add_objective(struct compilation *c)
@@ -188,13 +189,16 @@ static void find_programs(struct plan *p)
     p->program[PROGRAM_UPDATE] = (struct plan_program){ .first = update, .end = end };
 }
 
+enum { OUTPUTS = 7 }; /* that the host may read */
+
 static int run_passes(struct compilation *c, const struct machine *machine)
 {
     const struct compile_options *o = c->o;
     struct plan *p = c->p;
-    struct tensor *outputs[5], **const read[] = { &p->loss, &p->logits, &p->hidden, &p->pooled };
+    struct tensor *outputs[OUTPUTS],
+        **const read[] = { &p->loss, &p->logits, &p->hidden, &p->pooled, &p->scores.target, &p->scores.best };
 
-    TRY(shard_graph(p->graph, &o->mesh, &o->cluster, read, o->task == TASK_TRAIN ? 0 : 4));
+    TRY(shard_graph(p->graph, &o->mesh, &o->cluster, read, o->task == TASK_TRAIN ? 0 : 6));
     show(c, "shard");
     if (o->recompute == RECOMPUTE_FULL)
         rewrite_recompute_layers(p->graph);
@@ -207,10 +211,12 @@ static int run_passes(struct compilation *c, const struct machine *machine)
     outputs[2] = c->out.head.weight ? NULL : p->hidden;
     outputs[3] = p->control;
     outputs[4] = p->pooled;
-    rewrite_drop_unused(p->graph, outputs, 5);
+    outputs[5] = p->scores.target;
+    outputs[6] = p->scores.best;
+    rewrite_drop_unused(p->graph, outputs, OUTPUTS);
     show(c, "fuse");
     find_programs(p);
-    TRY(plan_assign(p, machine, outputs, 5));
+    TRY(plan_assign(p, machine, outputs, OUTPUTS));
     show(c, "memory");
     return OK;
 }

@@ -53,6 +53,7 @@ struct compile_options {
     struct mesh mesh;
     struct cluster cluster;
     struct adamw_options adamw; /* TASK_TRAIN */
+    bool scores;                /* TASK_EVAL: also plan->scores, where labels are classes or tokens */
     enum problem problem;       /* of a classification head; PROBLEM_UNSAID: the config's */
     loss_fn *loss;              /* NULL: cross-entropy of the head */
     void *loss_context;
@@ -85,6 +86,7 @@ struct plan {
     int64_t param_bytes, state_bytes, grad_bytes, input_bytes; /* one rank's */
     /* What the host reads; NULL where the task makes none. */
     struct tensor *loss, *logits, *hidden, *pooled /* (R, D), of a headless model that has such */, *control;
+    struct head_scores scores; /* fp32 (R), whole on every rank of tp */
 };
 
 /* Builds and compiles. ERR_CONFIG when the layout cannot be. The caller frees with plan_free. */

@@ -58,81 +58,6 @@ static int check_tokenizer(const struct corpus *c, const struct option_list *fil
     return OK;
 }
 
-/* ---- files ---- */
-
-struct files {
-    struct option_list train, validation;
-};
-
-static bool has_match(const char *pattern)
-{
-    char **paths = NULL;
-    size_t count = 0;
-    bool found = file_glob(pattern, &paths, &count) == OK && count > 0 && file_exists(paths[0]);
-
-    names_free(paths, count);
-    error_clear();
-    return found;
-}
-
-static void one_file(struct corpus *c, struct option_list *list, const char *path)
-{
-    list->items = arena_alloc(&c->memory, sizeof(list->items[0]));
-    list->items[0] = path;
-    list->count = 1;
-}
-
-/* --dataset_name: a file, or a folder with files whose names begin with train and validation. */
-static int find_named(struct corpus *c, const struct corpus_options *o, struct files *f)
-{
-    const char *name = o->in->dataset_name, *config = o->in->dataset_config_name;
-    const char *roots[] = { ".", o->hub->cache_dir };
-    struct str looked;
-    int status = OK;
-
-    if (file_exists(name) && !file_is_directory(name)) {
-        one_file(c, &f->train, name);
-        return OK;
-    }
-    str_init(&looked);
-    for (size_t i = 0; i < 2 && f->train.count == 0 && f->validation.count == 0; i++) {
-        const char *part = config ? arena_printf(&c->memory, "%s/%s", name, config) : name;
-        const char *folder = roots[i] && i > 0 ? arena_printf(&c->memory, "%s/%s", roots[i], part) : part;
-        const char *train = arena_printf(&c->memory, "%s/train*", folder);
-        const char *validation = arena_printf(&c->memory, "%s/validation*", folder);
-        if (!roots[i])
-            continue;
-        str_appendf(&looked, "%s%s/{train,validation}*", looked.length ? ", " : "", folder);
-        if (has_match(train))
-            one_file(c, &f->train, train);
-        if (has_match(validation))
-            one_file(c, &f->validation, validation);
-    }
-    if (f->train.count == 0 && f->validation.count == 0) {
-        status = fail(ERR_OPEN, "--dataset_name %s: no such file, and none in %s", name, looked.data);
-        error_hint("nothing is downloaded; --cache_dir DIR looks in DIR/%s%s%s too", name, config ? "/" : "",
-                   config ? config : "");
-    }
-    str_release(&looked);
-    return status;
-}
-
-static int find_files(struct corpus *c, const struct corpus_options *o, struct files *f)
-{
-    if (o->in->dataset_name)
-        TRY(find_named(c, o, f));
-    if (o->in->train_file.count > 0)
-        f->train = o->in->train_file;
-    if (o->in->validation_file.count > 0)
-        f->validation = o->in->validation_file;
-    if (o->train && f->train.count == 0)
-        return fail(ERR_USAGE, "--do_train requires a train dataset");
-    if (o->evaluate && f->train.count == 0 && f->validation.count == 0)
-        return fail(ERR_USAGE, "--do_eval requires a validation dataset");
-    TRY(check_tokenizer(c, &f->train));
-    return check_tokenizer(c, &f->validation);
-}
-
 /* ---- caches ---- */
 
 static bool go_on(void *context, uint64_t done, uint64_t total)
@@ -171,26 +96,25 @@ static int make_cache(struct corpus *c, const struct corpus_options *o, const st
                       const char *option)
 {
     char *directory = token_cache_directory(o->hub->cache_dir, o->output_dir);
-    const struct token_cache_options options = {
+    struct token_cache_options options = {
         .option = option,
         .patterns = files->items,
         .pattern_count = files->count,
         .directory = directory,
         .tokenizer = c->tokenizer,
-        .columns[COLUMN_TEXT] = o->in->text_column,
-        .json_field = o->in->json_field,
         .id_limit = o->model->config.sizes.vocab,
         .append_eos = o->in->append_eos,
-        .drop_linebreaks = !o->in->keep_linebreaks,
-        .drop_blank = o->in->line_by_line,
+        .drop_blank = o->in->line_by_line && o->choice->kind != OBJECTIVE_CLASSIFICATION,
         .max_bad = most_bad(o->in),
         .overwrite = o->in->overwrite_cache,
         .progress = go_on,
         .context = o->stop,
     };
     double start = clock_seconds();
-    int status = token_cache_make(&options, &c->caches[c->cache_count]);
+    int status;
 
+    objective_choice_cache(o->choice, &o->model->config, &options);
+    status = token_cache_make(&options, &c->caches[c->cache_count]);
     mem_free(directory);
     TRY(status);
     tell_made(&c->caches[c->cache_count++], option, clock_seconds() - start);
@@ -208,14 +132,54 @@ static int choose_block_size(struct corpus *c, const struct corpus_options *o)
                              positions, &c->block_size);
 }
 
-static int make_datasets(struct corpus *c, const struct corpus_options *o, const struct files *f)
+/* The tokens that the tokenizer puts behind a text: what it does to one shows them. */
+static int find_tail(const struct corpus *c, int32_t tail[DATASET_TAIL], int *count)
 {
-    bool split = o->evaluate && f->validation.count == 0;
-    struct dataset_options d = { .block_size = c->block_size,
-                                 .rows = o->in->line_by_line,
-                                 .held_out_percentage = o->in->validation_split_percentage,
-                                 .option = "train_file" };
+    const struct encode_options bare = { .no_special_tokens = true };
+    struct encoding whole = { 0 }, inner = { 0 };
+    struct encoder *e = encoder_create(c->tokenizer);
+    int status = tokenizer_encode(e, "a", 1, NULL, &whole);
+    size_t at = 0;
 
+    *count = 0;
+    if (status == OK)
+        status = tokenizer_encode(e, "a", 1, &bare, &inner);
+    while (status == OK && inner.count > 0 && at + inner.count < whole.count &&
+           memcmp(whole.ids + at, inner.ids, inner.count * sizeof(int32_t)) != 0)
+        at++;
+    for (size_t i = at + inner.count; i < whole.count && inner.count > 0 && *count < DATASET_TAIL; i++)
+        tail[(*count)++] = whole.ids[i];
+    encoding_release(&whole);
+    encoding_release(&inner);
+    encoder_free(e);
+    return status;
+}
+
+static void settle_shape(const struct corpus *c, const struct corpus_options *o, struct dataset_options *d)
+{
+    const struct objective *objective = &c->objective;
+    int64_t targets;
+
+    d->block_size = c->block_size;
+    d->max_target = o->in->max_target_length ? o->in->max_target_length : c->block_size;
+    if (objective->kind == OBJECTIVE_SPAN_CORRUPTION)
+        span_lengths(c->block_size, objective->noise, objective->mean_span, &d->block_size, &targets);
+    d->rows = o->in->line_by_line;
+    d->documents = o->in->document_mask;
+}
+
+static int make_datasets(struct corpus *c, const struct corpus_options *o)
+{
+    const struct data_files *f = o->files;
+    bool split = o->evaluate && f->validation.count == 0;
+    int32_t tail[DATASET_TAIL];
+    struct dataset_options d = { .held_out_percentage = o->in->validation_split_percentage,
+                                 .option = "train_file",
+                                 .tail = tail };
+
+    settle_shape(c, o, &d);
+    if (c->tokenizer)
+        TRY(find_tail(c, tail, &d.tail_count));
     if (o->train || split)
         TRY(make_cache(c, o, &f->train, "train_file"));
     if (o->train) {
@@ -234,20 +198,24 @@ static int make_datasets(struct corpus *c, const struct corpus_options *o, const
     return dataset_init(&c->eval, &c->caches[c->cache_count - 1], &d);
 }
 
+static int open_all(struct corpus *c, const struct corpus_options *o)
+{
+    TRY(find_tokenizer(c, o));
+    TRY(check_tokenizer(c, &o->files->train));
+    TRY(check_tokenizer(c, &o->files->validation));
+    TRY(choose_block_size(c, o));
+    TRY(objective_choice_make(o->choice, &o->model->config, c->tokenizer, c->block_size, &c->memory,
+                              &c->objective));
+    return make_datasets(c, o);
+}
+
 int corpus_open(struct corpus *c, const struct corpus_options *o)
 {
-    struct files f = { 0 };
     int status;
 
     *c = (struct corpus){ 0 };
     arena_init(&c->memory);
-    status = find_tokenizer(c, o);
-    if (status == OK)
-        status = find_files(c, o, &f);
-    if (status == OK)
-        status = choose_block_size(c, o);
-    if (status == OK)
-        status = make_datasets(c, o, &f);
+    status = open_all(c, o);
     if (status != OK)
         corpus_close(c);
     return status;

@@ -5,22 +5,25 @@
 
 #include "ckpt/hf.h"
 #include "data/dataset.h"
-#include "train/options.h"
+#include "train/objective_choice.h"
 #include "train/stop.h"
 
 struct corpus_options {
     const struct input_options *in;
-    const struct model *model;       /* for its positions, vocabulary, and tokenizer */
-    const struct model_options *hub; /* where names are looked up */
-    const char *output_dir;          /* caches lie there when there is no better place; may be NULL */
-    bool train, evaluate;            /* which data sets are wanted */
-    struct stop *stop;               /* may be NULL */
+    const struct data_files *files;
+    const struct objective_choice *choice; /* settled with the model's config */
+    const struct model *model;             /* for its positions, vocabulary, and tokenizer */
+    const struct model_options *hub;       /* where names are looked up */
+    const char *output_dir;                /* caches lie there when there is no better place; may be NULL */
+    bool train, evaluate;                  /* which data sets are wanted */
+    struct stop *stop;                     /* may be NULL */
 };
 
 struct corpus {
     struct tokenizer *tokenizer; /* NULL: all data is in rows of ids */
     char *tokenizer_dir;         /* whose files go with the model; NULL: none */
-    int64_t block_size;
+    int64_t block_size;          /* as the user means it; samples of span corruption are longer */
+    struct objective objective;
     struct token_cache caches[2];
     int cache_count;
     struct dataset train, eval; /* count 0: not wanted */

@@ -12,15 +12,34 @@ static double loss_of(const struct worker *w)
     return v.dtype == DT_F64 ? *(const double *)v.data : (double)*(const float *)v.data;
 }
 
-static int evaluate_step(struct worker *w, int64_t step, double sums[2])
+/* Labels whose logit is the largest of their row. */
+static double count_hits(const struct worker *w)
+{
+    const struct head_scores *s = &w->run->eval_plan->scores;
+    const float *target, *best;
+    double hits = 0;
+
+    if (!s->best)
+        return 0;
+    target = executor_view(w->eval, s->target).data;
+    best = executor_view(w->eval, s->best).data;
+    for (int64_t i = 0; i < w->eval_batch.label_count; i++)
+        hits += target[i] >= best[i];
+    return hits;
+}
+
+enum sum { SUM_LOSS, SUM_LABELS, SUM_HITS, SUMS };
+
+static int evaluate_step(struct worker *w, int64_t step, double sums[SUMS])
 {
     const struct run_options o = { .first_microbatch = true };
 
     TRY(loader_fill(&w->eval_loader, step, 0, w->dp, &w->eval_batch));
     executor_set_batch(w->eval, &w->eval_batch);
     TRY(executor_run(w->eval, PROGRAM_MICROBATCH, &o));
-    sums[0] += loss_of(w);
-    sums[1] += (double)w->eval_batch.label_count;
+    sums[SUM_LOSS] += loss_of(w);
+    sums[SUM_LABELS] += (double)w->eval_batch.label_count;
+    sums[SUM_HITS] += count_hits(w);
     return OK;
 }
 
@@ -28,7 +47,7 @@ int evaluate(struct worker *w, struct evaluation *e, bool *stopped)
 {
     struct run *r = w->run;
     int64_t steps = loader_steps_per_epoch(&w->eval_loader);
-    double start = clock_seconds(), sums[2] = { 0, 0 }, stop = 0;
+    double labels, start = clock_seconds(), sums[SUMS] = { 0 }, stop = 0;
 
     for (int64_t step = 0; step < steps && stop == 0; step++) {
         stop = w->first && stop_reason(r->job->stop) ? 1 : 0;
@@ -41,16 +60,31 @@ int evaluate(struct worker *w, struct evaluation *e, bool *stopped)
     *stopped = stop != 0;
     if (*stopped)
         return OK;
-    TRY(agree_sum(w, sums, 2));
-    *e = (struct evaluation){ .loss = sums[1] > 0 ? sums[0] / sums[1] : NAN,
-                              .label_tokens = (int64_t)sums[1],
+    TRY(agree_sum(w, sums, SUMS));
+    labels = sums[SUM_LABELS];
+    *e = (struct evaluation){ .objective = r->job->objective.kind,
+                              .loss = labels > 0 ? sums[SUM_LOSS] / labels : NAN,
+                              .accuracy =
+                                  labels > 0 && r->eval_plan->scores.best ? sums[SUM_HITS] / labels : NAN,
+                              .label_tokens = (int64_t)labels,
                               .samples = r->job->eval.count,
                               .steps = steps,
                               .seconds = clock_seconds() - start };
     return OK;
 }
 
+/* As Hugging Face's scripts say it: those for causal models, and the others. */
+void evaluation_tell(const struct evaluation *e, struct str *out)
+{
+    if (e->objective == OBJECTIVE_CLM)
+        str_appendf(out, "Eval Loss: %.6g | Eval Perplexity: %.6g", e->loss, evaluation_perplexity(e));
+    else if (isnan(e->accuracy))
+        str_appendf(out, "Loss: %.6g", e->loss);
+    else
+        str_appendf(out, "Loss: %.6g, Acc: %.6g", e->loss, e->accuracy);
+}
+
 double evaluation_perplexity(const struct evaluation *e)
 {
-    return exp(e->loss);
+    return e->objective == OBJECTIVE_CLASSIFICATION ? NAN : exp(e->loss);
 }

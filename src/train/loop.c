@@ -56,7 +56,7 @@ static int run_microbatches(struct loop *l, double counts[2])
         run.first_microbatch = m == 0;
         TRY(executor_run(w->train, PROGRAM_MICROBATCH, &run));
         counts[0] += (double)w->batch.label_count;
-        counts[1] += (double)w->batch.rows.count;
+        counts[1] += (double)(w->batch.rows.count + w->batch.encoder.count);
     }
     return OK;
 }

@@ -13,6 +13,11 @@ struct input_options {
     const char *tokenizer_name;
     struct option_list train_file, validation_file;
     const char *dataset_name, *dataset_config_name;
+    int objective; /* enum objective_kind; -1: by the model */
+    double mlm_probability, mean_noise_span_length;
+    const char *source_column, *target_column, *source_prefix, *label_column;
+    int64_t max_target_length; /* 0: as block_size */
+    bool document_mask;
     const char *text_column, *json_field;
     int64_t block_size; /* 0: not given */
     int64_t validation_split_percentage;
@@ -38,7 +43,7 @@ struct train_options {
     int64_t per_device_batch, accumulation, global_batch; /* global_batch 0: the product */
     double epochs;
     int64_t max_steps; /* at most 0: by epochs */
-    bool no_shuffle;
+    bool no_shuffle, group_by_length;
     int64_t seed, data_seed; /* data_seed < 0: seed */
     const char *freeze;
     /* optimizer */

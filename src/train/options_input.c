@@ -1,4 +1,5 @@
 /* Which data, and what is made of it. */
+#include "data/objective.h"
 #include "train/options.h"
 
 #define AT(member) offsetof(struct input_options, member)
@@ -37,6 +38,25 @@ const struct option input_data_options[] = {
       .aliases = NAMES("max_seq_length", "context_length") },
     { "line_by_line", OPTION_BOOL, AT(line_by_line), "false",
       "one line or row a sample, cut off at block_size, instead of all tokens joined" },
+    { "objective", OPTION_CHOICE, AT(objective), NULL,
+      "what is learned; without it what the model's class is for", .choices = objective_names },
+    { "mlm_probability", OPTION_DOUBLE, AT(mlm_probability), "0.15",
+      "part of the tokens that is hidden, in masked language models and span corruption", .min = 1e-6,
+      .max = 0.999 },
+    { "mean_noise_span_length", OPTION_DOUBLE, AT(mean_noise_span_length), "3.0",
+      "tokens of a span that span corruption cuts out", .min = 1, .max = 1e6 },
+    { "source_column", OPTION_STRING, AT(source_column), NULL,
+      "column of rows that is read; with target_column, objective seq2seq" },
+    { "target_column", OPTION_STRING, AT(target_column), NULL,
+      "column of rows that is to be written; a source has no loss" },
+    { "source_prefix", OPTION_STRING, AT(source_prefix), NULL, "put before each source" },
+    { "max_target_length", OPTION_INT, AT(max_target_length), NULL,
+      "tokens of a target; without it block_size", .min = 1, .max = 1 << 24 },
+    { "label_column", OPTION_STRING, AT(label_column), NULL,
+      "column with the class of a row, a JSON array of several, or numbers; without it label, in "
+      "classification" },
+    { "document_mask", OPTION_BOOL, AT(document_mask), "false",
+      "no attention across the documents of a joined sample, and positions start with each" },
     { "append_eos", OPTION_BOOL, AT(append_eos), "false", "the tokenizer's eos after each line or row" },
     { "keep_linebreaks", OPTION_BOOL, AT(keep_linebreaks), "true",
       "line breaks of text files are tokens too" },
@@ -55,20 +75,8 @@ const struct option input_data_options[] = {
     { 0 },
 };
 
-#define CLM_ONLY "this version trains causal language models only"
-
 const struct option input_other_options[] = {
-    { "objective", OPTION_REFUSE, .help = CLM_ONLY " (expected clm)", .choices = NAMES("clm") },
-    { "mlm_probability", OPTION_REFUSE, .help = CLM_ONLY ": nothing is masked" },
-    { "mean_noise_span_length", OPTION_REFUSE, .help = CLM_ONLY ": there are no spans" },
     { "pad_to_max_length", OPTION_REFUSE, .help = "samples are packed without padding here",
-      .choices = NAMES("false"), .bare = true },
-    { "source_column", OPTION_REFUSE,
-      .help = CLM_ONLY ": rows of input_ids with labels -100 have prompts without loss" },
-    { "target_column", OPTION_REFUSE,
-      .help = CLM_ONLY ": rows of input_ids with labels -100 have prompts without loss" },
-    { "source_prefix", OPTION_REFUSE, .help = CLM_ONLY },
-    { "document_mask", OPTION_REFUSE, .help = "this version lets attention cross documents within a sample",
       .choices = NAMES("false"), .bare = true },
     { "train_ref_file", OPTION_NOTE, .help = "the scripts that have it do not read it either" },
     { "validation_ref_file", OPTION_NOTE, .help = "the scripts that have it do not read it either" },

@@ -48,6 +48,8 @@ const struct option train_batch_options[] = {
       "times that all samples are seen; may end within one", .min = 0, .max = 1e9,
       .aliases = NAMES("n_epochs") },
     { "max_steps", OPTION_INT, AT(max_steps), "-1", "steps, instead of epochs", .min = -1, .max = 1e15 },
+    { "group_by_length", OPTION_BOOL, AT(group_by_length), "false",
+      "samples of like length together, as far as a shuffle allows" },
     { "no_shuffle", OPTION_BOOL, AT(no_shuffle), "false", "samples in the order of the files" },
     { "data_seed", OPTION_INT, AT(data_seed), "-1", "of the order of samples; -1: seed", .min = -1,
       .max = 1e15 },

@@ -310,15 +310,20 @@ void report_evaluation(struct report *p, const struct run *r)
     struct json_writer w;
     struct str line;
 
-    inform("Step... (%" PRId64 " | Eval Loss: %.6g | Eval Perplexity: %.6g)", r->state.global_step, e->loss,
-           perplexity);
+    str_init(&line);
+    evaluation_tell(e, &line);
+    inform("Step... (%" PRId64 " | %s)", r->state.global_step, line.data);
+    str_release(&line);
     if (p->log.evaluated >= r->state.global_step)
         return; /* this line is there already: a run that goes on where it had just evaluated */
     str_init(&line);
     json_writer_init(&w, &line, 0);
     write_place(&w, r);
     write_number(&w, "eval_loss", e->loss);
-    write_number(&w, "eval_perplexity", perplexity);
+    if (e->objective != OBJECTIVE_CLASSIFICATION)
+        write_number(&w, "eval_perplexity", perplexity);
+    if (!isnan(e->accuracy))
+        write_number(&w, "eval_accuracy", e->accuracy);
     write_number(&w, "eval_runtime", e->seconds);
     json_write_object_end(&w);
     train_log_write(&p->log, &line);
@@ -327,6 +332,8 @@ void report_evaluation(struct report *p, const struct run *r)
         events_scalar(&p->events, "eval/loss", r->state.global_step, e->loss);
     if (isfinite(perplexity))
         events_scalar(&p->events, "eval/perplexity", r->state.global_step, perplexity);
+    if (isfinite(e->accuracy))
+        events_scalar(&p->events, "eval/accuracy", r->state.global_step, e->accuracy);
     events_flush(&p->events);
 }
 

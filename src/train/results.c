@@ -67,8 +67,12 @@ static double rate(double count, double seconds)
 static void put_evaluation(struct results *s, const struct evaluation *e)
 {
     put_double(s, "eval_loss", e->loss);
-    put_double(s, "eval_perplexity", evaluation_perplexity(e));
-    put_double(s, "perplexity", evaluation_perplexity(e));
+    if (e->objective != OBJECTIVE_CLASSIFICATION) {
+        put_double(s, "eval_perplexity", evaluation_perplexity(e));
+        put_double(s, "perplexity", evaluation_perplexity(e));
+    }
+    if (!isnan(e->accuracy))
+        put_double(s, "eval_accuracy", e->accuracy);
     put_double(s, "eval_runtime", e->seconds);
     put_int(s, "eval_samples", e->samples);
     put_double(s, "eval_samples_per_second", rate((double)e->samples, e->seconds));

@@ -107,6 +107,8 @@ static int settle_batches(struct run *r)
                                   .global_batch = wanted,
                                   .seed = data_seed(o),
                                   .no_shuffle = o->no_shuffle,
+                                  .by_length = o->group_by_length,
+                                  .objective = r->job->objective,
                                   .vocab_size = r->job->model->config.sizes.vocab };
     if (wanted && wanted != product) {
         if (wanted < dp)
@@ -168,16 +170,19 @@ static int compile(struct run *r, enum task task, struct plan **out)
     const struct train_job *job = r->job;
     const struct train_options *o = r->o;
     int64_t samples = task == TASK_TRAIN ? r->batches.microbatch : r->eval_batches.microbatch;
-    int64_t T = task == TASK_TRAIN ? job->train.max_length : job->eval.max_length;
+    struct example_sizes sizes;
     struct compile_options c = { .task = task,
-                                 .rows = samples * T,
-                                 .sequences = samples,
-                                 .labels = samples * T,
+                                 .scores = task == TASK_EVAL && job->objective.kind != OBJECTIVE_CLM,
                                  .mesh = r->mesh,
                                  .loss = job->loss,
                                  .loss_context = job->loss_context,
                                  .recompute = job->recompute };
 
+    objective_sizes(&job->objective, task == TASK_TRAIN ? &job->train : &job->eval, &sizes);
+    c.rows = samples * sizes.rows;
+    c.encoder_rows = samples * sizes.encoder_rows;
+    c.sequences = samples * sizes.sequences;
+    c.labels = job->objective.kind == OBJECTIVE_CLASSIFICATION ? samples : c.rows;
     if (task == TASK_TRAIN) {
         c.adamw = (struct adamw_options){ o->beta1, o->beta2, o->epsilon, o->weight_decay };
         c.frozen = freeze_matches;
@@ -241,6 +246,7 @@ static void begin(struct run *r, const struct train_job *job)
     r->eval_batches = (struct loader_options){ .microbatch = job->eval_batch,
                                                .dp = r->mesh.size[AXIS_DP],
                                                .no_shuffle = true,
+                                               .objective = job->objective,
                                                .vocab_size = job->model->config.sizes.vocab };
     r->stores = mem_alloc_array((size_t)mesh_ranks(&r->mesh), sizeof(r->stores[0]));
     report_init(&r->report);

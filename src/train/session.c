@@ -12,14 +12,16 @@
 #include "train/output_dir.h"
 #include "train/results.h"
 
-enum { MOST_NOTES = 5 };
+enum { MOST_NOTES = 6 };
 
 struct session {
     const struct session_options *o;
     struct output_dir dir;
+    struct data_files files;
+    struct objective_choice choice;
     struct model model;
     struct corpus corpus;
-    bool has_model, has_corpus;
+    bool has_files, has_model, has_corpus;
     struct train_note notes[MOST_NOTES];
     size_t note_count;
     struct arena memory; /* of the notes */
@@ -70,17 +72,44 @@ static int compare_config(struct session *s)
         return OK;
     TRY(model_find_config(name, o, &wanted, NULL));
     status = o->overrides ? config_override(&wanted, o->overrides) : OK;
+    if (status == OK && wanted.head != s->model.config.head)
+        status = config_set_head(&wanted, s->model.config.head);
     if (status == OK)
         status = check_config(&wanted, &s->model.config, s->dir.checkpoint);
     config_release(&wanted);
     return status;
 }
 
+static int find_files(struct session *s, bool train, bool evaluate)
+{
+    const struct data_wishes w = { s->o->in, s->o->model.cache_dir, train, evaluate };
+
+    TRY(data_files_find(&s->files, &w));
+    s->has_files = true;
+    s->choice.in = s->o->in;
+    s->choice.files = s->files.train.count > 0 ? &s->files.train : &s->files.validation;
+    s->choice.spool_directory = ".";
+    return OK;
+}
+
+/* The model becomes what the objective needs. */
+static int settle_objective(void *context, struct config *c, bool trained)
+{
+    struct session *s = context;
+
+    return objective_choice_settle(&s->choice, c, trained);
+}
+
 static int open_model(struct session *s)
 {
-    const struct model_options resumed = { .name = s->dir.checkpoint };
+    struct model_options o = s->o->model;
 
-    TRY(model_open(&s->model, s->dir.checkpoint ? &resumed : &s->o->model));
+    if (s->dir.checkpoint)
+        o = (struct model_options){ .name = s->dir.checkpoint };
+    o.adapt = settle_objective;
+    o.context = s;
+    o.seed = s->o->train ? (uint64_t)s->o->train->seed : 0;
+    TRY(model_open(&s->model, &o));
     s->has_model = true;
     return s->dir.checkpoint ? compare_config(s) : OK;
 }
@@ -103,6 +132,8 @@ static const char *model_dtype(const struct model *m)
 static int open_corpus(struct session *s, bool train, bool evaluate, const char *output_dir)
 {
     const struct corpus_options o = { .in = s->o->in,
+                                      .files = &s->files,
+                                      .choice = &s->choice,
                                       .model = &s->model,
                                       .hub = &s->o->model,
                                       .output_dir = output_dir,
@@ -120,6 +151,19 @@ static void add_note(struct session *s, const char *key, const char *value, cons
     s->notes[s->note_count++] = (struct train_note){ key, value, hint };
 }
 
+/* What the objective makes of samples, beside what the other notes say. */
+static const char *objective_text(struct session *s)
+{
+    const struct objective *o = &s->corpus.objective;
+    const char *name = objective_names[o->kind];
+
+    if (o->kind == OBJECTIVE_MLM)
+        return arena_printf(&s->memory, "%s %g", name, o->noise);
+    if (o->kind == OBJECTIVE_SPAN_CORRUPTION)
+        return arena_printf(&s->memory, "%s %g of %g", name, o->noise, o->mean_span);
+    return arena_printf(&s->memory, "%s%s", name, o->documents ? ", documents apart" : "");
+}
+
 static void make_notes(struct session *s)
 {
     const struct corpus *c = &s->corpus;
@@ -133,7 +177,12 @@ static void make_notes(struct session *s)
              arena_printf(&s->memory, "%s%" PRId64 " from document %" PRId64,
                           s->o->in->line_by_line ? "rows, " : "", c->train.count, c->train.first_document),
              "max_train_samples, line_by_line, and with do_eval validation_split_percentage decide");
-    add_note(s, "order", s->o->train->no_shuffle ? "file" : "shuffled", "no_shuffle decides");
+    add_note(s, "objective", objective_text(s), "objective and its options decide");
+    add_note(s, "order",
+             s->o->train->no_shuffle        ? "file"
+             : s->o->train->group_by_length ? "shuffled, by length"
+                                            : "shuffled",
+             "no_shuffle and group_by_length decide");
 }
 
 /* ---- training ---- */
@@ -158,6 +207,7 @@ static void fill_job(struct session *s, struct train_job *job)
                                .stop = o->stop,
                                .stage = o->stage,
                                .stage_context = o->stage_context };
+    job->objective = s->corpus.objective;
     if (s->corpus.train.count > 0) {
         job->train = dataset_source(&s->corpus.train);
         job->train_tokens = s->corpus.train.token_count - s->corpus.train.dropped;
@@ -201,6 +251,9 @@ static void session_close(struct session *s)
         corpus_close(&s->corpus);
     if (s->has_model)
         model_close(&s->model);
+    if (s->has_files)
+        data_files_release(&s->files);
+    objective_choice_release(&s->choice);
     output_dir_close(&s->dir);
     arena_release(&s->memory);
 }
@@ -223,6 +276,16 @@ static void tell_evaluation(const struct session *s)
     str_release(&count);
 }
 
+static void tell_result(const struct evaluation *e)
+{
+    struct str text;
+
+    str_init(&text);
+    evaluation_tell(e, &text);
+    inform("%s", text.data);
+    str_release(&text);
+}
+
 static int check_weights(const struct session *s)
 {
     if (s->model.has_weights)
@@ -240,7 +303,7 @@ static int evaluate_alone(struct session *s, const char *output_dir, struct eval
     if (s->o->train && s->o->train->dry_run)
         return OK;
     TRY(train_evaluate(&job, e));
-    inform("Eval Loss: %.6g | Eval Perplexity: %.6g", e->loss, evaluation_perplexity(e));
+    tell_result(e);
     return output_dir ? results_write_evaluation(output_dir, e) : OK;
 }
 
@@ -263,6 +326,7 @@ static int do_session(struct session *s)
     struct evaluation e;
 
     TRY(open_output(s));
+    TRY(find_files(s, t->do_train, t->do_eval));
     TRY(open_model(s));
     if (!t->do_train)
         TRY(prepare_evaluation(s));
@@ -294,6 +358,8 @@ int session_evaluate(const struct session_options *o, const char *output_dir, st
 
     session_begin(&s, o);
     status = output_dir ? output_dir_open(&s.dir, &(struct output_dir_options){ .path = output_dir }) : OK;
+    if (status == OK)
+        status = find_files(&s, false, true);
     if (status == OK)
         status = open_model(&s);
     if (status == OK)

@@ -4,7 +4,7 @@
 #define PLAIT_TRAIN_TRAIN_H
 
 #include "ckpt/hf.h"
-#include "data/sample.h"
+#include "data/objective.h"
 #include "train/options.h"
 #include "train/stop.h"
 
@@ -25,6 +25,7 @@ struct train_job {
     const struct model *model;           /* without weights: random ones, a function of options->seed */
     const struct train_options *options; /* checked; output_dir is there and locked */
     struct sample_source train, eval;    /* count 0: none */
+    struct objective objective;          /* all zero: clm */
     int64_t train_tokens;                /* of an epoch, for the header; 0: not known */
     int64_t eval_batch;                  /* samples that a dp rank evaluates at once */
     struct mesh mesh;                    /* of ranks in this process; sizes 0: 1 */
@@ -49,7 +50,9 @@ struct train_job {
 };
 
 struct evaluation {
-    double loss; /* mean over all label tokens */
+    enum objective_kind objective;
+    double loss;     /* mean over all label tokens */
+    double accuracy; /* labels that were the likeliest; NAN: not counted */
     int64_t label_tokens, samples, steps;
     double seconds;
 };
@@ -59,6 +62,8 @@ int train(const struct train_job *job);
 /* Loss of job->eval; model weights are needed. options, checkpoint and what is saved play no part. */
 int train_evaluate(const struct train_job *job, struct evaluation *out);
 
+/* NAN where the loss is not that of tokens to come. */
 double evaluation_perplexity(const struct evaluation *e);
+void evaluation_tell(const struct evaluation *e, struct str *out);
 
 #endif

@@ -109,7 +109,7 @@ static void what_contradicts_itself(void **state)
     refuse("--adafactor", "--adafactor: this version has AdamW only");
     refuse("--label_smoothing_factor 0.1", "no label smoothing");
     refuse("--deepspeed x.json", "--zero_stage");
-    refuse("--objective mlm", "causal language models only");
+    refuse("--objective mlmm", "--objective");
     refuse("--warmup_step 3", "did you mean --warmup_steps?");
 }
 
