@@ -86,7 +86,8 @@ static int open_dataset(const struct plait_model *m, const struct plait_dataset_
                         struct corpus *corpus)
 {
     struct input_options in;
-    const struct option_table tables[] = { { "", input_data_options, &in },
+    const struct option_table tables[] = { { "", input_sample_options, &in },
+                                           { "", input_data_options, &in },
                                            { "", input_train_options, &in },
                                            { 0 } };
     const struct model_options hub = { 0 };

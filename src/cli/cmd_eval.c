@@ -23,7 +23,8 @@ static const struct option own_options[] = {
 
 static const struct command_part parts[] = {
     { "Which model", model_options_table, offsetof(struct values, model) },
-    { "Which data", input_data_options, offsetof(struct values, input) },
+    { "Which data", input_sample_options, offsetof(struct values, input) },
+    { "Other data, and that of evaluation", input_data_options, offsetof(struct values, input) },
     { "Results", own_options, offsetof(struct values, own) },
     { "Where it is computed", compute_options, offsetof(struct values, compute) },
     { "Ranks", parallel_options, offsetof(struct values, parallel) },

@@ -28,7 +28,8 @@ static const struct option own_options[] = {
 
 static const struct command_part parts[] = {
     { "What to look at", own_options, 0 },
-    { "Data", data_view_options, offsetof(struct values, data) },
+    { "Data as train reads it", input_sample_options, offsetof(struct values, data.in) },
+    { "What of it", data_view_options, offsetof(struct values, data) },
     { "", no_compute_options, 0 },
     { 0 },
 };
@@ -187,6 +188,7 @@ static int inspect_model(struct str *out, const char *name, const struct values 
 static int run(void *values, struct options *o)
 {
     struct values *v = values;
+    struct model_options hub = { .cache_dir = v->cache_dir, .revision = v->revision };
     const char *name = v->name;
     struct str out;
     int status = OK;
@@ -196,15 +198,16 @@ static int run(void *values, struct options *o)
                     o->positional.items[o->positional.count - 1]);
     if (o->positional.count)
         name = o->positional.items[0];
-    if (v->data.files.count == 0)
+    if (v->data.in.train_file.count == 0)
         TRY(require_text("model_name_or_path", name));
-    if (!v->data.tokenizer)
-        v->data.tokenizer = name;
+    if (!v->data.in.tokenizer_name)
+        v->data.in.tokenizer_name = name;
+    hub.name = name;
     str_init(&out);
     if (name)
         status = inspect_model(&out, name, v);
-    if (status == OK && v->data.files.count)
-        status = inspect_data(&v->data, v->cache_dir, v->revision, &out);
+    if (status == OK && v->data.in.train_file.count)
+        status = inspect_data(&v->data, &hub, &out);
     if (status == OK)
         status = write_text(NULL, &out);
     str_release(&out);

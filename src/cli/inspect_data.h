@@ -2,20 +2,18 @@
 #ifndef PLAIT_CLI_INSPECT_DATA_H
 #define PLAIT_CLI_INSPECT_DATA_H
 
-#include "base/options.h"
-#include "base/str.h"
+#include "ckpt/hf.h"
+#include "train/options.h"
 
 struct data_view {
-    struct option_list files;
-    const char *tokenizer, *text_column, *json_field;
-    int64_t block_size, samples;
-    bool line_by_line, append_eos;
+    struct input_options in; /* of input_sample_options */
+    int64_t samples;
 };
 
 extern const struct option data_view_options[];
 
-/* Documents, tokens, bytes per token, unknown tokens, samples, what is cut off, and the first samples token
- * by token. cache_dir, revision: see find_tokenizer. */
-int inspect_data(const struct data_view *v, const char *cache_dir, const char *revision, struct str *out);
+/* Documents, tokens, bytes per token, unknown tokens, samples, what is cut off, and the first samples token by
+ * token as the objective shows them to a model: the one that hub names, or else any that has the objective. */
+int inspect_data(const struct data_view *v, const struct model_options *hub, struct str *out);
 
 #endif

@@ -1,6 +1,6 @@
 /* labels -- what a column of labels says: the name of a class, a JSON array of several, or numbers. Which of
- * these is known after a look at all of them; a name's class is its place in alphabetical order, as in Hugging
- * Face's scripts, unless the model has the names already. */
+ * these is known after a look at all of them; a name's class is its place in alphabetical order, as in
+ * Hugging Face's scripts, unless the model has the names already. */
 #ifndef PLAIT_DATA_LABELS_H
 #define PLAIT_DATA_LABELS_H
 

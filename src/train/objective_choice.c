@@ -109,6 +109,18 @@ int objective_choice_settle(struct objective_choice *c, struct config *config, b
     return class_names_settle(&c->labels, config, trained);
 }
 
+int objective_choice_unbound(struct objective_choice *c, struct model_def *def)
+{
+    const struct config config = { .def = def, .head = HEAD_CAUSAL };
+
+    def->causal = true;
+    c->kind = choose(c->in, &config);
+    def->causal = c->kind != OBJECTIVE_MLM && c->kind != OBJECTIVE_CLASSIFICATION;
+    def->encoder = c->kind == OBJECTIVE_SPAN_CORRUPTION;
+    TRY(check_options(c));
+    return c->kind == OBJECTIVE_CLASSIFICATION ? collect_labels(c) : OK;
+}
+
 void objective_choice_release(struct objective_choice *c)
 {
     label_set_release(&c->labels);

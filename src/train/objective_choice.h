@@ -1,8 +1,7 @@
-/* objective_choice -- which objective a run has, what the model's config must be for it, and what it makes of samples.
- *
- * The objective is the one that was asked for, or what the model's class is for. A model of another class gets
- * the head that the objective needs; in classification, names and number of classes come from the data unless
- * the model knows them already. */
+/* objective_choice -- which objective a run has, what the model's config must be for it, and what it makes of
+ * samples: the one that was asked for, or what the model's class is for. A model of another class gets the
+ * head that the objective needs; in classification, names and number of classes come from the data unless the
+ * model knows them already. */
 #ifndef PLAIT_TRAIN_OBJECTIVE_CHOICE_H
 #define PLAIT_TRAIN_OBJECTIVE_CHOICE_H
 
@@ -24,6 +23,8 @@ struct objective_choice {
  * classes stay. ERR_CONFIG when no class of the model can have the objective, ERR_DATA for labels that do not
  * fit. */
 int objective_choice_settle(struct objective_choice *c, struct config *config, bool known);
+/* The same without a model: def says what sort of one it would be. */
+int objective_choice_unbound(struct objective_choice *c, struct model_def *def);
 void objective_choice_release(struct objective_choice *c);
 
 /* What it makes of samples of block_size tokens. tokenizer may be NULL. The memory is that of its tables. */

@@ -28,8 +28,9 @@ struct input_options {
 };
 enum { BAD_LINE_STOP, BAD_LINE_SKIP };
 
-extern const struct option input_data_options[];
-extern const struct option input_train_options[]; /* what concerns training alone */
+extern const struct option input_sample_options[]; /* what samples are made of, and how */
+extern const struct option input_data_options[];   /* where else, and what is for evaluation */
+extern const struct option input_train_options[];  /* what concerns training alone */
 
 /* ---- how it is trained ---- */
 

@@ -17,18 +17,13 @@ const struct option input_train_options[] = {
     { 0 },
 };
 
-const struct option input_data_options[] = {
+const struct option input_sample_options[] = {
     { "tokenizer_name", OPTION_STRING, AT(tokenizer_name), NULL,
       "directory with a tokenizer; without it the model's or the config's" },
     { "train_file", OPTION_LIST, AT(train_file), NULL,
       "text (.txt) or rows (.csv, .json, .jsonl), .gz and .zst of them; files, globs or - for text on "
       "standard input",
       .aliases = NAMES("data_files", "train_files") },
-    { "validation_file", OPTION_LIST, AT(validation_file), NULL, "the same, for evaluation",
-      .aliases = NAMES("validation_files") },
-    { "dataset_name", OPTION_STRING, AT(dataset_name), NULL,
-      "a path, or N where CACHE_DIR/N/C/{train,validation}* are files" },
-    { "dataset_config_name", OPTION_STRING, AT(dataset_config_name), NULL, "the C of dataset_name" },
     { "text_column", OPTION_STRING, AT(text_column), NULL,
       "column of rows that is the text; without it text, then context, then the first that is not numeric" },
     { "json_field", OPTION_STRING, AT(json_field), NULL,
@@ -63,12 +58,21 @@ const struct option input_data_options[] = {
     { "on_bad_line", OPTION_INT, AT(on_bad_line), "stop",
       "a row that cannot be read: stop, skip it, or skip up to N", .min = 0, .max = 1e15,
       .choices = bad_lines },
+    { "overwrite_cache", OPTION_BOOL, AT(overwrite_cache), "false",
+      "tokenize again, whatever is in the cache" },
+    { 0 },
+};
+
+const struct option input_data_options[] = {
+    { "validation_file", OPTION_LIST, AT(validation_file), NULL, "the same, for evaluation",
+      .aliases = NAMES("validation_files") },
+    { "dataset_name", OPTION_STRING, AT(dataset_name), NULL,
+      "a path, or N where CACHE_DIR/N/C/{train,validation}* are files" },
+    { "dataset_config_name", OPTION_STRING, AT(dataset_config_name), NULL, "the C of dataset_name" },
     { "validation_split_percentage", OPTION_INT, AT(validation_split_percentage), "5",
       "without validation_file: the first documents of train_file are held out", .min = 0, .max = 100 },
     { "max_eval_samples", OPTION_INT, AT(max_eval_samples), NULL, "evaluate only the first samples", .min = 1,
       .max = 1e15 },
-    { "overwrite_cache", OPTION_BOOL, AT(overwrite_cache), "false",
-      "tokenize again, whatever is in the cache" },
     { "per_device_eval_batch_size", OPTION_INT, AT(per_device_eval_batch_size), "8",
       "samples that a data-parallel rank evaluates at once", .min = 1, .max = 1 << 20,
       .aliases = NAMES("per_gpu_eval_batch_size") },

@@ -18,8 +18,8 @@ struct values {
 
 static const struct option *const parts[] = { train_run_options,       train_batch_options,
                                               train_optimizer_options, train_log_options,
-                                              train_save_options,      input_data_options,
-                                              input_train_options };
+                                              train_save_options,      input_sample_options,
+                                              input_data_options,      input_train_options };
 enum { PARTS = sizeof(parts) / sizeof(parts[0]), TRAIN_PARTS = 5, MOST_WORDS = 40 };
 
 /* Reads a line of options after --output_dir d --train_file t.txt and checks them. */
