@@ -92,16 +92,33 @@ static void warn_new(const struct model *m, const struct str *names)
              m->config.architecture, m->weights.path, names->data);
 }
 
+/* The parameter, or what is tied to it: converters keep either of the two. */
+static int find_source(struct model *m, const struct param *p, struct weights_tensor **t)
+{
+    const struct model_def *def = m->config.def;
+
+    *t = weights_find(&m->weights, p->name, def->prefix);
+    for (const struct tied_tensor *other = def->tied; !*t && other && other->name; other++) {
+        if (strcmp(other->param, p->name) == 0)
+            *t = weights_find(&m->weights, other->name, def->prefix);
+        else if (strcmp(other->name, p->name) == 0 && p->info->file_ndim == 1) /* of an untied head */
+            *t = weights_find(&m->weights, other->param, def->prefix);
+    }
+    return *t ? OK : weights_get(&m->weights, p->name, def->prefix, t);
+}
+
 static int find_sources(struct model *m, const struct params *params, struct str *fresh)
 {
     for (size_t i = 0; i < params->count; i++) {
         const struct param *p = &params->list[i];
         struct weights_tensor *t;
-        if (m->new_head && !weights_find(&m->weights, p->name, m->config.def->prefix)) {
+        int status = find_source(m, p, &t);
+        if (status != OK && m->new_head) {
+            error_clear();
             str_appendf(fresh, "%s%s", fresh->length ? ", " : "", p->name);
             continue;
         }
-        TRY(weights_get(&m->weights, p->name, m->config.def->prefix, &t));
+        TRY(status);
         if (weights_check_shape(t, p->info->file_ndim, p->info->file_dims) != OK) {
             error_hint("the expected shape follows from %s", m->config.name);
             return ERR_DATA;

@@ -298,10 +298,29 @@ static bool find_alias(const struct map *m, const char *name, const char *prefix
     return found;
 }
 
+/* Norms of files that came from TensorFlow: LayerNorm.gamma is the weight, LayerNorm.beta the bias. */
+static bool find_old_norm(const struct map *m, const char *name, const char *prefix, int64_t *value)
+{
+    static const char *const names[][2] = { { "LayerNorm.weight", "LayerNorm.gamma" },
+                                            { "LayerNorm.bias", "LayerNorm.beta" } };
+    bool found = false;
+    for (int i = 0; i < 2 && !found; i++) {
+        if (!str_ends_with(name, names[i][0]))
+            continue;
+        struct str old;
+        str_init(&old);
+        str_append_bytes(&old, name, strlen(name) - strlen(names[i][0]));
+        str_append(&old, names[i][1]);
+        found = find_alias(m, old.data, prefix, value);
+        str_release(&old);
+    }
+    return found;
+}
+
 struct weights_tensor *weights_find(struct weights *w, const char *name, const char *prefix)
 {
     int64_t at;
-    if (!find_alias(&w->names, name, prefix, &at))
+    if (!find_alias(&w->names, name, prefix, &at) && !find_old_norm(&w->names, name, prefix, &at))
         return NULL;
     w->tensors[at].used = true;
     return &w->tensors[at];

@@ -130,6 +130,10 @@ static int parse_double(const struct config *c, const struct field *f, const cha
     struct json_reader r;
     double v = NAN;
 
+    if (config_is_null(json) && f->preset && config_is_null(f->preset)) {
+        *out = NAN;
+        return OK;
+    }
     json_reader_init(&r, f->key, json, strlen(json));
     if (json_peek(&r) == JSON_NUMBER)
         v = json_double(&r);

@@ -53,8 +53,10 @@ static int read_class(struct config *c)
         return fail_no_class(c, json);
     if (!found)
         found = c->def->architectures;
-    c->architecture = found->name;
     c->head = found->head;
+    for (found = c->def->architectures; found->head != c->head;)
+        found++; /* a class that is taken for a part of it is called by that part */
+    c->architecture = found->name;
     return OK;
 }
 

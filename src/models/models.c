@@ -2,10 +2,12 @@
 
 #include "models/model.h"
 
-extern const struct model_def model_gpt2;
+extern const struct model_def model_bert, model_gpt2, model_roberta;
 
 const struct model_def *const model_table[] = {
     &model_gpt2,
+    &model_bert,
+    &model_roberta,
     NULL,
 };
 
