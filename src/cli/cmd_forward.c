@@ -29,9 +29,11 @@ struct values {
 
 static const struct option own_options[] = {
     { "inputs", OPTION_STRING, OWN(inputs), NULL,
-      "safetensors file, or -: input_ids and, if wanted, attention_mask, position_ids, labels, each [B, T]" },
+      "safetensors file, or -: input_ids and, if wanted, attention_mask, token_type_ids, position_ids, labels, "
+      "each [B, T]; labels of a classification: [B], or [B, L] numbers" },
     { "output", OPTION_STRING, OWN(output), NULL,
-      "safetensors file, or -: logits, with labels the loss, with --grad the gradients" },
+      "safetensors file, or -: logits (hidden_states of a base model), with labels the loss, with --grad the "
+      "gradients" },
     { "grad", OPTION_BOOL, OWN(grad), "false", "also one grad.NAME for each parameter: of the mean loss" },
     { 0 },
 };
@@ -45,6 +47,19 @@ static const struct command_part parts[] = {
     { 0 },
 };
 
+/* One of the tensors that come out: rows of each sample. */
+struct result {
+    const char *name;
+    const struct tensor *from; /* where its rows lie in the plan; NULL: it is not there */
+    int ndim;
+    int64_t dims[3]; /* samples first */
+    int64_t sample;  /* numbers of one sample */
+    size_t bytes;
+    float *data;
+};
+
+enum { RESULTS = 2 };
+
 struct forward {
     const struct values *values;
     struct model model;
@@ -54,18 +69,19 @@ struct forward {
     struct plan *plan;
     struct store **stores; /* [rank] */
     double *loss;          /* [rank]: its part of the sum */
-    float *logits;         /* [B, T, V] */
-    size_t logits_bytes;
+    struct result results[RESULTS];
 };
 
 /* ---- one rank ---- */
 
-static void keep_logits(struct forward *f, const struct executor *e, int64_t first, int64_t count)
+static void keep_results(struct forward *f, const struct executor *e, int64_t first, int64_t count)
 {
-    struct view v = executor_view(e, f->plan->logits);
-    int64_t row = f->in.length * f->model.config.sizes.vocab;
-
-    memcpy(f->logits + first * row, v.data, (size_t)(count * row) * sizeof(float));
+    for (int i = 0; i < RESULTS; i++) {
+        const struct result *r = &f->results[i];
+        if (r->from)
+            memcpy(r->data + first * r->sample, executor_view(e, r->from).data,
+                   (size_t)(count * r->sample) * sizeof(float));
+    }
 }
 
 static void keep_loss(struct forward *f, const struct executor *e, int rank)
@@ -82,17 +98,20 @@ static int run_samples(struct forward *f, struct executor *e, int rank)
     struct batch b;
     int status = OK;
 
-    batch_init(&b, &(struct batch_capacity){ .rows = f->chunk * f->in.length, .sequences = f->chunk });
+    batch_init(&b, &(struct batch_capacity){ .rows = f->chunk * f->in.rows,
+                                             .encoder_rows = f->in.decoder_ids ? f->chunk * f->in.length : 0,
+                                             .sequences = f->chunk,
+                                             .target_width = f->in.target_width });
     for (int64_t at = 0; at < f->in.samples && status == OK; at += stride) {
         int64_t first = at + dp * f->chunk, count = f->in.samples - first;
         count = count < 0 ? 0 : count < f->chunk ? count : f->chunk;
-        forward_inputs_batch(&f->in, first, count, &b);
+        forward_inputs_batch(&f->in, first, count, &f->model.config, &b);
         executor_set_batch(e, &b);
         status = executor_run(e, PROGRAM_MICROBATCH, &(struct run_options){ .first_microbatch = at == 0 });
         if (status != OK)
             break;
         if (tp == 0 && count > 0)
-            keep_logits(f, e, first, count);
+            keep_results(f, e, first, count);
         if (f->plan->loss)
             keep_loss(f, e, rank);
     }
@@ -165,9 +184,10 @@ static void declare(const struct forward *f, const struct params *params, struct
     const struct element *f32 = element_named("F32");
     struct str name;
 
-    safetensors_writer_declare(w, "logits", f32, 3,
-                               (const int64_t[]){ f->in.samples, f->in.length, f->model.config.sizes.vocab });
-    if (f->in.labels)
+    for (int i = 0; i < RESULTS; i++)
+        if (f->results[i].from)
+            safetensors_writer_declare(w, f->results[i].name, f32, f->results[i].ndim, f->results[i].dims);
+    if (forward_inputs_have_labels(&f->in))
         safetensors_writer_declare(w, "loss", f32, 1, (const int64_t[]){ 1 });
     str_init(&name);
     for (size_t i = 0; i < params->count && f->values->own.grad; i++) {
@@ -208,8 +228,10 @@ static int write_results(const struct forward *f)
         safetensors_writer_init(&w, &sink.sink);
         safetensors_writer_metadata(&w, "format", "pt");
         declare(f, &params, &w);
-        safetensors_writer_floats(&w, f->logits, f->logits_bytes / sizeof(float));
-        if (f->in.labels) {
+        for (int i = 0; i < RESULTS; i++)
+            if (f->results[i].from)
+                safetensors_writer_floats(&w, f->results[i].data, f->results[i].bytes / sizeof(float));
+        if (forward_inputs_have_labels(&f->in)) {
             loss = mean_loss(f);
             safetensors_writer_floats(&w, &loss, 1);
         }
@@ -225,10 +247,12 @@ static int write_results(const struct forward *f)
 
 static int check_size(const struct forward *f, double limit)
 {
-    double need = (double)plan_bytes(f->plan) * mesh_ranks(&f->mesh) + (double)f->logits_bytes;
+    double need = (double)plan_bytes(f->plan) * mesh_ranks(&f->mesh);
     struct str needed, there;
     int status;
 
+    for (int i = 0; i < RESULTS; i++)
+        need += (double)f->results[i].bytes;
     if (need <= limit)
         return OK;
     str_init(&needed);
@@ -245,17 +269,20 @@ static int check_size(const struct forward *f, double limit)
 static int compile(struct forward *f, enum recompute recompute)
 {
     struct compile_options o = { .task = f->values->own.grad ? TASK_GRADIENT : TASK_FORWARD,
+                                 .problem = f->in.problem,
                                  .mesh = f->mesh,
                                  .cluster = { .link_bytes = 1e15, .message_seconds = 1e-12 },
                                  .recompute = recompute };
-    int dp = f->mesh.size[AXIS_DP];
+    int64_t dp = f->mesh.size[AXIS_DP], longest;
     struct machine machine;
 
-    f->chunk = ROWS_AT_ONCE / f->in.length > 0 ? ROWS_AT_ONCE / f->in.length : 1;
+    longest = f->in.length > f->in.rows ? f->in.length : f->in.rows;
+    f->chunk = ROWS_AT_ONCE / longest > 0 ? ROWS_AT_ONCE / longest : 1;
     if (f->chunk > (f->in.samples + dp - 1) / dp)
         f->chunk = (f->in.samples + dp - 1) / dp;
     o.sequences = f->chunk;
-    o.rows = o.labels = f->chunk * f->in.length;
+    o.rows = o.labels = f->chunk * f->in.rows;
+    o.encoder_rows = f->in.decoder_ids ? f->chunk * f->in.length : 0;
     TRY(machine_detect(&machine));
     return plan_compile(&f->model.config, &o, &machine, &f->plan);
 }
@@ -267,11 +294,37 @@ static int compute(struct forward *f, double limit)
     TRY(check_size(f, limit));
     f->stores = mem_alloc_array((size_t)ranks, sizeof(f->stores[0]));
     f->loss = mem_alloc_array((size_t)ranks, sizeof(f->loss[0]));
-    f->logits = mem_map(f->logits_bytes);
-    if (!f->logits)
-        return fail(ERR_SYSTEM, "logits: no memory (asked for %zu bytes)", f->logits_bytes);
+    for (int i = 0; i < RESULTS; i++) {
+        struct result *r = &f->results[i];
+        r->data = r->from ? mem_map(r->bytes) : NULL;
+        if (r->from && !r->data)
+            return fail(ERR_SYSTEM, "%s: no memory (asked for %zu bytes)", r->name, r->bytes);
+    }
     TRY(comm_local_run(&f->mesh, threads > 0 ? threads : 1, run_rank, f));
     return write_results(f);
+}
+
+static void add_result(struct forward *f, int i, const char *name, const struct tensor *from, bool rows)
+{
+    struct result *r = &f->results[i];
+    int64_t samples = f->in.samples, per_row = from ? from->dims[from->ndim - 1].size : 0;
+
+    *r = (struct result){ .name = name, .from = from, .ndim = rows ? 3 : 2 };
+    r->dims[0] = samples;
+    r->dims[1] = rows ? f->in.rows : per_row;
+    r->dims[2] = per_row;
+    r->sample = rows ? f->in.rows * per_row : per_row;
+    r->bytes = (size_t)(samples * r->sample) * sizeof(float);
+}
+
+static void find_results(struct forward *f)
+{
+    if (f->plan->logits) {
+        add_result(f, 0, "logits", f->plan->logits, f->model.config.head != HEAD_CLASSIFICATION);
+        return;
+    }
+    add_result(f, 0, "hidden_states", f->plan->hidden, true);
+    add_result(f, 1, "pooler_output", f->plan->pooled, false);
 }
 
 static int forward(struct forward *f, double limit)
@@ -279,18 +332,14 @@ static int forward(struct forward *f, double limit)
     const struct values *v = f->values;
     struct parallel_options parallel = v->parallel;
 
-    if (f->model.config.head != HEAD_CAUSAL)
-        return fail(ERR_CONFIG, "%s: %s has no logits of tokens", f->model.config.name,
-                    f->model.config.architecture);
     TRY(parallel_mesh(&parallel, &f->mesh));
     TRY(model_check_memory(&f->model.config, v->own.grad ? 2 : 1, limit));
     TRY(forward_inputs_load(&f->in, v->own.inputs, &f->model.config));
-    if (v->own.grad && !f->in.labels)
+    if (v->own.grad && !forward_inputs_have_labels(&f->in))
         return fail(ERR_USAGE, "--grad: there is no loss without labels (tensor \"labels\" missing in %s)",
                     v->own.inputs);
-    f->logits_bytes =
-        (size_t)(f->in.samples * f->in.length) * (size_t)f->model.config.sizes.vocab * sizeof(float);
     TRY(compile(f, parallel_recompute(&parallel)));
+    find_results(f);
     return compute(f, limit);
 }
 
@@ -300,8 +349,9 @@ static void forward_release(struct forward *f)
         store_free(f->stores[r]);
     mem_free(f->stores);
     mem_free(f->loss);
-    if (f->logits)
-        mem_unmap(f->logits, f->logits_bytes);
+    for (int i = 0; i < RESULTS; i++)
+        if (f->results[i].data)
+            mem_unmap(f->results[i].data, f->results[i].bytes);
     plan_free(f->plan);
     forward_inputs_release(&f->in);
     model_close(&f->model);

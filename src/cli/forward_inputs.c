@@ -13,28 +13,30 @@ struct slot {
     const char *name;
     int64_t **values;
     int64_t min, max;
-    bool no_label; /* -100 is allowed too */
+    bool no_label;   /* -100 is allowed too */
+    int64_t *length; /* tokens of a row, as of other tensors */
 };
 
-static int check_shape(const struct safetensors *st, const struct safetensors_tensor *t,
+static int check_shape(const struct safetensors *st, const struct safetensors_tensor *t, int64_t *length,
                        struct forward_inputs *in)
 {
     if (t->ndim != 2)
         return safetensors_fail(st->path, t->name,
                                 "wrong number of dims (found %d, expected 2: samples, tokens)", t->ndim);
-    if (!in->ids) {
-        in->samples = t->shape[0];
-        in->length = t->shape[1];
+    if (!*length) {
+        in->samples = in->samples ? in->samples : t->shape[0];
+        *length = t->shape[1];
         if (t->count == 0 || t->count > INT32_MAX)
             return safetensors_fail(st->path, t->name,
                                     "wrong number of tokens (found %" PRId64 ", expected 1 to %d)",
                                     (int64_t)t->count, INT32_MAX);
     }
-    if (t->shape[0] != in->samples || t->shape[1] != in->length)
+    if (t->shape[0] != in->samples || t->shape[1] != *length)
         return safetensors_fail(st->path, t->name,
                                 "wrong shape (found [%" PRId64 ", %" PRId64
-                                "], expected that of input_ids, [%" PRId64 ", %" PRId64 "])",
-                                t->shape[0], t->shape[1], in->samples, in->length);
+                                "], expected that of %s, [%" PRId64 ", %" PRId64 "])",
+                                t->shape[0], t->shape[1],
+                                length == &in->length ? "input_ids" : "the decoder's", in->samples, *length);
     return OK;
 }
 
@@ -57,57 +59,124 @@ static int check_values(const struct safetensors *st, const struct slot *s)
 
 static int read_slot(const struct safetensors *st, const struct slot *s, struct forward_inputs *in)
 {
-    const struct safetensors_tensor *t = safetensors_find(st, s->name);
+    const struct safetensors_tensor *t = s->values ? safetensors_find(st, s->name) : NULL;
 
     if (!t)
         return OK;
-    TRY(check_shape(st, t, in));
+    TRY(check_shape(st, t, s->length, in));
     *s->values = mem_alloc_array((size_t)t->count + 1, sizeof(int64_t));
     TRY(safetensors_read_int64(st, t, *s->values));
     return check_values(st, s);
 }
 
-static int refuse_others(const struct safetensors *st, const struct slot slots[], size_t count,
-                         const char *model)
+static int refuse_others(const struct safetensors *st, const struct slot slots[], const char *model)
 {
-    for (size_t i = 0; i < st->count; i++) {
-        bool known = false;
-        for (size_t k = 0; k < count; k++)
-            known |= strcmp(st->tensors[i].name, slots[k].name) == 0;
-        if (!known)
-            return safetensors_fail(
-                st->path, st->tensors[i].name,
-                "no input of %s (expected input_ids, attention_mask, position_ids, labels)", model);
+    struct str known;
+    int status = OK;
+
+    str_init(&known);
+    for (const struct slot *s = slots; s->name; s++)
+        str_appendf(&known, "%s%s", s == slots || !*s->name ? "" : ", ", s->name);
+    for (size_t i = 0; i < st->count && status == OK; i++) {
+        const struct slot *s = slots;
+        while (s->name && strcmp(st->tensors[i].name, s->name) != 0)
+            s++;
+        if (!s->name)
+            status = safetensors_fail(st->path, st->tensors[i].name, "no input of %s (expected %s)", model,
+                                      known.data);
     }
+    str_release(&known);
+    return status;
+}
+
+static int read_slots(const struct safetensors *st, struct forward_inputs *in, const struct slot slots[],
+                      const struct config *c)
+{
+    if (!safetensors_find(st, "input_ids"))
+        return fail(ERR_DATA, "%s: tensor \"input_ids\" missing", st->path);
+    TRY(refuse_others(st, slots, c->def->name));
+    for (const struct slot *s = slots; s->name; s++)
+        TRY(read_slot(st, s, in));
     return OK;
 }
 
-static void count_labels(struct forward_inputs *in)
-{
-    for (int64_t i = 0; in->labels && i < in->samples * in->length; i++)
-        in->label_count += i % in->length > 0 && in->labels[i] != NO_LABEL;
-}
+/* ---- models with a decoder alone, or with rows alone ---- */
 
-static int read_all(const struct safetensors *st, struct forward_inputs *in, const struct config *c)
+static const struct slot of_none = { .name = "" };
+
+static int read_rows(const struct safetensors *st, struct forward_inputs *in, const struct config *c)
 {
+    const struct slot types = { "token_type_ids", &in->token_types, 0, c->sizes.token_types - 1, false,
+                                &in->length };
+    const struct slot tokens = { "labels", &in->labels, 0, c->sizes.vocab - 1, true, &in->length };
+    const struct slot token_types = c->def->token_types ? types : of_none;
+    const struct slot classes = { .name = "labels" }, labels = c->head == HEAD_NONE             ? of_none
+                                                               : c->head == HEAD_CLASSIFICATION ? classes
+                                                                                                : tokens;
     const struct slot slots[] = {
-        { "input_ids", &in->ids, 0, c->sizes.vocab - 1, false },
-        { "attention_mask", &in->mask, 0, 1, false },
-        { "position_ids", &in->positions, 0, c->sizes.positions - 1, false },
-        { "labels", &in->labels, 0, c->sizes.vocab - 1, true },
+        { "input_ids", &in->ids, 0, c->sizes.vocab - 1, false, &in->length },
+        { "attention_mask", &in->mask, 0, 1, false, &in->length },
+        { "position_ids", &in->positions, 0, c->sizes.first_position + c->sizes.positions - 1, false,
+          &in->length },
+        token_types,
+        labels,
+        { 0 },
     };
+    int64_t unshifted = c->head == HEAD_CAUSAL ? 1 : 0;
 
-    if (!safetensors_find(st, "input_ids"))
-        return fail(ERR_DATA, "%s: tensor \"input_ids\" missing", st->path);
-    TRY(refuse_others(st, slots, sizeof(slots) / sizeof(slots[0]), c->def->name));
-    for (size_t i = 0; i < sizeof(slots) / sizeof(slots[0]); i++)
-        TRY(read_slot(st, &slots[i], in));
+    TRY(read_slots(st, in, slots, c));
+    in->rows = in->length;
     if (!in->positions && in->length > c->sizes.positions)
         return fail(ERR_USAGE,
                     "%s: rows of input_ids are longer than the model's positions (found %" PRId64
                     ", expected at most %" PRId64 ", from %s)",
                     st->path, in->length, c->sizes.positions, c->name);
-    count_labels(in);
+    for (int64_t i = 0; in->labels && i < in->samples * in->length; i++)
+        in->label_count += i % in->length >= unshifted && in->labels[i] != NO_LABEL;
+    if (c->head == HEAD_CLASSIFICATION)
+        TRY(forward_labels_read(st, in, c));
+    return c->head == HEAD_CLASSIFICATION || c->head == HEAD_NONE ? forward_labels_rows(in, c) : OK;
+}
+
+/* ---- models with an encoder ---- */
+
+/* The decoder reads its labels, one row late. */
+static int shift_labels(const struct safetensors *st, struct forward_inputs *in, const struct config *c)
+{
+    if (!in->labels)
+        return fail(ERR_DATA, "%s: tensor \"decoder_input_ids\" missing (or \"labels\")", st->path);
+    if (c->decoder_start == INT_NONE || c->pad == INT_NONE)
+        return fail(ERR_CONFIG, "%s: $.%s has to be defined", c->name,
+                    c->pad == INT_NONE ? "pad_token_id" : "decoder_start_token_id");
+    if (c->decoder_start >= c->sizes.vocab || c->pad >= c->sizes.vocab)
+        return fail(ERR_CONFIG,
+                    "%s: $.decoder_start_token_id %" PRId64 " and $.pad_token_id %" PRId64
+                    " are not both below $.vocab_size %" PRId64,
+                    c->name, c->decoder_start, c->pad, c->sizes.vocab);
+    in->decoder_ids = mem_alloc_array((size_t)(in->samples * in->rows) + 1, sizeof(int64_t));
+    for (int64_t i = 0; i < in->samples * in->rows; i++) {
+        int64_t before = i % in->rows ? in->labels[i - 1] : c->decoder_start;
+        in->decoder_ids[i] = before == NO_LABEL ? c->pad : before;
+    }
+    return OK;
+}
+
+static int read_both(const struct safetensors *st, struct forward_inputs *in, const struct config *c)
+{
+    const struct slot slots[] = {
+        { "input_ids", &in->ids, 0, c->sizes.vocab - 1, false, &in->length },
+        { "attention_mask", &in->mask, 0, 1, false, &in->length },
+        { "decoder_input_ids", &in->decoder_ids, 0, c->sizes.vocab - 1, false, &in->rows },
+        { "decoder_attention_mask", &in->decoder_mask, 0, 1, false, &in->rows },
+        { "labels", &in->labels, 0, c->sizes.vocab - 1, true, &in->rows },
+        { 0 },
+    };
+
+    TRY(read_slots(st, in, slots, c));
+    if (!in->decoder_ids)
+        TRY(shift_labels(st, in, c));
+    for (int64_t i = 0; in->labels && i < in->samples * in->rows; i++)
+        in->label_count += in->labels[i] != NO_LABEL;
     return OK;
 }
 
@@ -118,11 +187,16 @@ int forward_inputs_load(struct forward_inputs *in, const char *path, const struc
 
     *in = (struct forward_inputs){ 0 };
     TRY(safetensors_open(&st, path));
-    status = read_all(&st, in, c);
+    status = c->def->encoder ? read_both(&st, in, c) : read_rows(&st, in, c);
     safetensors_close(&st);
     if (status != OK)
         forward_inputs_release(in);
     return status;
+}
+
+bool forward_inputs_have_labels(const struct forward_inputs *in)
+{
+    return in->labels || in->targets;
 }
 
 void forward_inputs_release(struct forward_inputs *in)
@@ -130,29 +204,87 @@ void forward_inputs_release(struct forward_inputs *in)
     mem_free(in->ids);
     mem_free(in->mask);
     mem_free(in->positions);
+    mem_free(in->decoder_ids);
+    mem_free(in->decoder_mask);
+    mem_free(in->token_types);
     mem_free(in->labels);
+    mem_free(in->class_rows);
+    mem_free(in->targets);
     *in = (struct forward_inputs){ 0 };
 }
 
-void forward_inputs_batch(const struct forward_inputs *in, int64_t first, int64_t count, struct batch *b)
+/* ---- batches ---- */
+
+/* Row values of a sample as the batch has them; NULL gives no labels. */
+static void narrow(const int64_t *values, int64_t at, int64_t count, int32_t *out)
 {
-    int64_t T = in->length;
-    int32_t *ids = mem_alloc_array(2 * (size_t)T + 1, sizeof(ids[0])), *labels = ids + T;
+    for (int64_t i = 0; i < count; i++)
+        out[i] = values ? (int32_t)values[at + i] : NO_LABEL;
+}
+
+static void mask_keys(const int64_t *mask, int64_t at, int64_t count, int32_t *key_order)
+{
+    for (int64_t i = 0; mask && i < count; i++)
+        if (!mask[at + i])
+            key_order[i] = -1;
+}
+
+/* Position ids that count rows but padding, which keeps the one before the first. RoBERTa's. */
+static void number_rows(const struct config *c, const int32_t *ids, int64_t count, int32_t *positions)
+{
+    int32_t next = (int32_t)c->sizes.first_position;
+
+    for (int64_t i = 0; i < count; i++)
+        positions[i] = ids[i] == c->pad ? (int32_t)c->sizes.first_position - 1 : next++;
+}
+
+/* The row that stands for the sample carries its label. */
+static void label_sample(const struct forward_inputs *in, int64_t sample, int64_t row, struct batch *b)
+{
+    int64_t at = b->label_count++;
+
+    b->label_rows[at] = (int32_t)(row + in->class_rows[sample]);
+    b->labels[at] = in->labels ? (int32_t)in->labels[sample] : 0;
+    for (int64_t k = 0; k < in->target_width; k++)
+        b->targets[at * in->target_width + k] = in->targets[sample * in->target_width + k];
+}
+
+static void add_sample(const struct forward_inputs *in, int64_t sample, const struct config *c, int32_t *ids,
+                       struct batch *b)
+{
+    int64_t T = in->rows, at = sample * T, row = b->rows.count, encoded = b->encoder.count;
+    const int64_t *mask = in->decoder_ids ? in->decoder_mask : in->mask;
+    int32_t *labels = ids + (in->length > T ? in->length : T);
+
+    if (in->decoder_ids) {
+        narrow(in->ids, sample * in->length, in->length, ids);
+        batch_add_encoder(b, ids, in->length, sample, in->length);
+        mask_keys(in->mask, sample * in->length, in->length, b->encoder.key_order + encoded);
+    }
+    narrow(in->decoder_ids ? in->decoder_ids : in->ids, at, T, ids);
+    narrow(in->class_rows ? NULL : in->labels, at, T, labels);
+    if (c->head == HEAD_CAUSAL)
+        batch_add_causal(b, ids, labels, T, sample, T);
+    else
+        batch_add(b, ids, labels, T, sample, T);
+    for (int64_t i = 0; in->positions && i < T; i++)
+        b->rows.positions[row + i] = (int32_t)in->positions[at + i];
+    if (!in->positions && c->sizes.first_position)
+        number_rows(c, ids, T, b->rows.positions + row);
+    for (int64_t i = 0; in->token_types && i < T; i++)
+        b->rows.token_types[row + i] = (int32_t)in->token_types[at + i];
+    if (in->class_rows)
+        label_sample(in, sample, row, b);
+    mask_keys(mask, at, T, b->rows.key_order + row);
+}
+
+void forward_inputs_batch(const struct forward_inputs *in, int64_t first, int64_t count,
+                          const struct config *c, struct batch *b)
+{
+    int32_t *ids = mem_alloc_array((size_t)(in->length + 2 * in->rows) + 1, sizeof(ids[0]));
 
     batch_clear(b);
-    for (int64_t sample = first; sample < first + count; sample++) {
-        int64_t at = sample * T, row = b->rows.count;
-        for (int64_t i = 0; i < T; i++) {
-            ids[i] = (int32_t)in->ids[at + i];
-            labels[i] = in->labels ? (int32_t)in->labels[at + i] : NO_LABEL;
-        }
-        batch_add_causal(b, ids, labels, T, sample, T);
-        for (int64_t i = 0; i < T; i++) {
-            if (in->positions)
-                b->rows.positions[row + i] = (int32_t)in->positions[at + i];
-            if (in->mask && !in->mask[at + i])
-                b->rows.key_order[row + i] = -1;
-        }
-    }
+    for (int64_t sample = first; sample < first + count; sample++)
+        add_sample(in, sample, c, ids, b);
     mem_free(ids);
 }

@@ -136,11 +136,14 @@ static bool is_one_step(struct placement have, struct placement want)
     return have.kind == REPLICATE || want.kind == REPLICATE || (have.kind == PARTIAL && want.kind == SHARD);
 }
 
-/* Gathered values are gathered again in the backward pass, not kept; reduced ones are kept. */
-static bool may_use(const struct form *f, enum unit unit)
+/* Gathered values are gathered again in the backward pass, not kept; reduced ones are kept. What one rank keeps
+ * for all is only read as it is: there is no sum to be made of it. */
+static bool may_use(const struct pass *s, const struct form *f, struct placement want, enum unit unit)
 {
     bool backward = unit != UNIT_FORWARD;
 
+    if (f->t->producer->op == &op_keep_first)
+        return placement_equal(*on(s, f->t), want);
     return f->t->producer->op != &op_all_gather || (f->unit != UNIT_FORWARD) == backward;
 }
 
@@ -155,7 +158,7 @@ static struct tensor *cheapest_form(const struct pass *s, struct tensor *t, stru
     *seconds = redistribute_seconds(&s->cost, t, *on(s, t), want);
     for (const struct form *f = s->forms[t->id]; f; f = f->next) {
         double other = redistribute_seconds(&s->cost, t, *on(s, f->t), want);
-        if (other < *seconds && may_use(f, unit)) {
+        if (other < *seconds && may_use(s, f, want, unit)) {
             *seconds = other;
             best = f->t;
         }

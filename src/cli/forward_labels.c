@@ -1,0 +1,98 @@
+/* Labels of a classification head, told apart as transformers does: one label is a regression, integers name a
+ * class, other numbers are one for each label; problem_type in the config says it once and for all. */
+#include <inttypes.h>
+#include <math.h>
+
+#include "base/err.h"
+#include "ckpt/safetensors.h"
+#include "cli/forward_inputs.h"
+
+static enum problem problem_of(const struct config *c, const struct safetensors_tensor *t)
+{
+    if (c->problem != PROBLEM_UNSAID)
+        return c->problem;
+    if (c->labels == 1)
+        return PROBLEM_REGRESSION;
+    return t->element->kind == ELEMENT_FLOAT ? PROBLEM_MULTI_LABEL : PROBLEM_SINGLE_LABEL;
+}
+
+/* [B], or [B, width]. */
+static int check_shape(const struct safetensors *st, const struct safetensors_tensor *t, int64_t samples,
+                       int64_t width)
+{
+    bool flat = t->ndim == 1 && width == 1, full = t->ndim == 2 && t->shape[1] == width;
+
+    if ((flat || full) && t->shape[0] == samples)
+        return OK;
+    return safetensors_fail(st->path, t->name,
+                            "wrong shape (found %d dims and %" PRId64 " elements, expected [%" PRId64
+                            ", %" PRId64 "]%s)",
+                            t->ndim, (int64_t)t->count, samples, width,
+                            width == 1 ? ", of which the second may be left out" : "");
+}
+
+static int read_classes(const struct safetensors *st, const struct safetensors_tensor *t,
+                        struct forward_inputs *in, const struct config *c)
+{
+    TRY(check_shape(st, t, in->samples, 1));
+    in->labels = mem_alloc_array((size_t)t->count + 1, sizeof(int64_t));
+    TRY(safetensors_read_int64(st, t, in->labels));
+    for (int64_t i = 0; i < in->samples; i++)
+        if (in->labels[i] < 0 || in->labels[i] >= c->labels)
+            return safetensors_fail(st->path, t->name,
+                                    "value at [%" PRId64 "] out of range (found %" PRId64
+                                    ", expected 0 to %" PRId64 ")",
+                                    i, in->labels[i], c->labels - 1);
+    return OK;
+}
+
+static int read_targets(const struct safetensors *st, const struct safetensors_tensor *t,
+                        struct forward_inputs *in, const struct config *c)
+{
+    int64_t *whole;
+    int status;
+
+    TRY(check_shape(st, t, in->samples, c->labels));
+    in->target_width = c->labels;
+    in->targets = mem_alloc_array((size_t)t->count + 1, sizeof(float));
+    if (t->element->kind == ELEMENT_FLOAT)
+        return safetensors_read_float(st, t, in->targets);
+    whole = mem_alloc_array((size_t)t->count + 1, sizeof(int64_t));
+    status = safetensors_read_int64(st, t, whole);
+    for (int64_t i = 0; i < (int64_t)t->count && status == OK; i++)
+        in->targets[i] = (float)whole[i];
+    mem_free(whole);
+    return status;
+}
+
+int forward_labels_read(const struct safetensors *st, struct forward_inputs *in, const struct config *c)
+{
+    const struct safetensors_tensor *t = safetensors_find(st, "labels");
+
+    in->problem = PROBLEM_SINGLE_LABEL; /* nothing else to compare with */
+    if (!t)
+        return OK;
+    in->problem = problem_of(c, t);
+    in->label_count = in->samples;
+    return in->problem == PROBLEM_SINGLE_LABEL ? read_classes(st, t, in, c) : read_targets(st, t, in, c);
+}
+
+/* As transformers: padding is told by its id, whatever the mask says. */
+static int64_t last_row(const struct forward_inputs *in, int64_t sample, int64_t pad)
+{
+    int64_t row = in->length - 1;
+
+    while (pad != INT_NONE && row > 0 && in->ids[sample * in->length + row] == pad)
+        row--;
+    return row;
+}
+
+int forward_labels_rows(struct forward_inputs *in, const struct config *c)
+{
+    if (c->def->causal && c->head == HEAD_CLASSIFICATION && c->pad == INT_NONE && in->samples > 1)
+        return fail(ERR_CONFIG, "%s: Cannot handle batch sizes > 1 if no padding token is defined.", c->name);
+    in->class_rows = mem_alloc_array((size_t)in->samples, sizeof(in->class_rows[0]));
+    for (int64_t i = 0; i < in->samples; i++)
+        in->class_rows[i] = c->def->causal ? last_row(in, i, c->pad) : 0;
+    return OK;
+}
