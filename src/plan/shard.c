@@ -136,8 +136,8 @@ static bool is_one_step(struct placement have, struct placement want)
     return have.kind == REPLICATE || want.kind == REPLICATE || (have.kind == PARTIAL && want.kind == SHARD);
 }
 
-/* Gathered values are gathered again in the backward pass, not kept; reduced ones are kept. What one rank keeps
- * for all is only read as it is: there is no sum to be made of it. */
+/* Gathered values are gathered again in the backward pass, not kept; reduced ones are kept. What one
+ * rank keeps for all is only read as it is: there is no sum to be made of it. */
 static bool may_use(const struct pass *s, const struct form *f, struct placement want, enum unit unit)
 {
     bool backward = unit != UNIT_FORWARD;
