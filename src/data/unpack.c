@@ -75,6 +75,7 @@ static int read_plain(struct unpacker *u, char *bytes, size_t length, size_t *co
     return OK;
 }
 
+#if defined(PLAIT_HAVE_ZLIB) || defined(PLAIT_HAVE_ZSTD)
 /* Some input, unless the file has ended. */
 static int refill(struct unpacker *u)
 {
@@ -96,6 +97,7 @@ static int fail_cut_off(const struct unpacker *u)
     error_hint("was the file downloaded or written to its end?");
     return status;
 }
+#endif
 
 /* ---- gzip ---- */
 

@@ -26,7 +26,8 @@ static void arrays_are_read(void **state)
         { "[{\"input_ids\": [1, 2], \"token_type_ids\": [0, 1]},\n"
           "{\"input_ids\": [3], \"labels\": [-100]}]",
           NULL, "[1,2:0,1][3/-100]" },
-        { "{\"v\": {\"data\": []}, \"x\": \"]\", \"da\\u0074a\": [{\"text\": \"a\"}\n], \"z\": [[1], \"]\"]}\n",
+        { "{\"v\": {\"data\": []}, \"x\": \"]\", \"da\\u0074a\": [{\"text\": \"a\"}\n], "
+          "\"z\": [[1], \"]\"]}\n",
           "data", "|a|" },
         { "{\"text\": \"a\"}\n{\"text\": \"b\"}", NULL, "|a||b|" },
         { "\n {\"text\": \"a\"}\n\n", NULL, "|a|" },

@@ -1,0 +1,7 @@
+/* CSV. See cuts.h. */
+#include "cuts.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    return compare_cuts(&source_csv, data, size);
+}
