@@ -29,8 +29,8 @@ struct values {
 
 static const struct option own_options[] = {
     { "inputs", OPTION_STRING, OWN(inputs), NULL,
-      "safetensors file, or -: input_ids and, if wanted, attention_mask, token_type_ids, position_ids, labels, "
-      "each [B, T]; labels of a classification: [B], or [B, L] numbers" },
+      "safetensors file, or -: input_ids and, if wanted, attention_mask, token_type_ids, position_ids, "
+      "labels, each [B, T]; labels of a classification: [B], or [B, L] numbers" },
     { "output", OPTION_STRING, OWN(output), NULL,
       "safetensors file, or -: logits (hidden_states of a base model), with labels the loss, with --grad the "
       "gradients" },

@@ -1,5 +1,5 @@
-/* Labels of a classification head, told apart as transformers does: one label is a regression, integers name a
- * class, other numbers are one for each label; problem_type in the config says it once and for all. */
+/* Labels of a classification head, told apart as transformers does: one label is a regression, integers name
+ * a class, other numbers are one for each label; problem_type in the config says it once and for all. */
 #include <inttypes.h>
 #include <math.h>
 

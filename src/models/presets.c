@@ -28,10 +28,47 @@ static const char gpt2[] =
     " \"task_specific_params\": {\"text-generation\": {\"do_sample\": true, \"max_length\": 50}},"
     " \"vocab_size\": 50257}";
 
+static const char bert_default[] =
+    "{\"add_cross_attention\": false, \"attention_probs_dropout_prob\": 0.1, \"bos_token_id\": null,"
+    " \"classifier_dropout\": null, \"eos_token_id\": null, \"hidden_act\": \"gelu\","
+    " \"hidden_dropout_prob\": 0.1, \"hidden_size\": 768, \"initializer_range\": 0.02,"
+    " \"intermediate_size\": 3072, \"is_decoder\": false, \"layer_norm_eps\": 1e-12,"
+    " \"max_position_embeddings\": 512, \"model_type\": \"bert\", \"num_attention_heads\": 12,"
+    " \"num_hidden_layers\": 12, \"pad_token_id\": 0, \"tie_word_embeddings\": true,"
+    " \"type_vocab_size\": 2, \"use_cache\": true, \"vocab_size\": 30522}";
+
+static const char roberta_default[] =
+    "{\"add_cross_attention\": false, \"attention_probs_dropout_prob\": 0.1, \"bos_token_id\": 0,"
+    " \"classifier_dropout\": null, \"eos_token_id\": 2, \"hidden_act\": \"gelu\","
+    " \"hidden_dropout_prob\": 0.1, \"hidden_size\": 768, \"initializer_range\": 0.02,"
+    " \"intermediate_size\": 3072, \"is_decoder\": false, \"layer_norm_eps\": 1e-12,"
+    " \"max_position_embeddings\": 512, \"model_type\": \"roberta\", \"num_attention_heads\": 12,"
+    " \"num_hidden_layers\": 12, \"pad_token_id\": 1, \"tie_word_embeddings\": true,"
+    " \"type_vocab_size\": 2, \"use_cache\": true, \"vocab_size\": 50265}";
+
+static const char bert[] =
+    "{\"architectures\": [\"BertForMaskedLM\"], \"attention_probs_dropout_prob\": 0.1,"
+    " \"gradient_checkpointing\": false, \"hidden_act\": \"gelu\", \"hidden_dropout_prob\": 0.1,"
+    " \"hidden_size\": 768, \"initializer_range\": 0.02, \"intermediate_size\": 3072,"
+    " \"layer_norm_eps\": 1e-12, \"max_position_embeddings\": 512, \"model_type\": \"bert\","
+    " \"num_attention_heads\": 12, \"num_hidden_layers\": 12, \"pad_token_id\": 0,"
+    " \"position_embedding_type\": \"absolute\", \"transformers_version\": \"4.6.0.dev0\","
+    " \"type_vocab_size\": 2, \"use_cache\": true, \"vocab_size\": 30522}";
+
+static const char roberta[] =
+    "{\"architectures\": [\"RobertaForMaskedLM\"], \"attention_probs_dropout_prob\": 0.1,"
+    " \"bos_token_id\": 0, \"eos_token_id\": 2, \"hidden_act\": \"gelu\","
+    " \"hidden_dropout_prob\": 0.1, \"hidden_size\": 768, \"initializer_range\": 0.02,"
+    " \"intermediate_size\": 3072, \"layer_norm_eps\": 1e-05, \"max_position_embeddings\": 514,"
+    " \"model_type\": \"roberta\", \"num_attention_heads\": 12, \"num_hidden_layers\": 12,"
+    " \"pad_token_id\": 1, \"type_vocab_size\": 1, \"vocab_size\": 50265}";
+
 static const struct {
     const char *model_type, *json;
 } defaults[] = {
     { "gpt2", gpt2_default },
+    { "bert", bert_default },
+    { "roberta", roberta_default },
 };
 
 static const struct preset {
@@ -49,6 +86,20 @@ static const struct preset {
     { "distilbert/distilgpt2", "distilgpt2", gpt2,
       "{\"n_layer\": 6, \"_num_labels\": 1, \"id2label\": {\"0\": \"LABEL_0\"},"
       " \"label2id\": {\"LABEL_0\": 0}}" },
+    { "google-bert/bert-base-uncased", "bert-base-uncased", bert, NULL },
+    { "google-bert/bert-base-cased", "bert-base-cased", bert, "{\"vocab_size\": 28996}" },
+    { "google-bert/bert-large-uncased", "bert-large-uncased", bert,
+      "{\"hidden_size\": 1024, \"intermediate_size\": 4096, \"num_attention_heads\": 16,"
+      " \"num_hidden_layers\": 24}" },
+    { "google-bert/bert-large-cased", "bert-large-cased", bert,
+      "{\"hidden_size\": 1024, \"intermediate_size\": 4096, \"num_attention_heads\": 16,"
+      " \"num_hidden_layers\": 24, \"directionality\": \"bidi\", \"pooler_fc_size\": 768,"
+      " \"pooler_num_attention_heads\": 12, \"pooler_num_fc_layers\": 3, \"pooler_size_per_head\": 128,"
+      " \"pooler_type\": \"first_token_transform\", \"vocab_size\": 28996}" },
+    { "FacebookAI/roberta-base", "roberta-base", roberta, NULL },
+    { "FacebookAI/roberta-large", "roberta-large", roberta,
+      "{\"hidden_size\": 1024, \"intermediate_size\": 4096, \"num_attention_heads\": 16,"
+      " \"num_hidden_layers\": 24}" },
 };
 
 enum { PRESETS = sizeof(presets) / sizeof(presets[0]), DEFAULTS = sizeof(defaults) / sizeof(defaults[0]) };

@@ -315,6 +315,60 @@ static void presets_are_the_published_files(void **state)
     }
 }
 
+/* Those of BERT and RoBERTa end with a line break. */
+static void encoder_presets(void **state)
+{
+    static const struct {
+        const char *name;
+        size_t bytes;
+        int64_t vocab, positions;
+    } cases[] = {
+        { "bert-base-uncased", 570, 30522, 512 },  { "google-bert/bert-base-cased", 570, 28996, 512 },
+        { "bert-large-uncased", 571, 30522, 512 }, { "google-bert/bert-large-cased", 762, 28996, 512 },
+        { "roberta-base", 481, 50265, 512 },       { "FacebookAI/roberta-large", 482, 50265, 512 },
+    };
+    struct config c;
+    struct str out;
+
+    (void)state;
+    str_init(&out);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        str_clear(&out);
+        assert_int_equal(config_preset(&c, cases[i].name), OK);
+        config_write(&c, &out);
+        assert_int_equal(out.length, cases[i].bytes);
+        assert_int_equal(c.head, HEAD_MASKED);
+        assert_true(c.sizes.vocab == cases[i].vocab && c.sizes.positions == cases[i].positions);
+        config_release(&c);
+    }
+    str_release(&out);
+}
+
+static void heads(void **state)
+{
+    struct config c;
+
+    (void)state;
+    assert_int_equal(parse(&c, "{\"model_type\": \"bert\", \"architectures\": [\"BertForPreTraining\"]}"),
+                     OK);
+    assert_string_equal(c.architecture, "BertForMaskedLM"); /* its masked-LM part */
+    assert_true(c.head == HEAD_MASKED && c.pad == 0);
+    assert_int_equal(config_set_head(&c, HEAD_CLASSIFICATION), OK);
+    assert_string_equal(c.architecture, "BertForSequenceClassification");
+    assert_true(c.head == HEAD_CLASSIFICATION && c.labels == 2 && c.problem == PROBLEM_UNSAID);
+    assert_int_equal(config_set(&c, "num_labels", "1"), OK);
+    assert_int_equal(config_set(&c, "problem_type", "\"regression\""), OK);
+    assert_true(c.labels == 1 && c.problem == PROBLEM_REGRESSION);
+    assert_int_equal(config_set_head(&c, HEAD_CONDITIONAL), ERR_CONFIG);
+    config_release(&c);
+    error_clear();
+    assert_int_equal(parse(&c, "{\"model_type\": \"roberta\", \"pad_token_id\": null}"), ERR_CONFIG);
+    error_clear();
+    assert_int_equal(parse(&c, "{\"model_type\": \"bert\", \"pad_token_id\": null}"), OK);
+    assert_true(c.pad == INT_NONE && c.labels == 2);
+    config_release(&c);
+}
+
 static void defaults_by_type(void **state)
 {
     struct config c;
@@ -359,6 +413,8 @@ int main(void)
         cmocka_unit_test(wrong_overrides),
         cmocka_unit_test(written_as_transformers_does),
         cmocka_unit_test(presets_are_the_published_files),
+        cmocka_unit_test(encoder_presets),
+        cmocka_unit_test(heads),
         cmocka_unit_test(defaults_by_type),
         cmocka_unit_test_setup_teardown(files, scratch_create, scratch_remove),
     };
