@@ -178,7 +178,7 @@ static void look_at_member(struct json_reader *r, struct table *t, const struct 
 {
     struct table_column *column = table_find(t, key->data, key->length);
     struct json_string s;
-    if (!column && t->rows == 0)
+    if (!column && t->rows == 0 && t->count < TABLE_MOST_COLUMNS)
         column = table_add(t, key->data, key->length);
     if (json_peek(r) != JSON_STRING)
         json_skip(r);

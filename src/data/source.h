@@ -151,6 +151,9 @@ int source_body_open(const struct source_file *f, const struct source_options *o
 void source_body_close(struct source_body *b);
 int source_head_read(struct source_file *f, struct source_head *h); /* the first h->limit bytes */
 
+/* Fails for a record that does not end within the limit; line: those before it. */
+int source_fail_long(const struct source_file *f, int64_t line, const char *record, size_t length);
+
 /* ---- reading ---- */
 
 struct source_fault { /* the first bad record of a tile */

@@ -8,7 +8,7 @@
 #include "base/mem.h"
 #include "data/source_table.h"
 
-enum { MOST_COLUMNS = 16384 };
+enum { MOST_COLUMNS = TABLE_MOST_COLUMNS };
 
 struct field {
     const char *bytes;

@@ -95,11 +95,11 @@ static size_t limit_of(const struct source_file *f)
     return f->format->record_limit + 1;
 }
 
-static int fail_long(const struct source_reader *r, const struct source_file *f)
+int source_fail_long(const struct source_file *f, int64_t line, const char *record, size_t length)
 {
     if (f->format->fail_long)
-        return f->format->fail_long(f, r->line, r->buffer, r->fill);
-    return fail(ERR_DATA, "%s:%lld: the %s is longer than %zu MiB", f->path, (long long)r->line + 1,
+        return f->format->fail_long(f, line, record, length);
+    return fail(ERR_DATA, "%s:%lld: the %s is longer than %zu MiB", f->path, (long long)line + 1,
                 f->format->record, f->format->record_limit >> 20);
 }
 
@@ -113,7 +113,7 @@ static int read_window(struct source_reader *r, const struct source_file *f)
         if (r->tile_count)
             return OK;
         if (r->fill >= limit_of(f))
-            return fail_long(r, f);
+            return source_fail_long(f, r->line, r->buffer, r->fill);
         wanted = wanted < limit_of(f) / 2 ? wanted * 2 : limit_of(f);
     }
 }

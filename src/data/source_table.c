@@ -87,6 +87,14 @@ static void look_at_rows(const struct source_file *f, const struct source_head *
     }
 }
 
+/* Whether the first record ends within its limit, all bytes of which are there. */
+static int check_first(const struct source_file *f, const struct source_head *h)
+{
+    const struct str *s = &h->bytes;
+    return f->format->cut(s->data, 0, 1, s->length, false) ? OK
+                                                           : source_fail_long(f, f->line, s->data, s->length);
+}
+
 static int look(struct source_file *f, const struct source_options *o, size_t limit, struct table *t)
 {
     struct source_head h = { .limit = limit };
@@ -96,8 +104,9 @@ static int look(struct source_file *f, const struct source_options *o, size_t li
     int status = f->format->head ? f->format->head(f, o, &h, t) : source_head_read(f, &h);
     if (status == OK)
         look_at_rows(f, &h, t);
-    if (status == OK && t->rows == 0 && !h.whole && limit <= f->format->record_limit)
-        status = look(f, o, f->format->record_limit + 1, t);
+    if (status == OK && t->rows == 0 && !h.whole)
+        status = limit <= f->format->record_limit ? look(f, o, f->format->record_limit + 1, t)
+                                                  : check_first(f, &h);
     str_release(&h.bytes);
     return status;
 }

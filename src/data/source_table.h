@@ -10,6 +10,8 @@
 #include "base/map.h"
 #include "data/source.h"
 
+enum { TABLE_MOST_COLUMNS = 16384 };
+
 struct table_column {
     char *name;
     bool text; /* a cell of it is no number */

@@ -1,4 +1,4 @@
-/* cuts -- any bytes as a form of data: cutting them anywhere a record ends, with any part of them at hand, must
+/* cuts -- any bytes as a form of data: cut anywhere a record ends, with any part of them at hand, they must
  * give the documents that the whole gives. The first byte chooses where to cut. */
 #ifndef PLAIT_FUZZ_CUTS_H
 #define PLAIT_FUZZ_CUTS_H
@@ -96,7 +96,7 @@ static void compare(const struct source_file *file, const char *bytes, size_t le
             (long long)parts.documents, (long long)whole.documents);
 }
 
-/* Text in the column "text", a label in "a"; of CSV with one to three columns; of JSON also as rows of ids. */
+/* Text in the column "text", a label in "a"; CSV with one to three columns; JSON also as rows of ids. */
 static int compare_cuts(const struct source_format *format, const uint8_t *data, size_t size)
 {
     static char path[] = "fuzz";

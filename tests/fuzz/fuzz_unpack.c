@@ -1,4 +1,4 @@
-/* Any bytes as gzip and as zstd: whatever comes out does not depend on how much is asked for at once. The first
+/* Any bytes as gzip and as zstd: what comes out does not depend on how much is asked for at once. The first
  * byte says how much. */
 #include <stdint.h>
 #include <sys/mman.h>
