@@ -42,10 +42,12 @@ struct token_cache_options {
     int64_t id_limit;                  /* ids must be below it: the model's vocabulary; 0: not known */
     bool append_eos;                   /* the tokenizer's eos after each document that has tokens */
     bool no_special_tokens;            /* leave out what the tokenizer adds to a text */
-    bool drop_linebreaks;              /* HF's keep_linebreaks false */
-    bool drop_blank;                   /* documents of white space alone have no tokens */
-    int64_t max_bad; /* bad rows that are skipped, with one warning; 0: the first one is an error */
-    bool overwrite;  /* tokenize again in any case */
+    bool dropout;                      /* of merges, where the tokenizer has one: by seed and text */
+    uint64_t seed;
+    bool drop_linebreaks; /* HF's keep_linebreaks false */
+    bool drop_blank;      /* documents of white space alone have no tokens */
+    int64_t max_bad;      /* bad rows that are skipped, with one warning; 0: the first one is an error */
+    bool overwrite;       /* tokenize again in any case */
     /* NULL, or called between stretches of work with bytes of data; false stops: ERR_STOPPED. */
     bool (*progress)(void *context, uint64_t done, uint64_t total);
     void *context;

@@ -69,6 +69,8 @@ static int find_key(struct making *m)
     str_appendf(&all, " %d %d %d %d", m->tokenizing.eos, o->no_special_tokens, o->drop_linebreaks,
                 o->drop_blank);
     str_appendf(&all, " %lld", (long long)o->max_bad);
+    if (o->dropout)
+        str_appendf(&all, " dropout %016llx", (unsigned long long)o->seed);
     for (int c = 0; c < COLUMN_COUNT; c++)
         append_name(&all, o->columns[c]);
     append_name(&all, o->json_field);

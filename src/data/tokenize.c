@@ -73,7 +73,9 @@ static bool is_blank(const char *text, size_t length)
 static int add_text(struct job *j, const struct cell *text, bool bare)
 {
     const struct token_cache_options *o = j->z->options;
-    struct encode_options encode = { .no_special_tokens = o->no_special_tokens || bare };
+    struct encode_options encode = { .no_special_tokens = o->no_special_tokens || bare,
+                                     .dropout = o->dropout,
+                                     .seed = o->seed };
     if (o->drop_blank && is_blank(text->bytes, text->length))
         return OK;
     if (!j->encoder)

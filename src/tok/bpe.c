@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "tok/byte_level.h"
 #include "tok/model.h"
+#include "tok/tokenizer.h"
 #include "tok/types.h"
 
 static void bpe_release(void *state)
@@ -317,6 +318,7 @@ static const struct model_ops ops = {
     .write = bpe_write,
     .save = bpe_save,
     .takes_bytes = true,
+    .set_dropout = bpe_set_dropout,
 };
 
 const struct component_type model_bpe = {
@@ -325,3 +327,8 @@ const struct component_type model_bpe = {
     .release = bpe_release,
     .model = &ops,
 };
+
+double tokenizer_dropout(const struct tokenizer *t)
+{
+    return t->model.type == &model_bpe ? ((const struct bpe *)t->model.state)->dropout : 0;
+}

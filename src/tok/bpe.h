@@ -4,6 +4,7 @@
 #ifndef PLAIT_TOK_BPE_H
 #define PLAIT_TOK_BPE_H
 
+#include "base/rng.h"
 #include "tok/component.h"
 #include "tok/word_cache.h"
 
@@ -54,16 +55,26 @@ struct bpe_symbols {
     size_t count, id_capacity, length_capacity;
 };
 
+/* Merges that are left out at random: numbers of (seed, text, how many were asked for before). */
+struct bpe_dropout {
+    struct rng_key key;
+    uint64_t text, count;
+    double rate;
+};
+
 struct bpe_scratch {
     const struct bpe *bpe;
     struct word_cache cache;
     struct bpe_symbols symbols;
     struct text form;
     struct bpe_lists *lists; /* bpe_merge.c */
+    struct bpe_dropout dropout;
+    bool drops;
 };
 
 void *bpe_scratch_create(const void *state);
 void bpe_scratch_free(void *scratch);
+void bpe_set_dropout(const void *state, void *scratch, const struct tok_dropout *d);
 int bpe_encode(const void *state, void *scratch, const struct piece *word, struct encoding *out);
 
 #endif

@@ -116,6 +116,18 @@ static int symbols_of_chars(const struct bpe *b, struct bpe_symbols *s, const st
     return status;
 }
 
+void bpe_set_dropout(const void *state, void *scratch, const struct tok_dropout *d)
+{
+    const struct bpe *b = state;
+    struct bpe_scratch *s = scratch;
+
+    s->drops = d && b->dropout > 0;
+    if (s->drops)
+        s->dropout = (struct bpe_dropout){ .key = { d->seed, rng_stream("bpe.dropout") },
+                                           .text = d->text,
+                                           .rate = b->dropout };
+}
+
 /* ---- one word ---- */
 
 static int symbols_of_word(const struct bpe *b, struct bpe_scratch *s, const struct piece *word)
@@ -168,7 +180,7 @@ static void emit(const struct bpe_scratch *s, const struct piece *word, struct e
 static int encode_new(const struct bpe *b, struct bpe_scratch *s, const struct piece *word,
                       struct encoding *out)
 {
-    int32_t whole = b->ignore_merges ? whole_token(b, s, word) : -1;
+    int32_t whole = b->ignore_merges && !s->drops ? whole_token(b, s, word) : -1;
     struct piece form = *word;
     struct text scratch;
 
@@ -179,8 +191,8 @@ static int encode_new(const struct bpe *b, struct bpe_scratch *s, const struct p
         return OK;
     }
     TRY(symbols_of_word(b, s, word));
-    bpe_merge(b, &s->symbols, s->lists);
-    if (!out->spans)
+    bpe_merge(b, &s->symbols, s->lists, s->drops ? &s->dropout : NULL);
+    if (!out->spans && !s->drops)
         word_cache_put(&s->cache, word->bytes, word->length, s->symbols.ids, s->symbols.count);
     text_init(&scratch, true);
     if (out->spans && word->byte_level && !b->has_bytes)
@@ -194,7 +206,7 @@ int bpe_encode(const void *state, void *scratch, const struct piece *word, struc
 {
     struct bpe_scratch *s = scratch;
 
-    if (word->length == 0 || word_cache_append(&s->cache, word->bytes, word->length, out))
+    if (word->length == 0 || (!s->drops && word_cache_append(&s->cache, word->bytes, word->length, out)))
         return OK;
     return encode_new(state, s, word, out);
 }

@@ -14,7 +14,9 @@
  * tokens are dropped and the next block begins there; if the seam does not hold, more tokens are dropped and
  * a larger block is tried.
  *
- * By heap of (rank, place), when merges are not ordered: the definition itself, O(n log n). */
+ * By heap of (rank, place), when merges are not ordered: the definition itself, O(n log n). With dropout
+ * (Provilkov, Emelianenko and Voita, "BPE-dropout", ACL 2020), as tokenizers has it: a merge that comes up is
+ * put aside with that probability, until another one has come up and was not. */
 #include "tok/bpe_merge.h"
 
 #include <stdlib.h>
@@ -55,6 +57,8 @@ struct bpe_lists {
     size_t place_capacity;
     uint64_t *heap; /* rank << 32 | place */
     size_t heap_count, heap_capacity;
+    uint64_t *aside; /* dropped out of the heap */
+    size_t aside_count, aside_capacity;
     struct tokens done, block, seam;
 };
 
@@ -71,6 +75,7 @@ void bpe_lists_free(struct bpe_lists *l)
     mem_free(l->entries);
     mem_free(l->places);
     mem_free(l->heap);
+    mem_free(l->aside);
     mem_free(l->done.items);
     mem_free(l->block.items);
     mem_free(l->seam.items);
@@ -349,15 +354,40 @@ static void heap_push_place(const struct bpe *b, struct bpe_lists *l, uint32_t p
         heap_push(l, slot->rank, place);
 }
 
-static void merge_by_heap(const struct bpe *b, struct bpe_lists *l, const int32_t *ids, size_t n)
+static bool is_dropped(struct bpe_dropout *d)
+{
+    return d && rng_uniform(d->key, d->text, d->count++) < d->rate;
+}
+
+static void put_aside(struct bpe_lists *l, uint64_t item)
+{
+    l->aside = mem_grow(l->aside, l->aside_count, &l->aside_capacity, sizeof(*l->aside));
+    l->aside[l->aside_count++] = item;
+}
+
+static void put_back(struct bpe_lists *l)
+{
+    while (l->aside_count > 0) {
+        uint64_t item = l->aside[--l->aside_count];
+        heap_push(l, (int32_t)(item >> 32), (uint32_t)item);
+    }
+}
+
+static void merge_by_heap(const struct bpe *b, struct bpe_lists *l, const int32_t *ids, size_t n,
+                          struct bpe_dropout *d)
 {
     link_symbols(l, ids, n);
-    l->heap_count = 0;
+    l->heap_count = l->aside_count = 0;
     for (size_t i = 0; i < n; i++)
         heap_push_place(b, l, (uint32_t)i);
     while (l->heap_count > 0) {
         uint64_t top = heap_pop(l);
         uint32_t place = (uint32_t)top;
+        if (is_dropped(d)) {
+            put_aside(l, top);
+            continue;
+        }
+        put_back(l);
         if (!join(l, &b->merges[top >> 32], place))
             continue;
         heap_push_place(b, l, l->symbols[place].previous);
@@ -383,15 +413,15 @@ static void put_tokens(struct bpe_symbols *s, const struct tokens *t)
     s->count = t->count;
 }
 
-void bpe_merge(const struct bpe *b, struct bpe_symbols *s, struct bpe_lists *l)
+void bpe_merge(const struct bpe *b, struct bpe_symbols *s, struct bpe_lists *l, struct bpe_dropout *d)
 {
-    if (s->count <= SHORT) {
+    if (s->count <= SHORT && !d) {
         merge_short(b, s);
         return;
     }
-    if (b->is_ordered)
+    if (b->is_ordered && !d)
         merge_in_blocks(b, l, s->ids, s->count);
     else
-        merge_by_heap(b, l, s->ids, s->count);
+        merge_by_heap(b, l, s->ids, s->count, d);
     put_tokens(s, &l->done);
 }

@@ -4,8 +4,8 @@
 
 #include "tok/bpe.h"
 
-/* Merges all that can be merged; lists is scratch space that is kept between words. */
-void bpe_merge(const struct bpe *b, struct bpe_symbols *s, struct bpe_lists *lists);
+/* Merges all that can be merged; lists is scratch space that is kept between words. d NULL: no dropout. */
+void bpe_merge(const struct bpe *b, struct bpe_symbols *s, struct bpe_lists *lists, struct bpe_dropout *d);
 struct bpe_lists *bpe_lists_create(void);
 void bpe_lists_free(struct bpe_lists *l);
 

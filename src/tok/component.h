@@ -47,6 +47,10 @@ struct component_source {
     struct vocab *vocab; /* of the model, which fills it */
 };
 
+struct tok_dropout {
+    uint64_t seed, text; /* text: which one it is, as a hash of its bytes */
+};
+
 struct model_ops {
     void *(*scratch_create)(const void *state); /* NULL: needs none */
     void (*scratch_free)(void *scratch);
@@ -56,6 +60,8 @@ struct model_ops {
                   struct json_writer *w); /* the members after "type" */
     int (*save)(const void *state, const struct vocab *vocab, const char *directory); /* files of its own */
     bool takes_bytes; /* knows what byte_level means */
+    /* Drops merges out in the text that follows; d NULL: no more. NULL: knows no dropout. */
+    void (*set_dropout)(const void *state, void *scratch, const struct tok_dropout *d);
 };
 
 /* For model_ops.save: replaces a file of the directory. */

@@ -169,6 +169,20 @@ static int encode_all(struct encoder *e, const struct tok_text *text, bool speci
     return c->type ? c->type->process(c->state, &process) : OK;
 }
 
+static void set_dropout(struct encoder *e, const struct tok_text *text, const struct encode_options *o)
+{
+    struct tok_dropout d;
+
+    if (!e->model->set_dropout)
+        return;
+    if (!o || !o->dropout) {
+        e->model->set_dropout(e->state, e->scratch, NULL);
+        return;
+    }
+    d = (struct tok_dropout){ o->seed, hash_bytes(text->bytes, text->length, 0) };
+    e->model->set_dropout(e->state, e->scratch, &d);
+}
+
 int encode_text(struct encoder *e, const struct tok_text *text, const struct encode_options *options,
                 const struct truncation *truncation, struct encoding *out)
 {
@@ -180,6 +194,7 @@ int encode_text(struct encoder *e, const struct tok_text *text, const struct enc
     else if (out->spans)
         BUG("ids without spans are appended to an encoding with spans");
     e->out = out;
+    set_dropout(e, text, options);
     status = encode_all(e, text, !(options && options->no_special_tokens), truncation);
     if (status != OK)
         out->count = before;

@@ -48,6 +48,7 @@ int tokenizer_set_special(struct tokenizer *t, enum tok_special which, const cha
 int tokenizer_set_post_processor(struct tokenizer *t, const char *name);
 bool tokenizer_is_special(const struct tokenizer *t, int32_t id); /* left out by decode's skip_special */
 int64_t tokenizer_max_length(const struct tokenizer *t); /* model_max_length; INT64_MAX when there is none */
+double tokenizer_dropout(const struct tokenizer *t); /* of merges, where encode_options ask for it; 0: none */
 void tokenizer_set_max_length(struct tokenizer *t, int64_t length);
 uint64_t tokenizer_hash(const struct tokenizer *t); /* of everything that decides ids */
 
@@ -67,6 +68,8 @@ void encoding_release(struct encoding *e);
 struct encode_options {
     bool no_special_tokens; /* leave out what the post-processor adds */
     bool spans;
+    bool dropout; /* merges of a BPE model that has a dropout are left out at random, by seed and text */
+    uint64_t seed;
 };
 
 struct encoder *encoder_create(const struct tokenizer *t); /* the tokenizer outlives it */

@@ -92,6 +92,21 @@ static void tell_made(const struct token_cache *cache, const char *option, doubl
     str_release(&text);
 }
 
+/* Of a tokenizer's merges, in training alone: not in a file that documents are held out of as well. */
+static void set_dropout(const struct corpus *c, const struct corpus_options *o, const char *option,
+                        struct token_cache_options *out)
+{
+    bool training = strcmp(option, "train_file") == 0,
+         shared = o->evaluate && o->files->validation.count == 0;
+
+    if (!training || !c->tokenizer || tokenizer_dropout(c->tokenizer) == 0)
+        return;
+    if (shared)
+        note("the tokenizer's dropout does not act, as documents for evaluation come from the same file");
+    out->dropout = !shared;
+    out->seed = o->seed;
+}
+
 static int make_cache(struct corpus *c, const struct corpus_options *o, const struct option_list *files,
                       const char *option)
 {
@@ -113,6 +128,7 @@ static int make_cache(struct corpus *c, const struct corpus_options *o, const st
     double start = clock_seconds();
     int status;
 
+    set_dropout(c, o, option, &options);
     objective_choice_cache(o->choice, &o->model->config, &options);
     status = token_cache_make(&options, &c->caches[c->cache_count]);
     mem_free(directory);

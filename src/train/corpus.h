@@ -16,6 +16,7 @@ struct corpus_options {
     const struct model_options *hub;       /* where names are looked up */
     const char *output_dir;                /* caches lie there when there is no better place; may be NULL */
     bool train, evaluate;                  /* which data sets are wanted */
+    uint64_t seed;                         /* of what is random in tokens */
     struct stop *stop;                     /* may be NULL */
 };
 

@@ -45,7 +45,7 @@ struct train_options {
     double epochs;
     int64_t max_steps; /* at most 0: by epochs */
     bool no_shuffle, group_by_length;
-    int64_t seed, data_seed; /* data_seed < 0: seed */
+    int64_t seed, data_seed; /* data_seed < 0: seed; see the function */
     const char *freeze;
     /* optimizer */
     double learning_rate, warmup_steps, warmup_ratio, weight_decay, beta1, beta2, epsilon, max_grad_norm;
@@ -71,5 +71,11 @@ int train_options_check(struct train_options *t, const struct input_options *in,
 
 /* Seconds of "90", "30m", "1.5h", "2d", "1:30:00" or Slurm's "1-12:00:00". ERR_USAGE naming the option. */
 int parse_duration(const char *option, const char *text, double *seconds);
+
+/* The seed of the order of samples. */
+static inline uint64_t data_seed(const struct train_options *o)
+{
+    return (uint64_t)(o->data_seed >= 0 ? o->data_seed : o->seed);
+}
 
 #endif

@@ -26,11 +26,6 @@ static int check_seed(const char *checkpoint, const char *name, uint64_t found, 
                 checkpoint, name, expected, found);
 }
 
-static uint64_t data_seed(const struct train_options *o)
-{
-    return (uint64_t)(o->data_seed >= 0 ? o->data_seed : o->seed);
-}
-
 static int check_notes(const struct train_job *job, const struct manifest *m)
 {
     for (size_t i = 0; i < job->note_count; i++) {

@@ -139,6 +139,7 @@ static int open_corpus(struct session *s, bool train, bool evaluate, const char 
                                       .output_dir = output_dir,
                                       .train = train,
                                       .evaluate = evaluate,
+                                      .seed = train ? data_seed(s->o->train) : 0,
                                       .stop = s->o->stop };
 
     TRY(corpus_open(&s->corpus, &o));
