@@ -50,7 +50,7 @@ struct piece byte_level_form(const struct piece *p, struct text *scratch)
     text_clear(scratch);
     for (size_t i = 0; i < p->length; i++) {
         int n = utf8_encode(byte_level_char((uint8_t)p->bytes[i]), form);
-        text_append(scratch, form, (size_t)n, p->origins ? p->origins[i] : (struct tok_span){ 0 });
+        text_append(scratch, form, (size_t)n, piece_origin(p, i, i + 1));
     }
     return text_piece(scratch);
 }
@@ -89,9 +89,8 @@ static int split_words(const struct byte_level *b, const struct piece *in, struc
         return out->emit(out, &word);
     while (p < end) {
         const char *next = split_gpt2(p, end);
-        word.bytes = p;
-        word.length = (size_t)(next - p);
-        word.origins = in->origins ? in->origins + (p - in->bytes) : NULL;
+        word = piece_slice(in, (size_t)(p - in->bytes), (size_t)(next - in->bytes));
+        word.byte_level = true;
         TRY(out->emit(out, &word));
         p = next;
     }
@@ -126,6 +125,25 @@ const struct component_type pre_tokenizer_byte_level = {
     .parse = byte_level_parse,
     .release = mem_free,
     .split = byte_level_split,
+};
+
+/* ---- normalizer ---- */
+
+static int byte_level_normalize(const void *state, struct text *text)
+{
+    struct piece whole = text_piece(text);
+    struct text form;
+
+    text_init(&form, text->tracked);
+    byte_level_form(&whole, &form);
+    text_release(text);
+    *text = form;
+    return OK;
+}
+
+const struct component_type normalizer_byte_level = {
+    .name = "ByteLevel",
+    .normalize = byte_level_normalize,
 };
 
 /* ---- post-processor ---- */

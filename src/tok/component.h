@@ -15,6 +15,7 @@ struct piece {
     const char *bytes;
     size_t length;
     const struct tok_span *origins; /* per byte, its place in the input; NULL when spans are not asked for */
+    size_t head;                    /* leading bytes that come from the first character of the input */
     bool byte_level; /* stands for its byte-level form (byte_level.h), which is made only where a stage needs
                         it */
 };
@@ -26,8 +27,8 @@ struct sink {
 /* Text that a stage has changed. */
 struct text {
     struct str bytes;
-    struct tok_span *origins; /* as many as bytes, when tracked */
-    size_t origin_capacity;
+    struct tok_span *origins;     /* as many as bytes, when tracked */
+    size_t origin_capacity, head; /* head: as in a piece */
     bool tracked;
 };
 void text_init(struct text *t, bool tracked);
@@ -37,7 +38,8 @@ void text_append(struct text *t, const char *bytes, size_t length, struct tok_sp
 void text_append_piece(struct text *t, const struct piece *p);
 struct piece text_piece(const struct text *t);
 struct piece piece_slice(const struct piece *p, size_t begin, size_t end);
-/* Input bytes p[begin..end) come from: the range that covers the places of all of them. */
+/* Input bytes p[begin..end) come from: the range that covers the places of all of them. Without origins it
+ * still says what is of the input's first character: that begins at 0, all else at 1. */
 struct tok_span piece_origin(const struct piece *p, size_t begin, size_t end);
 
 /* What a component is read from. The model and the added tokens are read first: tokenizer_id knows them. */
@@ -80,6 +82,7 @@ struct token_list {
     struct str bytes;
     size_t *ends, count, capacity; /* token i is bytes[ends[i - 1] .. ends[i]) */
 };
+const char *token_list_get(const struct token_list *l, size_t i, size_t *length);
 void token_list_release(struct token_list *l);
 void token_list_add(struct token_list *l, const char *bytes, size_t length);
 /* Broken UTF-8 becomes U+FFFD, one for each longest prefix of a character (Unicode 16.0, section 3.9, table

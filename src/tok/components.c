@@ -8,31 +8,35 @@
 enum { SEQUENCE_MOST = 64 }; /* stages call each other */
 
 static const struct component_type *const normalizers[] = {
-    &normalizer_nfc,
-    &normalizer_nfd,
-    &normalizer_nfkc,
-    &normalizer_nfkd,
-    &normalizer_lowercase,
-    &normalizer_sequence,
-    NULL,
+    &normalizer_nfc,           &normalizer_nfd,       &normalizer_nfkc,
+    &normalizer_nfkd,          &normalizer_lowercase, &normalizer_strip,
+    &normalizer_strip_accents, &normalizer_replace,   &normalizer_prepend,
+    &normalizer_bert,          &normalizer_nmt,       &normalizer_precompiled,
+    &normalizer_byte_level,    &normalizer_sequence,  NULL,
 };
 static const struct component_type *const pre_tokenizers[] = {
-    &pre_tokenizer_byte_level,
-    &pre_tokenizer_sequence,
-    NULL,
+    &pre_tokenizer_byte_level,       &pre_tokenizer_bert,      &pre_tokenizer_whitespace,
+    &pre_tokenizer_whitespace_split, &pre_tokenizer_metaspace, &pre_tokenizer_punctuation,
+    &pre_tokenizer_digits,           &pre_tokenizer_split,     &pre_tokenizer_delimiter,
+    &pre_tokenizer_fixed_length,     &pre_tokenizer_sequence,  NULL,
 };
 static const struct component_type *const models[] = {
     &model_bpe, &model_unigram, &model_wordpiece, &model_wordlevel, NULL,
 };
 static const struct component_type *const post_processors[] = {
-    &post_processor_byte_level,
-    &post_processor_roberta,
-    &post_processor_template,
-    &post_processor_sequence,
-    NULL,
+    &post_processor_byte_level, &post_processor_bert,     &post_processor_roberta,
+    &post_processor_template,   &post_processor_sequence, NULL,
 };
 static const struct component_type *const decoders[] = {
     &decoder_byte_level,
+    &decoder_word_piece,
+    &decoder_metaspace,
+    &decoder_bpe,
+    &decoder_byte_fallback,
+    &decoder_fuse,
+    &decoder_strip,
+    &decoder_replace,
+    &decoder_ctc,
     &decoder_sequence,
     NULL,
 };

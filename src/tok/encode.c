@@ -101,6 +101,15 @@ static int encode_rest(struct encoder *e, const struct piece *p)
     return status;
 }
 
+/* Bytes of the character at the start of a text. */
+static size_t first_length(const struct tok_text *in)
+{
+    uint32_t code;
+    int n = in->length > 0 ? utf8_decode(in->bytes, in->bytes + in->length, &code) : 0;
+
+    return n > 0 ? (size_t)n : in->length > 0;
+}
+
 /* Every byte of a character comes from the whole character. */
 static void track_input(struct text *t, const struct tok_text *in)
 {
@@ -118,7 +127,7 @@ static void track_input(struct text *t, const struct tok_text *in)
 
 static int encode_input(struct encoder *e, const struct tok_text *in)
 {
-    struct piece p = { .bytes = in->bytes, .length = in->length };
+    struct piece p = { .bytes = in->bytes, .length = in->length, .head = first_length(in) };
     struct text tracked;
     int status;
 

@@ -80,6 +80,16 @@ static int normalize_by_parts(struct text *out, const struct piece *whole, utf8p
     return OK;
 }
 
+/* Where nothing is tracked but what comes from the first character. */
+static int normalize_at_once(struct text *out, const struct piece *whole, utf8proc_option_t options)
+{
+    size_t first = part_end(whole->bytes, 0, whole->length);
+    struct piece begin = piece_slice(whole, 0, first), rest = piece_slice(whole, first, whole->length);
+
+    TRY(normalize_part(out, &begin, options));
+    return rest.length > 0 ? normalize_part(out, &rest, options) : OK;
+}
+
 static int normalize(struct text *text, utf8proc_option_t options)
 {
     struct text out;
@@ -90,7 +100,7 @@ static int normalize(struct text *text, utf8proc_option_t options)
         return OK;
     text_init(&out, text->tracked);
     if (!text->tracked && utf8_valid_prefix(whole.bytes, whole.length) == whole.length)
-        status = normalize_part(&out, &whole, options);
+        status = normalize_at_once(&out, &whole, options);
     else
         status = normalize_by_parts(&out, &whole, options);
     text_release(text);

@@ -1,5 +1,6 @@
-/* Post-processors that put special tokens around a text: "RobertaProcessing" and "TemplateProcessing". Both
- * come to ids before and ids after. Pairs of texts are checked, but never made here. */
+/* Post-processors that put special tokens around a text: "BertProcessing", "RobertaProcessing" and
+ * "TemplateProcessing". All come to ids before and ids after. Pairs of texts are checked, but never made
+ * here. */
 #include <string.h>
 
 #include "base/err.h"
@@ -110,6 +111,33 @@ static int roberta_parse(const struct component_source *s, const struct node *n,
 const struct component_type post_processor_roberta = {
     .name = "RobertaProcessing",
     .parse = roberta_parse,
+    .release = frame_release,
+    .process = frame_process,
+    .added = frame_added,
+};
+
+/* ---- BertProcessing ---- */
+
+static int bert_parse(const struct component_source *s, const struct node *n, void **state)
+{
+    static const char *const known[] = { "type", "sep", "cls", NULL };
+    struct frame *out;
+    int32_t cls, sep;
+
+    TRY(roberta_token(s, n, "sep", &sep));
+    TRY(roberta_token(s, n, "cls", &cls));
+    node_warn_unknown(s->tree, n, known);
+    out = mem_alloc(sizeof(*out));
+    frame_add(out, cls);
+    out->before = 1;
+    frame_add(out, sep);
+    *state = out;
+    return OK;
+}
+
+const struct component_type post_processor_bert = {
+    .name = "BertProcessing",
+    .parse = bert_parse,
     .release = frame_release,
     .process = frame_process,
     .added = frame_added,

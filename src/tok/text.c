@@ -20,6 +20,7 @@ void text_release(struct text *t)
 void text_clear(struct text *t)
 {
     str_clear(&t->bytes);
+    t->head = 0;
 }
 
 static void origins_reserve(struct text *t, size_t count)
@@ -32,6 +33,8 @@ static void origins_reserve(struct text *t, size_t count)
 
 void text_append(struct text *t, const char *bytes, size_t length, struct tok_span origin)
 {
+    if (origin.begin == 0 && t->head == t->bytes.length)
+        t->head += length;
     if (t->tracked) {
         origins_reserve(t, t->bytes.length + length);
         for (size_t i = 0; i < length; i++)
@@ -42,6 +45,8 @@ void text_append(struct text *t, const char *bytes, size_t length, struct tok_sp
 
 void text_append_piece(struct text *t, const struct piece *p)
 {
+    if (t->head == t->bytes.length)
+        t->head += p->head;
     if (t->tracked && p->length > 0) {
         origins_reserve(t, t->bytes.length + p->length);
         memcpy(t->origins + t->bytes.length, p->origins, p->length * sizeof(*t->origins));
@@ -55,6 +60,7 @@ struct piece text_piece(const struct text *t)
         .bytes = t->bytes.data,
         .length = t->bytes.length,
         .origins = t->tracked ? t->origins : NULL,
+        .head = t->head,
     };
 }
 
@@ -64,6 +70,7 @@ struct piece piece_slice(const struct piece *p, size_t begin, size_t end)
 
     slice.bytes += begin;
     slice.length = end - begin;
+    slice.head = p->head < begin ? 0 : (p->head < end ? p->head : end) - begin;
     if (slice.origins)
         slice.origins += begin;
     return slice;
@@ -71,7 +78,9 @@ struct piece piece_slice(const struct piece *p, size_t begin, size_t end)
 
 struct tok_span piece_origin(const struct piece *p, size_t begin, size_t end)
 {
-    if (!p->origins || begin >= end || end > p->length)
+    if (!p->origins)
+        return (struct tok_span){ begin < p->head ? 0 : 1, 1 };
+    if (begin >= end || end > p->length)
         return (struct tok_span){ 0 };
     return (struct tok_span){ p->origins[begin].begin, p->origins[end - 1].end };
 }
@@ -81,6 +90,14 @@ void token_list_release(struct token_list *l)
     str_release(&l->bytes);
     mem_free(l->ends);
     *l = (struct token_list){ 0 };
+}
+
+const char *token_list_get(const struct token_list *l, size_t i, size_t *length)
+{
+    size_t begin = i > 0 ? l->ends[i - 1] : 0;
+
+    *length = l->ends[i] - begin;
+    return l->bytes.data + begin;
 }
 
 static void token_list_end(struct token_list *l)

@@ -28,4 +28,30 @@ static inline unsigned unicode_class(uint32_t code)
     return (unsigned)(unicode_bits[leaf * 2 + ((code >> 4) & 1)] >> (4 * (code & 15))) & 15;
 }
 
+/* Everything else that components ask, as tokenizers answers it: runs of code points of one kind, each
+ * `first code << 11 | kind`, in order. */
+enum unicode_flag {
+    UNICODE_RE_WORD = 1, /* \w of a pattern: without join controls */
+    UNICODE_ALPHABETIC = 2,
+    UNICODE_LOWER = 4,
+    UNICODE_UPPER = 8,
+    UNICODE_PUNCTUATION = 16, /* "Punctuation", "BertPreTokenizer" */
+    UNICODE_COMBINING = 32,   /* "StripAccents" */
+    UNICODE_NONSPACING = 64,  /* BertNormalizer's accents */
+    UNICODE_CONTROL = 128,    /* what BertNormalizer cleans away */
+    UNICODE_NUMERIC = 256,    /* "Digits" */
+};
+struct unicode_kind {
+    uint8_t category, script; /* places in the lists below */
+    uint16_t flags;
+};
+enum { UNICODE_RUN_COUNT = 4258 };
+extern const uint32_t unicode_runs[UNICODE_RUN_COUNT];
+extern const struct unicode_kind unicode_kinds[];
+extern const char *const unicode_categories[], *const unicode_scripts[]; /* NULL-terminated */
+
+/* The place in unicode_runs of the run that holds a code point. */
+int unicode_run(uint32_t code);
+const struct unicode_kind *unicode_kind(uint32_t code);
+
 #endif

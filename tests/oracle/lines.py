@@ -71,3 +71,24 @@ LINES = [
     "The lantern waited near the station, and nobody knew why.", "時計は静かなので、私は読むことにした。",
     "  def indented():\n\tpass\n", "It's 5 o'clock; we'll meet at 7:30 p.m. (or 8?)...",
 ]
+
+# More of the same for normalizers and pre-tokenizers, which look at single characters.
+MORE = [
+    "\u0300a\u0300", "\u1100\u1161\u11a8\uac00\u11a8", "\u0344\u0340\u0341\u0374\u037e\u0387", "\u212b\u2126\u212a",
+    "\ufb1d\ufb2a\ufb4f", "\u1e0b\u0323 \u1e69 s\u0323\u0307 q\u0307\u0323", "\u09c7\u09be \u0b47\u0b3e \u1025\u102e",
+    "\u0958\u095f \u0915\u093c", "\u2adc \u1d15e \U0001d15e\U0001d1bc", "\U0001109a \U00011938 \U000110ab",
+    "\u01c4 \u01f1 \u1fb3 \u1f80 \u1ffc", "\u0149 \u1e96 \u1f56", "\u2460 \u24b6 \u3251 \u32c0 \u33ff", "\ufdfa \ufdfb",
+    "\u3131\u314f \uffa1\uffc2 \uff76\uff9e", "\u2000 \u2001 \u2002\u2003", "\u2f00 \u2ff0 \u2e9f", "\u00b2\u00b3\u00b9\u00bc\u00bd\u00be x\u00b2y",
+    "\u1d2c \u1d9c \u2090 \ua7f2 \U00010781", "\u017f\u1e9b \u0131 \u0130 \u03c2\u03c3\u03a3 \u1c80\u1c81", "\u13a0\uab70 \u10a0\u2d00 \u1c90\u10d0",
+    "\U00010400\U00010428 \U0001e900\U0001e922 \U00016e40", "\ua64a\u1c88 \u2c2f\u2c5f \ua7c0 \ua7d0 \ua7cb\u0264",
+    "stra\u00dfe STRASSE STRA\u1e9eE hELLO kK\u212a", "na\u0308ive\u200d\u200c x\u200dy \u200bz", "\U0001f468\u200d\U0001f469\u200d\U0001f467\ufe0f",
+    "\U0001f1e9\U0001f1ea\U0001f1eb\U0001f1f7\U0001f1ef", "\u0915\u094d\u200d\u0937 \u0e33 \u0eb3", "\u0600\u0661\u0662 \u06dd\u0663", "\r\n\r\n \n\r",
+    "a\r\nb\u0301\r\n\u0301c", "x\u0085y\u000bz\u001cw", "\u3002\uff0c\uff01\u3001 \u060c\u061f\u06d4", "a\u00b7b\u30fbc\u2022d", "$+<=>^`|~ \u20ac\u00a3\u00a5 \u00ac\u00b1",
+    "\u166d\u1400 \u2e43 \u061d \u111c9", "\u2045x\u2046 \u27e8y\u27e9 \u00abz\u00bb \u201cq\u201d", "12\u066134\u0967\u2460\u00bd\u2167 \U0001d7d8",
+    "3.14,15;92 1/2 1\u20442", "v1.2-rc3_final (2024)", "``quoted'' text 'single' \"double\"", "a ' b n't do not 's 've 're 'm",
+    "\u2581the \u2581\u2581 a\u2581b", "\u2581", "  \u2581 x", "don\u2019t  stop\u2026 now\u2014or\u2013never", "aAbBcC dEF gHI jKLm", "XMLHttpRequest IOError",
+    "aaaaab aaac abcabcd abab", "a" * 3000 + "b", "ab" * 1500 + "c", " " * 1000 + "x", "=.=" * 300, "\u4e00" * 400, "\u0e01\u0e34" * 200,
+    "e\u0301" * 300, "\U0001f600\ufe0f\u200d" * 80, "\n" * 500 + "x", "1234567" * 60, "{key} a{,} x{,2}y xxy xy y", "abcabc 0123 ab12x34 \x1f\x00\x7f",
+    "word <ent> words H\u00e9llo two words\u00c9cole \u00e9cole [NEW]<a>\u65e5\u672c", "<ent><tail> <both>  x<mask>", "E\u0301cole h\u00c9LLO TWO WORDS",
+    "-a- +b+ ]x] ^y $z", "a#b \t c\\d \u00a0e", "\ud7ff\ue000\uffff\U00010000\U000e0001\U000e01ef", "\u0378\u0379 \U0001fbf0 \U0001ccd6 \U00011f02",
+]
