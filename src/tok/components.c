@@ -15,10 +15,19 @@ static const struct component_type *const normalizers[] = {
     &normalizer_byte_level,    &normalizer_sequence,  NULL,
 };
 static const struct component_type *const pre_tokenizers[] = {
-    &pre_tokenizer_byte_level,       &pre_tokenizer_bert,      &pre_tokenizer_whitespace,
-    &pre_tokenizer_whitespace_split, &pre_tokenizer_metaspace, &pre_tokenizer_punctuation,
-    &pre_tokenizer_digits,           &pre_tokenizer_split,     &pre_tokenizer_delimiter,
-    &pre_tokenizer_fixed_length,     &pre_tokenizer_sequence,  NULL,
+    &pre_tokenizer_byte_level,
+    &pre_tokenizer_bert,
+    &pre_tokenizer_whitespace,
+    &pre_tokenizer_whitespace_split,
+    &pre_tokenizer_metaspace,
+    &pre_tokenizer_punctuation,
+    &pre_tokenizer_digits,
+    &pre_tokenizer_split,
+    &pre_tokenizer_delimiter,
+    &pre_tokenizer_fixed_length,
+    &pre_tokenizer_scripts,
+    &pre_tokenizer_sequence,
+    NULL,
 };
 static const struct component_type *const models[] = {
     &model_bpe, &model_unigram, &model_wordpiece, &model_wordlevel, NULL,

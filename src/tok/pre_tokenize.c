@@ -267,6 +267,50 @@ const struct component_type pre_tokenizer_delimiter = {
     .split = split,
 };
 
+/* ---- UnicodeScripts ---- */
+
+/* SentencePiece's view of scripts: kana are Han, and a blank or an unknown character goes with any. */
+static const char *script_at(const char *p, const char *end, size_t *length)
+{
+    uint32_t code;
+    int n = utf8_decode(p, end, &code);
+    const char *script;
+
+    *length = n > 0 ? (size_t)n : 1;
+    if (n == 0 || code == ' ')
+        return NULL;
+    script = unicode_scripts[unicode_kind(code)->script];
+    if (code == 0x30FC || strcmp(script, "Hiragana") == 0 || strcmp(script, "Katakana") == 0)
+        return "Han";
+    return strcmp(script, "Unknown") == 0 ? NULL : script;
+}
+
+/* As in tokenizers, blanks and unknown characters that begin a text are lost. */
+static int scripts(const void *state, const struct piece *in, struct sink *out)
+{
+    const char *end = in->bytes + in->length, *last = "", *script;
+    size_t begin = in->length, n;
+
+    for (size_t at = 0; at < in->length; at += n) {
+        script = script_at(in->bytes + at, end, &n);
+        if (script && strcmp(script, last) != 0) {
+            if (begin < at) {
+                struct piece p = piece_slice(in, begin, at);
+                TRY(out->emit(out, &p));
+            }
+            begin = at;
+            last = script;
+        }
+    }
+    if (begin < in->length) {
+        struct piece p = piece_slice(in, begin, in->length);
+        return out->emit(out, &p);
+    }
+    return OK;
+}
+
+const struct component_type pre_tokenizer_scripts = { .name = "UnicodeScripts", .split = scripts };
+
 /* ---- FixedLength ---- */
 
 static int fixed_parse(const struct component_source *s, const struct node *n, void **state)

@@ -88,7 +88,15 @@ static bool parse_property(struct re_parser *s, struct ranges *r, bool negative)
     return true;
 }
 
-bool parser_class_escape(struct re_parser *s, struct ranges *r)
+/* Outside of brackets \\w takes six signs of Latin-1 that are numbers, but no digits. */
+static void add_latin_numbers(struct ranges *set)
+{
+    ranges_add(set, 0xB2, 0xB3);
+    ranges_add(set, 0xB9, 0xB9);
+    ranges_add(set, 0xBC, 0xBE);
+}
+
+bool parser_class_escape(struct re_parser *s, struct ranges *r, bool bare)
 {
     static const struct {
         char letter;
@@ -105,6 +113,8 @@ bool parser_class_escape(struct re_parser *s, struct ranges *r)
         if ((c | 32) != classes[i].letter)
             continue;
         ranges_add_property(&set, classes[i].name, strlen(classes[i].name));
+        if (bare && classes[i].letter == 'w')
+            add_latin_numbers(&set);
         add_set(r, &set, c != classes[i].letter);
         s->p += 2;
         return true;
@@ -163,7 +173,7 @@ static bool parse_range(struct re_parser *s, struct ranges *r)
     if (s->end - s->p > 1 && *s->p == '-' && s->p[1] != ']' && s->p[1] != '[') {
         struct ranges ignored = { 0 };
         s->p++;
-        if (parser_class_escape(s, &ignored))
+        if (parser_class_escape(s, &ignored, false))
             s->p = before; /* "a-\d": three things */
         else if (s->error->what || !parse_code(s, &last))
             return false;
@@ -188,7 +198,7 @@ static bool parse_member(struct re_parser *s, struct ranges *r)
         ranges_release(&inner);
         return fine;
     }
-    if (*s->p == '\\' && parser_class_escape(s, r))
+    if (*s->p == '\\' && parser_class_escape(s, r, false))
         return true;
     return !s->error->what && parse_range(s, r);
 }

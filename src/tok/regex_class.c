@@ -251,7 +251,7 @@ static const struct property {
     { "lowercase", 0, UNICODE_LOWER },
     { "upper", 0, UNICODE_UPPER },
     { "uppercase", 0, UNICODE_UPPER },
-    { "word", 0, UNICODE_RE_WORD },
+    { "word", MARKS | IN(ND) | IN(PC), UNICODE_ALPHABETIC },
     { "graph", ~(SEPARATORS | IN(CC) | IN(CN) | IN(CS)), 0 },
     { "print", ~(IN(ZL) | IN(ZP) | IN(CC) | IN(CN) | IN(CS)), 0 },
 };

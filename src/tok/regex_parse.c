@@ -122,7 +122,7 @@ static bool parse_escape(struct re_parser *s, struct re_node **out)
         return parser_fail(s, "back-references and calls are not supported");
     if (c == 'K' || c == 'X' || c == 'y' || c == 'Y' || c == 'G')
         return parser_fail(s, "this escape is not supported");
-    if (parser_class_escape(s, &r)) {
+    if (parser_class_escape(s, &r, true)) {
         ranges_settle(&r);
         *out = class_node(s, &r);
         return true;

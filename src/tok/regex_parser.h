@@ -18,8 +18,9 @@ bool parser_take(struct re_parser *s, const char *text); /* passes over it when 
 
 /* "[...]" at s->p, settled. On failure *r is still to be released. */
 bool parser_class(struct re_parser *s, struct ranges *r);
-/* "\d", "\p{...}" and the like at s->p: adds to *r. false without an error: it is none of these. */
-bool parser_class_escape(struct re_parser *s, struct ranges *r);
+/* "\d", "\p{...}" and the like at s->p: adds to *r. false without an error: it is none of these. bare:
+ * outside of brackets. */
+bool parser_class_escape(struct re_parser *s, struct ranges *r, bool bare);
 /* An escape that stands for one character. */
 bool parser_code_escape(struct re_parser *s, uint32_t *code);
 

@@ -3,6 +3,7 @@
 #define PLAIT_TOK_REGEX_PROGRAM_H
 
 #include "base/mem.h"
+#include "base/str.h"
 #include "tok/regex.h"
 
 /* ---- sets of code points ---- */
@@ -98,5 +99,24 @@ bool regex_parse(struct regex *re, struct arena *arena, const char *pattern, siz
                  struct re_node **out, struct regex_error *error);
 /* Turns the tree into instructions. */
 bool regex_emit(struct regex *re, const struct re_node *root, struct regex_error *error);
+
+/* Does a match begin at a place? 1: then *end is its end; 0; or an ERR_ value. */
+int regex_match(struct regex_scan *s, size_t at, size_t *end);
+
+/* The code at p < end, and its length. */
+static inline uint32_t regex_code_at(const char *p, const char *end, size_t *length)
+{
+    uint32_t code;
+    int n;
+
+    *length = 1;
+    if ((uint8_t)*p < 0x80)
+        return (uint8_t)*p;
+    n = utf8_decode(p, end, &code);
+    if (n == 0)
+        return CODE_BROKEN;
+    *length = (size_t)n;
+    return code;
+}
 
 #endif

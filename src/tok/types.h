@@ -9,7 +9,8 @@ extern const struct component_type normalizer_nfc, normalizer_nfd, normalizer_nf
     normalizer_bert, normalizer_replace, normalizer_prepend, normalizer_byte_level, normalizer_precompiled;
 extern const struct component_type pre_tokenizer_byte_level, pre_tokenizer_sequence, pre_tokenizer_split,
     pre_tokenizer_whitespace, pre_tokenizer_whitespace_split, pre_tokenizer_punctuation, pre_tokenizer_bert,
-    pre_tokenizer_digits, pre_tokenizer_delimiter, pre_tokenizer_fixed_length, pre_tokenizer_metaspace;
+    pre_tokenizer_digits, pre_tokenizer_delimiter, pre_tokenizer_fixed_length, pre_tokenizer_scripts,
+    pre_tokenizer_metaspace;
 extern const struct component_type model_bpe, model_unigram, model_wordpiece, model_wordlevel;
 extern const struct component_type post_processor_byte_level, post_processor_roberta, post_processor_template,
     post_processor_sequence, post_processor_bert;

@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
-"""Makes src/tok/unicode_runs.c: what tokenizers (with the Oniguruma in it) takes each code point for.
+"""Makes src/tok/unicode_runs.c and unicode_kinds.c: what tokenizers (with the Oniguruma in it) takes each code point for.
 
-    /opt/plait-venv/bin/python tests/oracle/unicode_runs.py > src/tok/unicode_runs.c     (some minutes)
+    python tests/oracle/unicode_runs.py && script/format     (some minutes)
 
 The tables inside tokenizers come from several versions of Unicode (8 for what BertNormalizer and punctuation are, 12 for
 combining marks, 16 and 17 elsewhere), so they are not taken from a version but asked for, one code point at a time.
 """
 import sys
+from pathlib import Path
 
 from tokenizers import Regex, normalizers, pre_tokenizers
 
@@ -74,6 +75,25 @@ def probe():
     return list(zip(categories, flags, scripts))
 
 
+HEAD = """/* Made by tests/oracle/unicode_runs.py; do not edit. The form is told in unicode.h. */
+#include "tok/unicode.h"
+"""
+OUT = Path(__file__).resolve().parents[2] / "src" / "tok"
+
+
+def rows(items, per_line):
+    return "".join("    " + " ".join(items[i:i + per_line]) + "\n" for i in range(0, len(items), per_line))
+
+
+def wrapped(items, width):
+    lines = [""]
+    for item in items:
+        if len(lines[-1]) + len(item) > width:
+            lines.append("")
+        lines[-1] += item
+    return "".join(f"    {line}\n" for line in lines)
+
+
 def main():
     values = probe()
     kinds, runs = {}, []
@@ -81,23 +101,15 @@ def main():
         if code == 0 or value != values[code - 1]:
             runs.append(code << 11 | kinds.setdefault(value, len(kinds)))
     assert len(kinds) < 1 << 11
-    print("/* Made by tests/oracle/unicode_runs.py; do not edit. The form is told in unicode.h. */")
-    print('#include "tok/unicode.h"\n\n#include <stddef.h>')
-    print(f"\nconst struct unicode_kind unicode_kinds[{len(kinds)}] = {{")
-    for i in range(0, len(kinds), 7):
-        row = list(kinds)[i:i + 7]
-        print("    " + " ".join("{ %d, %d, %d }," % (category, script, flags) for category, flags, script in row))
-    print(f"}};\n\nconst uint32_t unicode_runs[UNICODE_RUN_COUNT] = {{")
-    for i in range(0, len(runs), 9):
-        print("    " + " ".join(f"0x{r:x}," for r in runs[i:i + 9]))
-    print("};\n\nconst char *const unicode_categories[] = {")
-    print("    " + ", ".join(f'"{c}"' for c in CATEGORIES) + ", NULL,\n};")
-    print("\nconst char *const unicode_scripts[] = {")
-    names = ["Unknown", *SCRIPTS]
-    for i in range(0, len(names), 5):
-        print("    " + " ".join(f'"{n}",' for n in names[i:i + 5]))
-    print("    NULL,\n};")
-    print(len(runs), "runs", len(kinds), "kinds", file=sys.stderr)
+    (OUT / "unicode_runs.c").write_text(
+        f"{HEAD}\n/* clang-format off */\nconst uint32_t unicode_runs[UNICODE_RUN_COUNT] = {{\n"
+        + wrapped([f"0x{r:x}," for r in runs], 106) + "};\n/* clang-format on */\n")
+    records = ["{ %d, %d, %d }," % (category, script, flags) for category, flags, script in kinds]
+    (OUT / "unicode_kinds.c").write_text(
+        f"{HEAD}\n#include <stddef.h>\n\nconst struct unicode_kind unicode_kinds[{len(kinds)}] = {{\n{rows(records, 7)}}};\n"
+        "\nconst char *const unicode_categories[] = {\n" + rows([f'"{c}",' for c in CATEGORIES], 15) + "    NULL,\n};\n"
+        "\nconst char *const unicode_scripts[] = {\n" + rows([f'"{n}",' for n in ("Unknown", *SCRIPTS)], 5) + "    NULL,\n};\n")
+    print(len(runs), "runs (UNICODE_RUN_COUNT)", len(kinds), "kinds")
 
 
 main()

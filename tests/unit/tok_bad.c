@@ -149,14 +149,45 @@ static const struct bad components[] = {
     { WITH("\"pre_tokenizer\":{\"type\":\"Sequence\"}"),
       "t:1:18: $.pre_tokenizer: \"pretokenizers\" is missing" },
     { WITH_PRE(BYTES "," BYTES), "t:1:18: $.pre_tokenizer: ByteLevel 2 times in one Sequence" },
-    { WITH("\"pre_tokenizer\":{\"type\":\"Split\",\"pattern\":{\"Regex\":\"(a+)+\"}}"),
-      "t:1:26: $.pre_tokenizer.type: \"Split\" is not supported" },
     { WITH("\"decoder\":{\"type\":\"X\"}"),
       "t:1:20: $.decoder.type: \"X\" is not supported (supported: ByteLevel" },
     { WITH_POST("{\"type\":\"X\"}"),
-      "t:1:27: $.post_processor.type: \"X\" is not supported (supported: ByteLevel, Roberta" },
+      "t:1:27: $.post_processor.type: \"X\" is not supported (supported: ByteLevel, Bert" },
     { WITH("\"pre_tokenizer\":{\"type\":\"ByteLevel\",\"add_prefix_space\":1}"),
       "t:1:57: $.pre_tokenizer.add_prefix_space: wrong type (found a number, expected a boolean)" },
+};
+
+#define METASPACE(members) WITH("\"pre_tokenizer\":{\"type\":\"Metaspace\"," members "}")
+#define CHARSMAP(base64) \
+    WITH("\"normalizer\":{\"type\":\"Precompiled\",\"precompiled_charsmap\":\"" base64 "\"}")
+#define MAP_AT "t:1:60: $.normalizer.precompiled_charsmap: "
+
+static const struct bad settings[] = {
+    { METASPACE("\"replacement\":\"ab\""), "t:1:52: $.pre_tokenizer.replacement: not one character" },
+    { METASPACE("\"replacement\":\"_\",\"prepend_scheme\":\"First\""),
+      "t:1:73: $.pre_tokenizer.prepend_scheme: not known (expected always, first or never)" },
+    { METASPACE("\"replacement\":\"_\",\"prepend_scheme\":\"first\",\"add_prefix_space\":false"),
+      "t:1:73: $.pre_tokenizer.prepend_scheme: \"first\" contradicts add_prefix_space false" },
+    { WITH("\"pre_tokenizer\":{\"type\":\"CharDelimiterSplit\",\"delimiter\":\"\"}"),
+      "t:1:59: $.pre_tokenizer.delimiter: not one character" },
+    { WITH("\"pre_tokenizer\":{\"type\":\"FixedLength\",\"length\":0}"),
+      "t:1:49: $.pre_tokenizer.length: 0 is out of range" },
+    { WITH("\"normalizer\":{\"type\":\"Replace\",\"content\":\"\",\"pattern\":{\"Regex\":\"(\"}}"),
+      "t:1:65: $.normalizer.pattern.Regex: byte 1 of the pattern: a group is not closed" },
+    { WITH("\"normalizer\":{\"type\":\"Prepend\"}"), "t:1:15: $.normalizer: \"prepend\" is missing" },
+    { WITH("\"normalizer\":{\"type\":\"Strip\",\"strip_left\":0}"),
+      "t:1:44: $.normalizer.strip_left: wrong type" },
+    { WITH("\"decoder\":{\"type\":\"Strip\",\"content\":\" \",\"start\":-1}"),
+      "t:1:50: $.decoder.start: -1 is out of range" },
+    { WITH("\"decoder\":{\"type\":\"Strip\",\"content\":\"\"}"),
+      "t:1:38: $.decoder.content: not one character" },
+    { CHARSMAP("AAA"), MAP_AT "no base64, at byte 3" },
+    { CHARSMAP("AA!A"), MAP_AT "no base64, at byte 2" },
+    { CHARSMAP(""), MAP_AT "0 bytes (expected a trie's size first)" },
+    { CHARSMAP("AAQAAA=="), MAP_AT "a trie of 1024 bytes in 0" },
+    { CHARSMAP("AwAAAAAAAAA="), MAP_AT "a trie of 3 bytes in 4" },
+    { CHARSMAP("BAAAAAAAAPA="), MAP_AT "the trie points to unit 3932160 (expected one of 1)" },
+    { CHARSMAP("BAAAAAAAAAD/"), MAP_AT "strings that are not UTF-8" },
 };
 
 #define TEMPLATE(single, specials) \
@@ -245,6 +276,7 @@ static void test_refused(void **state)
     check(models, sizeof(models) / sizeof(models[0]));
     check(other_models, sizeof(other_models) / sizeof(other_models[0]));
     check(components, sizeof(components) / sizeof(components[0]));
+    check(settings, sizeof(settings) / sizeof(settings[0]));
     check(processors, sizeof(processors) / sizeof(processors[0]));
     check(added, sizeof(added) / sizeof(added[0]));
     check(lengths, sizeof(lengths) / sizeof(lengths[0]));

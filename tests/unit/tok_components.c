@@ -1,0 +1,240 @@
+/* Components of tokenizer.json against the goldens of tests/oracle/components.py: ids of hard lines by hash,
+ * and texts of lists of tokens; spans, in what they have to hold. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/file.h"
+#include "base/mem.h"
+#include "tok/tok.h"
+#include "tok/tree.h"
+
+#include <cmocka.h>
+
+#define GOLD GOLDEN_DIR "/components"
+
+/* ---- files of JSON lines, held as one tree ---- */
+
+struct document {
+    struct str text;
+    struct tree tree;
+};
+
+/* {"lines": [...]} of a file. */
+static void document_read(struct document *d, const char *path)
+{
+    struct str lines;
+
+    str_init(&lines);
+    str_init(&d->text);
+    assert_int_equal(file_read(path, 0, &lines), OK);
+    assert_true(lines.length > 0 && lines.data[lines.length - 1] == '\n');
+    str_append(&d->text, "{\"lines\":[");
+    for (size_t i = 0; i + 1 < lines.length; i++)
+        str_append_char(&d->text, lines.data[i] == '\n' ? ',' : lines.data[i]);
+    str_append(&d->text, "]}");
+    str_release(&lines);
+    if (tree_parse(&d->tree, path, d->text.data, d->text.length) != OK)
+        fail_msg("%s", error_message());
+}
+
+static void document_release(struct document *d)
+{
+    tree_release(&d->tree);
+    str_release(&d->text);
+}
+
+static const struct node *document_lines(const struct document *d)
+{
+    const struct node *lines = node_get(d->tree.root, "lines");
+
+    assert_non_null(lines);
+    return lines->first;
+}
+
+static struct tokenizer *parse(const char *name, const struct str *json)
+{
+    struct tokenizer *t = NULL;
+
+    if (tokenizer_parse(name, json->data, json->length, &t) != OK)
+        fail_msg("%s", error_message());
+    return t;
+}
+
+/* ---- encoding ---- */
+
+/* FNV-1a, folded */
+static unsigned long hash_ids(const struct encoding *e)
+{
+    uint32_t h = 0x811C9DC5u;
+
+    for (size_t i = 0; i < e->count; i++)
+        for (int shift = 0; shift < 32; shift += 8)
+            h = (h ^ ((uint32_t)e->ids[i] >> shift & 0xFF)) * 0x01000193u;
+    return (h ^ h >> 16) & 0xFFFF;
+}
+
+static struct tokenizer *case_tokenizer(const struct node *n, const struct str *model)
+{
+    const struct node *sections = node_get(n, "sections");
+    struct json_writer w;
+    struct str json;
+    struct tokenizer *t;
+
+    str_init(&json);
+    json_writer_init(&w, &json, -1);
+    json_write_object_begin(&w);
+    for (const struct node *s = sections->first; s; s = s->next) {
+        json_write_key(&w, s->key);
+        node_write(&w, s);
+    }
+    json_write_key(&w, "model");
+    json_write_raw(&w, model->data, model->length);
+    json_write_object_end(&w);
+    t = parse(node_get(n, "name")->text, &json);
+    str_release(&json);
+    return t;
+}
+
+static void check_spans(const struct encoding *e, const char *text, size_t length)
+{
+    for (size_t i = 0; i < e->count; i++) {
+        struct tok_span s = e->spans[i];
+        assert_true(s.begin <= s.end && s.end <= length);
+        assert_true(s.begin == length || ((uint8_t)text[s.begin] & 0xC0) != 0x80);
+        assert_true(s.end == length || ((uint8_t)text[s.end] & 0xC0) != 0x80);
+    }
+}
+
+static void check_case(const struct node *n, const struct node *line, const struct str *model)
+{
+    struct tokenizer *t = case_tokenizer(n, model);
+    struct encoder *e = encoder_create(t);
+    struct encode_options options = { .spans = true };
+    const char *name = node_get(n, "name")->text, *hashes = node_get(n, "hashes")->text;
+    char part[5] = { 0 };
+
+    for (; line; line = line->next, hashes += 4) {
+        struct encoding plain = { 0 }, spans = { 0 };
+        memcpy(part, hashes, 4);
+        assert_int_equal(tokenizer_encode(e, line->text, line->length, NULL, &plain), OK);
+        assert_int_equal(tokenizer_encode(e, line->text, line->length, &options, &spans), OK);
+        if (hash_ids(&plain) != strtoul(part, NULL, 16))
+            fail_msg("%s: line %u: %s", name, line->index + 1, line->text);
+        if (hash_ids(&spans) != hash_ids(&plain))
+            fail_msg("%s: line %u: other ids with spans: %s", name, line->index + 1, line->text);
+        check_spans(&spans, line->text, line->length);
+        encoding_release(&plain);
+        encoding_release(&spans);
+    }
+    assert_int_equal(*hashes, 0);
+    encoder_free(e);
+    tokenizer_free(t);
+}
+
+static void test_encoding(void **state)
+{
+    struct document cases, lines;
+    struct str model;
+    int count = 0;
+
+    str_init(&model);
+    assert_int_equal(file_read(GOLD "/model.json", 0, &model), OK);
+    document_read(&cases, GOLD "/encode.jsonl");
+    document_read(&lines, GOLD "/lines.jsonl");
+    for (const struct node *n = document_lines(&cases); n; n = n->next, count++)
+        check_case(n, document_lines(&lines), &model);
+    assert_true(count > 150);
+    document_release(&cases);
+    document_release(&lines);
+    str_release(&model);
+}
+
+/* ---- decoding ---- */
+
+static void check_decoder(const struct node *n)
+{
+    const struct node *list = node_get(n, "tokens")->first, *text = node_get(n, "texts")->first;
+    struct json_writer w;
+    struct tokenizer *t;
+    struct str json, out;
+    int32_t ids[64];
+
+    str_init(&json);
+    str_init(&out);
+    json_writer_init(&w, &json, -1);
+    node_write(&w, node_get(n, "document"));
+    t = parse(node_get(n, "name")->text, &json);
+    for (; list; list = list->next, text = text->next) {
+        size_t count = 0;
+        for (const struct node *id = list->first; id; id = id->next)
+            ids[count++] = (int32_t)strtol(id->text, NULL, 10);
+        str_clear(&out);
+        assert_int_equal(tokenizer_decode(t, ids, count, true, &out), OK);
+        if (out.length != text->length || memcmp(out.data, text->text, out.length) != 0)
+            fail_msg("%s, list %u: \"%s\", expected \"%s\"", node_get(n, "name")->text, list->index, out.data,
+                     text->text);
+    }
+    tokenizer_free(t);
+    str_release(&json);
+    str_release(&out);
+}
+
+static void test_decoding(void **state)
+{
+    struct document cases;
+    int count = 0;
+
+    document_read(&cases, GOLD "/decode.jsonl");
+    for (const struct node *n = document_lines(&cases); n; n = n->next, count++)
+        check_decoder(n);
+    assert_true(count > 15);
+    document_release(&cases);
+}
+
+/* ---- writing ---- */
+
+/* What is written is what was read: the same text once more. */
+static void test_writing(void **state)
+{
+    struct document cases;
+    struct str model, first, second;
+
+    str_init(&model);
+    str_init(&first);
+    str_init(&second);
+    assert_int_equal(file_read(GOLD "/model.json", 0, &model), OK);
+    document_read(&cases, GOLD "/encode.jsonl");
+    for (const struct node *n = document_lines(&cases); n; n = n->next) {
+        struct tokenizer *t = case_tokenizer(n, &model), *again;
+        str_clear(&first);
+        str_clear(&second);
+        tokenizer_write(t, &first);
+        again = parse("written", &first);
+        tokenizer_write(again, &second);
+        assert_string_equal(first.data, second.data);
+        for (const struct node *s = node_get(n, "sections")->first; s; s = s->next)
+            if (s->type == JSON_OBJECT && !strstr(first.data, node_get(s, "type")->text))
+                fail_msg("%s: %s is not written", node_get(n, "name")->text, s->key);
+        tokenizer_free(t);
+        tokenizer_free(again);
+    }
+    document_release(&cases);
+    str_release(&model);
+    str_release(&first);
+    str_release(&second);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_encoding),
+        cmocka_unit_test(test_decoding),
+        cmocka_unit_test(test_writing),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
