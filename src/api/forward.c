@@ -42,7 +42,7 @@ static int check_values(const char *name, const int32_t *values, int64_t count, 
 static int check_inputs(const struct plait_model *m, const struct plait_forward_inputs *in)
 {
     const struct model_sizes *s = &m->model.config.sizes;
-    int64_t count, rows;
+    int64_t count, rows, positions = model_position_limit(s);
 
     TRY(api_require("plait_model_forward", in->ids, "in->ids"));
     if (m->model.config.head != HEAD_CAUSAL)
@@ -55,16 +55,16 @@ static int check_inputs(const struct plait_model *m, const struct plait_forward_
                     in->batch, in->length, INT32_MAX);
     if (!checked_mul(count, s->vocab, &rows) || rows > INT64_MAX / 4)
         return fail(ERR_USAGE, "plait_model_forward: more logits than can be counted");
-    if (!in->position_ids && in->length > s->positions)
+    if (!in->position_ids && in->length > positions)
         return fail(ERR_USAGE,
                     "plait_model_forward: samples are longer than the model's positions (found %" PRId64
                     ", expected at most %" PRId64 ")",
-                    in->length, s->positions);
+                    in->length, positions);
     if (in->gradients && !in->labels)
         return fail(ERR_USAGE, "plait_model_forward: no gradients without labels");
     TRY(check_values("ids", in->ids, count, s->vocab));
     TRY(check_values("attention_mask", in->attention_mask, count, 2));
-    TRY(check_values("position_ids", in->position_ids, count, s->positions));
+    TRY(check_values("position_ids", in->position_ids, count, positions));
     return check_values("labels", in->labels, count, s->vocab);
 }
 

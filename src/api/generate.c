@@ -141,7 +141,8 @@ static bool has_room(const struct plait_model *m, const struct generator_capacit
 static int make_generator(struct plait_model *m, const struct generation_request *r, int64_t at_once)
 {
     struct generator_capacity c = { .width = generation_width(r->options) };
-    int64_t positions = m->model.config.sizes.positions, most = at_once ? at_once : PROMPTS_AT_ONCE;
+    int64_t positions = model_position_limit(&m->model.config.sizes),
+            most = at_once ? at_once : PROMPTS_AT_ONCE;
     int status;
 
     c.prompts = (int64_t)r->count < most ? (int64_t)r->count : most;

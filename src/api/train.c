@@ -43,7 +43,7 @@ static int read_sample(void *context, int64_t index, struct sample *s)
 static int take_samples(const struct plait_model *m, const struct plait_samples *given,
                         struct plait_samples *own, struct sample_source *out)
 {
-    int64_t positions = m->model.config.sizes.positions;
+    int64_t positions = model_position_limit(&m->model.config.sizes);
 
     TRY(api_take("plait_samples", given, own, sizeof(*own), sizeof(*own)));
     if (!own->read)

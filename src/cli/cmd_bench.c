@@ -91,7 +91,7 @@ static int prepare(struct bench *b)
                                      .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .weight_decay = 0.01 } };
     double *settings;
 
-    if (v->own.length > b->config.sizes.positions)
+    if (v->own.length > model_position_limit(&b->config.sizes))
         return fail(ERR_USAGE,
                     "--seq: longer than the model's positions (found %" PRId64 ", expected at most %" PRId64
                     ")",

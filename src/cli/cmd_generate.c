@@ -212,7 +212,7 @@ static int check_options(struct generate *g)
 
 static void warn_of_positions(const struct generate *g, const struct generation_options *o)
 {
-    int64_t most = 0, positions = g->model.config.sizes.positions;
+    int64_t most = 0, positions = model_position_limit(&g->model.config.sizes);
 
     for (size_t i = 0; i < g->prompts.count; i++)
         most = g->prompts.list[i].length > most ? g->prompts.list[i].length : most;

@@ -116,8 +116,8 @@ static int read_rows(const struct safetensors *st, struct forward_inputs *in, co
     const struct slot slots[] = {
         { "input_ids", &in->ids, 0, c->sizes.vocab - 1, false, &in->length },
         { "attention_mask", &in->mask, 0, 1, false, &in->length },
-        { "position_ids", &in->positions, 0, c->sizes.first_position + c->sizes.positions - 1, false,
-          &in->length },
+        { "position_ids", &in->positions, 0, c->sizes.first_position + model_position_limit(&c->sizes) - 1,
+          false, &in->length },
         token_types,
         labels,
         { 0 },
@@ -126,7 +126,7 @@ static int read_rows(const struct safetensors *st, struct forward_inputs *in, co
 
     TRY(read_slots(st, in, slots, c));
     in->rows = in->length;
-    if (!in->positions && in->length > c->sizes.positions)
+    if (!in->positions && in->length > model_position_limit(&c->sizes))
         return fail(ERR_USAGE,
                     "%s: rows of input_ids are longer than the model's positions (found %" PRId64
                     ", expected at most %" PRId64 ", from %s)",

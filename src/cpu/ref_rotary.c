@@ -5,15 +5,14 @@
 void ref_rotary_table(const struct kernel_args *a)
 {
     const struct view *positions = &a->in[ROTARY_TABLE_POSITIONS];
+    const int32_t *longest = input_data(a, ROTARY_TABLE_LONGEST);
     int64_t half = a->out[0].dim[1] / 2;
-    int64_t longest =
-        a->in[ROTARY_TABLE_LONGEST].data ? (int64_t)ref_load(&a->in[ROTARY_TABLE_LONGEST], 0) : 0;
     double attention = a->node->attr[ROTARY_TABLE_ATTENTION];
 
     for (int64_t i = 0; i < half; i++) {
-        float frequency = rotary_frequency(a->node, i, longest);
         for (int64_t n = 0; n < positions->dim[0]; n++) {
-            float angle = (float)ref_load(positions, n) * frequency;
+            float angle =
+                (float)ref_load(positions, n) * rotary_frequency(a->node, i, longest ? longest[n] : 0);
             ref_put(a, 0, n * 2 * half + i, attention * cos(angle));
             ref_put(a, 0, n * 2 * half + half + i, attention * sin(angle));
         }

@@ -11,9 +11,10 @@
 enum { TILE = 1 << 13, TABLE_TILE = 1 << 9 }; /* floats */
 
 struct table_work {
-    const int32_t *positions;
+    const struct node *node;
+    const int32_t *positions, *longest;
     const float *frequencies;
-    float *table, attention;
+    float *table, attention, original;
     int64_t rows, half, tile_rows;
 };
 
@@ -34,8 +35,10 @@ static void table_tile(void *context, int64_t tile)
 
     for (int64_t n = tile * w->tile_rows; n < least(w->rows, (tile + 1) * w->tile_rows); n++) {
         float *row = w->table + n * 2 * w->half;
+        bool grows = w->longest && (float)w->longest[n] > w->original;
         for (int64_t i = 0; i < w->half; i++) {
-            float angle = (float)w->positions[n] * w->frequencies[i];
+            float frequency = grows ? rotary_frequency(w->node, i, w->longest[n]) : w->frequencies[i];
+            float angle = (float)w->positions[n] * frequency;
             row[i] = (float)cos((double)angle) * w->attention;
             row[w->half + i] = (float)sin((double)angle) * w->attention;
         }
@@ -44,9 +47,11 @@ static void table_tile(void *context, int64_t tile)
 
 static void make_table(const struct kernel_args *a)
 {
-    const int32_t *longest = input_data(a, ROTARY_TABLE_LONGEST);
     float *frequencies = a->workspace;
-    struct table_work w = { .positions = a->in[ROTARY_TABLE_POSITIONS].data,
+    struct table_work w = { .node = a->node,
+                            .longest = input_data(a, ROTARY_TABLE_LONGEST),
+                            .original = (float)a->node->attr[ROTARY_TABLE_ORIGINAL],
+                            .positions = a->in[ROTARY_TABLE_POSITIONS].data,
                             .frequencies = frequencies,
                             .table = a->out[0].data,
                             .attention = (float)a->node->attr[ROTARY_TABLE_ATTENTION],
@@ -54,7 +59,7 @@ static void make_table(const struct kernel_args *a)
                             .half = a->out[0].dim[1] / 2 };
 
     for (int64_t i = 0; i < w.half; i++)
-        frequencies[i] = rotary_frequency(a->node, i, longest ? *longest : 0);
+        frequencies[i] = rotary_frequency(a->node, i, 0);
     w.tile_rows = ceil_div(TABLE_TILE, w.half);
     parallel_for(ceil_div(w.rows, w.tile_rows), table_tile, &w);
 }

@@ -232,12 +232,27 @@ static void copy_rows(struct executor *e, const char *prefix, const struct row_b
     }
 }
 
+/* For each row the largest position id of its sequence, plus 1. */
+static void set_longest(struct executor *e, const struct row_block *r, int64_t sequences)
+{
+    int32_t *longest = executor_input(e, "longest"), most;
+
+    for (int64_t s = 0; longest && s < sequences; s++) {
+        most = 0;
+        for (int64_t i = r->offsets[s]; i < r->offsets[s + 1]; i++)
+            most = r->positions[i] >= most ? r->positions[i] + 1 : most;
+        for (int64_t i = r->offsets[s]; i < r->offsets[s + 1]; i++)
+            longest[i] = most;
+    }
+}
+
 void executor_set_batch(struct executor *e, const struct batch *b)
 {
     struct run_counts counts = { 0 };
 
     copy_rows(e, "", &b->rows, b->sequences);
     copy_rows(e, "encoder_", &b->encoder, b->sequences);
+    set_longest(e, &b->rows, b->sequences);
     copy_input(e, "label_rows", b->label_rows, b->label_count, sizeof(int32_t));
     copy_input(e, "labels", b->labels, b->label_count, sizeof(int32_t));
     copy_input(e, "targets", b->targets, b->label_count * b->target_width, sizeof(float));

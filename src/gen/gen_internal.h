@@ -11,7 +11,7 @@
 enum phase { PREFILL, DECODE, PHASES };
 
 struct feed { /* inputs of an executor; rows and labels are counted as they are added */
-    int32_t *ids, *positions, *order, *slot, *label_rows, *source;
+    int32_t *ids, *positions, *order, *longest, *slot, *label_rows, *source;
     int64_t rows, labels, row_capacity, label_capacity;
 };
 
@@ -26,7 +26,8 @@ struct generator {
     int32_t *table; /* [width, positions] scratch for reordering the table of sources */
 };
 
-void feed_row(struct feed *f, int32_t id, int64_t position, int64_t slot);
+/* length: of the sequence, as far as it is known. */
+void feed_row(struct feed *f, int32_t id, int64_t position, int64_t length, int64_t slot);
 void feed_label(struct feed *f); /* the logits of the row added last are wanted */
 /* Runs what was fed, empties the feed. out: (labels, V) logits, valid until the phase runs again; may be
  * overwritten. */

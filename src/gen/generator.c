@@ -86,6 +86,7 @@ static int bind(struct generator *g, enum phase phase, struct store *store)
     f->ids = executor_input(e, "ids");
     f->positions = executor_input(e, "positions");
     f->order = executor_input(e, "order");
+    f->longest = executor_input(e, "longest");
     f->slot = executor_input(e, "slot");
     f->label_rows = executor_input(e, "label_rows");
     f->source = executor_input(e, "source");
@@ -149,12 +150,14 @@ void generator_free(struct generator *g)
 
 /* ---- Steps ---- */
 
-void feed_row(struct feed *f, int32_t id, int64_t position, int64_t slot)
+void feed_row(struct feed *f, int32_t id, int64_t position, int64_t length, int64_t slot)
 {
     if (f->rows == f->row_capacity)
         BUG("more rows than the %lld of the plan", (long long)f->row_capacity);
     f->ids[f->rows] = id;
     f->positions[f->rows] = f->order[f->rows] = (int32_t)position;
+    if (f->longest)
+        f->longest[f->rows] = (int32_t)length;
     f->slot[f->rows++] = (int32_t)slot;
 }
 

@@ -42,7 +42,7 @@ int generation_positions(const struct generation_request *request, const struct 
     TRY(generation_options_check(request->options));
     for (size_t i = 0; i < request->count; i++) {
         int64_t length = request->prompts[i].length > 0 ? request->prompts[i].length : 1, limit;
-        int status = generation_limit(request->options, length, config->sizes.positions, &limit);
+        int status = generation_limit(request->options, length, model_position_limit(&config->sizes), &limit);
         if (status != OK && request->count > 1)
             error_prefix("prompt %zu: ", i + 1);
         TRY(status);
@@ -148,7 +148,7 @@ static int prefill_prompt(struct run *run, struct group *g, const struct prompt 
                 return OK;
             TRY(prefill_step(run));
         }
-        feed_row(f, p->ids[t], t, g->first);
+        feed_row(f, p->ids[t], t, p->length, g->first);
     }
     run->waiting[f->labels] = g;
     feed_label(f);
@@ -170,7 +170,7 @@ static int take_prompts(struct run *run)
         if (f->labels == f->label_capacity)
             TRY(prefill_step(run));
         TRY(read_prompt(run, run->next, &bos, &p));
-        TRY(generation_limit(run->o, p.length, run->g->config->sizes.positions, &g->limit));
+        TRY(generation_limit(run->o, p.length, model_position_limit(&run->g->config->sizes), &g->limit));
         group_begin(run, g, run->next++, p.ids, p.length);
         TRY(prefill_prompt(run, g, &p));
         if (run->results->stopped)
@@ -194,7 +194,7 @@ static int64_t feed_sequences(struct run *run)
             struct sequence_view s = group_sequence(g, i);
             if (!g->searching && g->ended[i])
                 continue;
-            feed_row(f, s.ids[s.length - 1], s.length - 1, g->first + i);
+            feed_row(f, s.ids[s.length - 1], s.length - 1, s.length, g->first + i);
             feed_label(f);
             run->rows[count++] = (struct row){ .run = run, .group = g, .first = i, .count = 1 };
         }

@@ -354,6 +354,8 @@ int config_read_values(struct config *c)
     TRY(status);
     if (c->def->check(values) != OK)
         return error_prefix("%s: ", c->name);
+    if (c->def->read)
+        TRY(c->def->read(c, values));
     c->def->sizes(values, &c->sizes);
     find_dtype(c);
     return parse_special_ids(c);

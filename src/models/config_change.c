@@ -229,6 +229,8 @@ int config_override(struct config *c, const char *overrides)
         config_release(&changed);
         return status;
     }
+    if (c->def->adapt)
+        c->def->adapt(&changed);
     name = mem_strdup(c->name);
     status = take(c, &changed);
     if (status == OK) {

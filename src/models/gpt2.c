@@ -157,14 +157,7 @@ static void build(struct builder *b, const void *config, const struct model_inpu
     }
     out->hidden = norm_layer(b, "ln_f", x, c->eps);
     trunk_end(b, in, "transformer");
-    if (in->head == HEAD_CAUSAL && c->tied)
-        out->head = (struct head){ .weight = wte, .out_first = true };
-    else if (in->head == HEAD_CAUSAL)
-        out->head =
-            projection_head(b, "lm_head", &(struct projection){ c->vocab, c->width, false, c->init_range });
-    else if (in->head == HEAD_CLASSIFICATION)
-        out->head =
-            projection_head(b, "score", &(struct projection){ in->labels, c->width, false, c->init_range });
+    out->head = causal_head(b, in, wte, c->tied, c->init_range);
 }
 
 static const struct architecture architectures[] = {

@@ -30,6 +30,20 @@ struct head projection_head(struct builder *b, const char *name, const struct pr
     return head;
 }
 
+struct head causal_head(struct builder *b, const struct model_inputs *in, struct tensor *tokens, bool tied,
+                        double init)
+{
+    struct projection p = { .init = init };
+
+    if (!tokens || in->head == HEAD_NONE) /* no tokens: the builder has failed */
+        return (struct head){ 0 };
+    p.width = tokens->dims[1].size;
+    p.size = in->head == HEAD_CAUSAL ? tokens->dims[0].size : in->labels;
+    if (in->head == HEAD_CAUSAL && tied)
+        return (struct head){ .weight = tokens, .out_first = true };
+    return projection_head(b, in->head == HEAD_CAUSAL ? "lm_head" : "score", &p);
+}
+
 struct tensor *head_input(struct builder *b, const struct head *head, struct tensor *x, struct tensor *rows,
                           struct tensor *place)
 {

@@ -12,13 +12,12 @@ static struct tensor *vector(struct builder *b, const struct block *block, const
     return graph_input(b, arena_printf(&b->graph->arena, "%s%s", block->prefix, name), dtype, 1, &dim);
 }
 
-static void make_block(struct builder *b, const struct block *block, bool token_types, struct row_inputs *in)
+static void make_block(struct builder *b, const struct block *block, struct row_inputs *in)
 {
     const struct dim row = { block->capacity, block->count }, first = { block->sequences + 1, COUNT_OFFSETS };
 
     in->ids = vector(b, block, "ids", DT_I32, row);
     in->positions = vector(b, block, "positions", DT_I32, row);
-    in->token_types = token_types ? vector(b, block, "token_types", DT_I32, row) : NULL;
     in->sequences.positions = vector(b, block, "order", DT_I32, row);
     in->sequences.place = vector(b, block, "place", DT_I64, row);
     in->sequences.offsets = vector(b, block, "offsets", DT_I32, first);
@@ -32,7 +31,12 @@ void model_inputs_make(struct builder *b, const struct model_def *def, const str
     const struct block rows = { "", sizes->rows, sizes->sequences, COUNT_ROWS };
     const struct block encoder = { "encoder_", sizes->encoder_rows, sizes->sequences, COUNT_ENCODER_ROWS };
 
-    make_block(b, &rows, def->token_types, &in->rows);
+    make_block(b, &rows, &in->rows);
+    if (def->token_types)
+        in->rows.token_types =
+            vector(b, &rows, "token_types", DT_I32, (struct dim){ sizes->rows, COUNT_ROWS });
+    if (def->longest)
+        in->rows.longest = vector(b, &rows, "longest", DT_I32, (struct dim){ sizes->rows, COUNT_ROWS });
     if (def->encoder)
-        make_block(b, &encoder, false, &in->encoder);
+        make_block(b, &encoder, &in->encoder);
 }

@@ -54,6 +54,7 @@ struct row_inputs {
     struct tensor *ids;         /* I32 [N] token ids */
     struct tensor *positions;   /* I32 [N] position ids for position embeddings */
     struct tensor *token_types; /* I32 [N] segments; NULL unless the model asks for them */
+    struct tensor *longest;     /* I32 [N] largest position id of the row's sequence, plus 1; the same */
     /* offsets I32 [S+1], positions I32 [N] (order in the sequence), place I64 [N] */
     struct sequences sequences;
     struct sequences keys; /* of the rows as keys: positions < 0 mask a key */
@@ -78,6 +79,8 @@ struct model_def;
 void model_inputs_make(struct builder *b, const struct model_def *def, const struct input_sizes *sizes,
                        struct model_inputs *in);
 
+struct config;
+
 struct model_outputs {
     struct tensor *hidden; /* (N, D) final hidden states */
     struct head head;      /* weight NULL: a headless model; what `prepare` makes is then its pooled output */
@@ -86,8 +89,12 @@ struct model_outputs {
 struct model_sizes { /* what others need to know of a config */
     int64_t vocab, positions, width, layers, heads;
     int64_t token_types;    /* 0: it has none */
+    bool any_position; /* positions is what the model was made for, and no bound: there is no table of them */
     int64_t first_position; /* position id of a sequence's first row: 0, but pad_token_id + 1 in RoBERTa */
 };
+
+/* The longest sequence. */
+int64_t model_position_limit(const struct model_sizes *s);
 
 struct tied_tensor { /* a second name that files may have for a parameter */
     const char *name, *param;
@@ -102,13 +109,18 @@ struct model_def {
                                          * NULL-terminated: suffixes such as ".attn.bias" */
     const struct tied_tensor *tied;     /* copies of parameters that files may hold; ends with name NULL */
     bool causal;      /* rows attend to earlier rows only: a row's label is the next token */
-    bool token_types; /* these two say which inputs the model asks for */
+    bool token_types; /* these three say which inputs the model asks for */
+    bool longest;
     bool encoder;
     size_t config_bytes;
     const struct field *fields; /* ends with key NULL */
     const struct field
         *refused; /* keys whose value must be the preset: any other is refused; ends with key NULL */
     int (*check)(const void *config); /* relations between keys; ERR_CONFIG */
+    /* NULL, or reads into config what is no plain field: keys that hold objects or lists. After check. */
+    int (*read)(const struct config *c, void *config);
+    /* NULL, or after some keys were changed by hand: makes those fit that follow from them. */
+    void (*adapt)(struct config *c);
     void (*sizes)(const void *config, struct model_sizes *out);
     void (*build)(struct builder *b, const void *config, const struct model_inputs *in,
                   struct model_outputs *out);
@@ -128,6 +140,9 @@ struct projection {
     double init;
 };
 struct head projection_head(struct builder *b, const char *name, const struct projection *p);
+/* Heads of causal models: lm_head, or the token table where tied; score for classes; else none. */
+struct head causal_head(struct builder *b, const struct model_inputs *in, struct tensor *tokens, bool tied,
+                        double init);
 /* What the projection takes of hidden states x (N, D): of the rows named, NULL: of all. (R, D) */
 struct tensor *head_input(struct builder *b, const struct head *head, struct tensor *x, struct tensor *rows,
                           struct tensor *place);

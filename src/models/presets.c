@@ -63,12 +63,53 @@ static const char roberta[] =
     " \"model_type\": \"roberta\", \"num_attention_heads\": 12, \"num_hidden_layers\": 12,"
     " \"pad_token_id\": 1, \"type_vocab_size\": 1, \"vocab_size\": 50265}";
 
+static const char gpt_neo_default[] =
+    "{\"activation_function\": \"gelu_new\", \"attention_dropout\": 0.0,"
+    " \"attention_types\": [[[\"global\", \"local\"], 12]], \"bos_token_id\": 50256,"
+    " \"classifier_dropout\": 0.1, \"embed_dropout\": 0.0, \"eos_token_id\": 50256,"
+    " \"hidden_size\": 2048, \"initializer_range\": 0.02, \"intermediate_size\": null,"
+    " \"layer_norm_epsilon\": 1e-05, \"max_position_embeddings\": 2048, \"model_type\": \"gpt_neo\","
+    " \"num_heads\": 16, \"num_layers\": 24, \"pad_token_id\": null, \"resid_dropout\": 0.0,"
+    " \"tie_word_embeddings\": true, \"use_cache\": true, \"vocab_size\": 50257, \"window_size\": 256}";
+
+static const char gpt_neo[] =
+    "{\"activation_function\": \"gelu_new\", \"architectures\": [\"GPTNeoForCausalLM\"],"
+    " \"attention_dropout\": 0, \"bos_token_id\": 50256, \"embed_dropout\": 0, \"eos_token_id\": 50256,"
+    " \"gradient_checkpointing\": false, \"initializer_range\": 0.02, \"intermediate_size\": null,"
+    " \"layer_norm_epsilon\": 1e-05, \"max_position_embeddings\": 2048, \"model_type\": \"gpt_neo\","
+    " \"resid_dropout\": 0, \"summary_activation\": null, \"summary_first_dropout\": 0.1,"
+    " \"summary_proj_to_labels\": true, \"summary_type\": \"cls_index\", \"summary_use_proj\": true,"
+    " \"use_cache\": true, \"vocab_size\": 50257, \"window_size\": 256}";
+
+#define TWO_LAYERS   "\"global\", \"local\""
+#define EIGHT_LAYERS TWO_LAYERS ", " TWO_LAYERS ", " TWO_LAYERS ", " TWO_LAYERS
+#define NEO_TASKS                                                                                \
+    " \"task_specific_params\": {\"text-generation\": {\"do_sample\": true, \"max_length\": 50," \
+    " \"temperature\": 0.9}}, \"tokenizer_class\": \"GPT2Tokenizer\""
+
+static const char llama_default[] =
+    "{\"attention_bias\": false, \"attention_dropout\": 0.0, \"bos_token_id\": 1, \"eos_token_id\": 2,"
+    " \"hidden_act\": \"silu\", \"hidden_size\": 4096, \"initializer_range\": 0.02,"
+    " \"intermediate_size\": 11008, \"max_position_embeddings\": 2048, \"mlp_bias\": false,"
+    " \"model_type\": \"llama\", \"num_attention_heads\": 32, \"num_hidden_layers\": 32,"
+    " \"num_key_value_heads\": null, \"pad_token_id\": null, \"pretraining_tp\": 1,"
+    " \"rms_norm_eps\": 1e-06, \"rope_scaling\": null, \"rope_theta\": 10000.0,"
+    " \"tie_word_embeddings\": false, \"use_cache\": true, \"vocab_size\": 32000}";
+
+static const char llama[] =
+    "{\"architectures\": [\"LlamaForCausalLM\"], \"bos_token_id\": 1, \"eos_token_id\": 2,"
+    " \"hidden_act\": \"silu\", \"hidden_size\": 4096, \"intermediate_size\": 11008,"
+    " \"initializer_range\": 0.02, \"max_position_embeddings\": 2048, \"max_sequence_length\": 2048,"
+    " \"model_type\": \"llama\", \"num_attention_heads\": 32, \"num_hidden_layers\": 32,"
+    " \"pad_token_id\": 0, \"rms_norm_eps\": 1e-06, \"tie_word_embeddings\": false,"
+    " \"torch_dtype\": \"float16\", \"transformers_version\": \"4.28.0.dev0\", \"use_cache\": true,"
+    " \"vocab_size\": 32000}";
+
 static const struct {
     const char *model_type, *json;
 } defaults[] = {
-    { "gpt2", gpt2_default },
-    { "bert", bert_default },
-    { "roberta", roberta_default },
+    { "gpt2", gpt2_default },       { "bert", bert_default },   { "roberta", roberta_default },
+    { "gpt_neo", gpt_neo_default }, { "llama", llama_default },
 };
 
 static const struct preset {
@@ -100,6 +141,28 @@ static const struct preset {
     { "FacebookAI/roberta-large", "roberta-large", roberta,
       "{\"hidden_size\": 1024, \"intermediate_size\": 4096, \"num_attention_heads\": 16,"
       " \"num_hidden_layers\": 24}" },
+    { "EleutherAI/gpt-neo-125m", "EleutherAI/gpt-neo-125M", gpt_neo,
+      "{\"attention_layers\": [" EIGHT_LAYERS ", " TWO_LAYERS ", " TWO_LAYERS "],"
+      " \"attention_types\": [[[\"global\", \"local\"], 6]], \"hidden_size\": 768, \"num_heads\": 12,"
+      " \"num_layers\": 12, \"torch_dtype\": \"float32\", \"transformers_version\": \"4.9.0.dev0\"}" },
+    { "EleutherAI/gpt-neo-1.3B", NULL, gpt_neo,
+      "{\"attention_layers\": [" EIGHT_LAYERS ", " EIGHT_LAYERS ", " EIGHT_LAYERS "],"
+      " \"attention_types\": [[[\"global\", \"local\"], 12]], \"hidden_size\": 2048, \"num_heads\": 16,"
+      " \"num_layers\": 24," NEO_TASKS "}" },
+    { "EleutherAI/gpt-neo-2.7B", NULL, gpt_neo,
+      "{\"attention_layers\": [" EIGHT_LAYERS ", " EIGHT_LAYERS ", " EIGHT_LAYERS ", " EIGHT_LAYERS "],"
+      " \"attention_types\": [[[\"global\", \"local\"], 16]], \"hidden_size\": 2560, \"num_heads\": 20,"
+      " \"num_layers\": 32," NEO_TASKS "}" },
+    { "huggyllama/llama-7b", NULL, llama, NULL },
+    { "huggyllama/llama-13b", NULL, llama,
+      "{\"hidden_size\": 5120, \"intermediate_size\": 13824, \"num_attention_heads\": 40,"
+      " \"num_hidden_layers\": 40}" },
+    { "huggyllama/llama-30b", NULL, llama,
+      "{\"hidden_size\": 6656, \"intermediate_size\": 17920, \"num_attention_heads\": 52,"
+      " \"num_hidden_layers\": 60}" },
+    { "huggyllama/llama-65b", NULL, llama,
+      "{\"hidden_size\": 8192, \"intermediate_size\": 22016, \"num_attention_heads\": 64,"
+      " \"num_hidden_layers\": 80}" },
 };
 
 enum { PRESETS = sizeof(presets) / sizeof(presets[0]), DEFAULTS = sizeof(defaults) / sizeof(defaults[0]) };

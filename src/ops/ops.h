@@ -109,9 +109,11 @@ enum { LINEAR_GRAD_WEIGHT_DW, LINEAR_GRAD_WEIGHT_DBIAS };
 
 /* rotary_table: cosines and sines of rotary position embeddings (Su et al., "RoFormer", 2021), made once for
  * all layers: table (N, R) fp32, first R/2 cosines of positions[n] * frequency[i], then their sines, both
- * times `attention`. positions I32 [N]. Frequencies are as transformers' modeling_rope_utils.py makes them,
- * in fp32 as there; `kind` says how a longer context is reached: DEFAULT  theta^(-2i/R)        LINEAR  that /
- * factor DYNAMIC  theta grows with longest! I32 [1], the number of positions of the batch, past `original`
+ * times `attention`. positions I32 [N]. Frequencies are made in fp32, as transformers' modeling_rope_utils.py
+ * does; `kind` says how a longer context is reached:
+ *   DEFAULT  theta^(-2i/R)
+ *   LINEAR   that / factor
+ *   DYNAMIC  theta grows with longest? I32 [N], the positions of the row's sequence, past `original`
  *   LLAMA3   by wavelength, between original / low and original / high; longer ones / factor
  *   YARN     between i = low and i = high from DEFAULT to LINEAR */
 enum { ROTARY_TABLE_POSITIONS, ROTARY_TABLE_LONGEST };
@@ -133,7 +135,7 @@ struct rotary {
 };
 struct tensor *rotary_table(struct builder *b, struct tensor *positions, struct tensor *longest,
                             const struct rotary *r);
-/* Frequency i of n, a rotary_table, where the batch has `longest` positions. */
+/* Frequency i of n, a rotary_table, in a sequence of `longest` positions. */
 float rotary_frequency(const struct node *n, int64_t i, int64_t longest);
 /* rotary: x (N, P, H, K), of whose P parts the first `parts` are rotated, and of these the first R of K
  * features: features i and R/2 + i as a pair by the angles of row n of table (N, R). Inverse: the other way

@@ -17,7 +17,7 @@ static int infer_table(const struct node *n, struct tensor out[])
     if (width < 2 || width % 2 != 0)
         return fail(ERR_CONFIG, "rotary: %" PRId64 " features cannot be rotated in pairs", width);
     if (n->attr[ROTARY_TABLE_KIND] == ROTARY_DYNAMIC && !n->in[ROTARY_TABLE_LONGEST])
-        return fail(ERR_INTERNAL, "rotary: the number of positions is missing");
+        return fail(ERR_INTERNAL, "rotary: the length of sequences is missing");
     out[0] = rows_with(positions, DT_F32);
     out[0].ndim = 2;
     out[0].dims[1] = (struct dim){ .size = width };
@@ -27,8 +27,8 @@ static int infer_table(const struct node *n, struct tensor out[])
 static void shard_table(const struct node *n, const struct placement have[], struct shard_rules *r)
 {
     (void)have;
-    shard_rules_add(r, n, (struct placement[]){ ON_SHARD(0), ON_ALL }, (struct placement[]){ ON_SHARD(0) },
-                    true);
+    shard_rules_add(r, n, (struct placement[]){ ON_SHARD(0), ON_SHARD(0) },
+                    (struct placement[]){ ON_SHARD(0) }, true);
 }
 
 static struct op_cost cost_table(const struct node *n)
@@ -102,21 +102,28 @@ static float yarn(const struct node *n, int64_t i, int64_t width)
     return 1 / ((float)n->attr[ROTARY_TABLE_FACTOR] * power) * (1 - kept) + 1 / power * kept;
 }
 
+/* In fp32 step by step, since transformers makes it with a tensor. */
+static double grown(const struct node *n, int64_t longest)
+{
+    double theta = n->attr[ROTARY_TABLE_THETA], factor = n->attr[ROTARY_TABLE_FACTOR];
+    double original = n->attr[ROTARY_TABLE_ORIGINAL], width = n->attr[ROTARY_TABLE_WIDTH];
+    float ratio = (float)factor * (float)longest / (float)original - (float)(factor - 1);
+
+    if ((double)longest <= original)
+        return theta;
+    return (float)theta * (float)pow(ratio, (float)(width / (width - 2)));
+}
+
 float rotary_frequency(const struct node *n, int64_t i, int64_t longest)
 {
     double theta = n->attr[ROTARY_TABLE_THETA], factor = n->attr[ROTARY_TABLE_FACTOR];
-    double original = n->attr[ROTARY_TABLE_ORIGINAL];
     int64_t width = (int64_t)n->attr[ROTARY_TABLE_WIDTH];
 
     switch ((enum rotary_kind)n->attr[ROTARY_TABLE_KIND]) {
     case ROTARY_LINEAR: return inverse_power(theta, i, width) / (float)factor;
     case ROTARY_LLAMA3: return llama3(n, inverse_power(theta, i, width));
     case ROTARY_YARN: return yarn(n, i, width);
-    case ROTARY_DYNAMIC:
-        if ((double)longest > original)
-            theta *=
-                pow(factor * (double)longest / original - (factor - 1), (double)width / (double)(width - 2));
-        return inverse_power(theta, i, width);
+    case ROTARY_DYNAMIC: return inverse_power(grown(n, longest), i, width);
     case ROTARY_DEFAULT: break;
     }
     return inverse_power(theta, i, width);

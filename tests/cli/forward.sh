@@ -2,18 +2,20 @@
 . "$TESTS/lib/cli.sh"
 
 compare() { # MODEL_DIR NAME OPTION...
-  local dir=$GOLDEN/gpt2/$1 name=$2
+  local dir=$GOLDEN/${family:-gpt2}/$1 name=$2
   shift 2
   "$PLAIT" forward --model_name_or_path "$dir" --inputs "$dir/inputs.safetensors" --output "$name.safetensors" "$@" ||
     stop "$name: $*"
   "$PROGRAMS/tensors_compare" "$name.safetensors" "$dir/expected.safetensors" || stop "$name: $*"
 }
 
-while read -r name; do
-  grad=
-  "$PLAIT" inspect "$GOLDEN/gpt2/$name/inputs.safetensors" | grep -q '^labels ' && grad=--grad
-  compare "$name" "$name" $grad
-done <"$GOLDEN/gpt2/cases.txt"
+for family in gpt_neo llama gpt2; do
+  while read -r name; do
+    grad=
+    "$PLAIT" inspect "$GOLDEN/$family/$name/inputs.safetensors" | grep -q '^labels ' && grad=--grad
+    compare "$name" "$name" $grad
+  done <"$GOLDEN/$family/cases.txt"
+done
 
 # The layout changes nothing but the last bits; the number of threads not even those.
 for name in plain heads3 pad_left_scored untied; do

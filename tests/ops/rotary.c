@@ -14,14 +14,16 @@ static void build_table(struct ops_case *c)
 {
     const struct table_form *f = c->with;
     struct dim rows = ops_rows(c, f->rows);
-    int64_t positions[400];
+    int64_t positions[400], longest[400];
     struct tensor *in[2] = { NULL, NULL };
 
-    for (int64_t n = 0; n < f->rows; n++)
+    for (int64_t n = 0; n < f->rows; n++) {
         positions[n] = n < 3 ? n : n * n * 7 % 5000;
+        longest[n] = f->longest - n % 3 * 400;
+    }
     in[ROTARY_TABLE_POSITIONS] = ops_ints(c, DT_I32, SHAPE(rows), positions);
     if (f->longest)
-        in[ROTARY_TABLE_LONGEST] = ops_ints(c, DT_I32, SHAPE(FIX(1)), &f->longest);
+        in[ROTARY_TABLE_LONGEST] = ops_ints(c, DT_I32, SHAPE(rows), longest);
     c->large = f->rows > 100;
     ops_under_test(c,
                    graph_node(&c->b, &op_rotary_table, 2, in,
@@ -37,10 +39,10 @@ static const struct ops_case_def list_table[] = {
     { "linear", build_table, &(struct table_form){ 9, 14, ROTARY_LINEAR, 1e4, 2.5, .attention = 1 } },
     { "dynamic", build_table,
       &(struct table_form){ 7, 12, ROTARY_DYNAMIC, 1e4, 2, .original = 512, .attention = 1,
-                            .longest = 1900 } },
-    { "dynamic_short", build_table,
-      &(struct table_form){ 5, 12, ROTARY_DYNAMIC, 1e4, 2, .original = 512, .attention = 1,
-                            .longest = 500 } },
+                            .longest = 1300 } },
+    { "dynamic_large", build_table,
+      &(struct table_form){ 391, 12, ROTARY_DYNAMIC, 1e4, 2, .original = 512, .attention = 1,
+                            .longest = 1300 } },
     { "llama3", build_table, &(struct table_form){ 9, 32, ROTARY_LLAMA3, 5e5, 8, 1, 4, 8192, 1 } },
     { "yarn", build_table, &(struct table_form){ 9, 32, ROTARY_YARN, 1e4, 4, 6, 13, .attention = 1.138 } },
     { "empty", build_table, &(struct table_form){ 0, 6, ROTARY_DEFAULT, 1e4, .attention = 1 } },

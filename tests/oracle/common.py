@@ -38,7 +38,7 @@ def randomize(model, seed: str, std=0.25, embed_std=0.5, bias_std=0.2):
             noise = torch.randn(p.shape, generator=generator(f"{seed}/{name}"))
             if "norm" in name.lower() and name.endswith("weight"):
                 p.copy_(1.0 + 0.3 * noise)
-            elif "wte" in name or "wpe" in name or "lm_head" in name or "_embeddings" in name:
+            elif any(part in name for part in ("wte", "wpe", "lm_head", "_embeddings", "embed_tokens")):
                 p.copy_(embed_std * noise)
             elif name.endswith("bias"):
                 p.copy_(bias_std * noise)

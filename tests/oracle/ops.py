@@ -213,7 +213,7 @@ def linear_grad_weight(c):
 KINDS = ["default", "linear", "dynamic", "llama3", "yarn"]
 
 
-def frequencies(c):
+def frequencies(c, longest=None):
     """As transformers makes them; yarn's ramp is given here by its ends, and so is written out."""
     a, kind = c.attrs, KINDS[int(c.attrs["kind"])]
     width = int(a["width"])
@@ -228,7 +228,6 @@ def frequencies(c):
         config = LlamaConfig(head_dim=width, max_position_embeddings=int(a["original"]) or 2048, rope_parameters={
             "rope_type": kind, "rope_theta": a["theta"], "factor": a["factor"], "low_freq_factor": a["low"],
             "high_freq_factor": a["high"], "original_max_position_embeddings": int(a["original"])})
-        longest = None if c.x[1] is None else torch.tensor(int(c.x[1]))
         inverse, attention = ROPE_INIT_FUNCTIONS[kind](config, seq_len=longest)
         assert attention == 1
     torch.set_default_dtype(torch.float64)
@@ -236,7 +235,9 @@ def frequencies(c):
 
 
 def rotary_table(c):
-    angle = (c.x[0][:, None].float() * frequencies(c).float()).double()
+    of_row = [frequencies(c, None if c.x[1] is None else c.x[1][n]).float() for n in range(len(c.x[0]))]
+    of_row = torch.stack(of_row) if of_row else torch.zeros(0, int(c.attrs["width"]) // 2)
+    angle = (c.x[0][:, None].float() * of_row).double()
     return {"table": torch.cat((angle.cos(), angle.sin()), -1) * c.attrs["attention"]}
 
 

@@ -1,0 +1,6 @@
+#include "lib/dist_case.h"
+
+int main(void)
+{
+    return dist_family("gpt_neo");
+}
