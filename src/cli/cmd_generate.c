@@ -10,6 +10,7 @@
 #include "base/parallel.h"
 #include "ckpt/hf.h"
 #include "cli/cli.h"
+#include "cli/fill_mask.h"
 #include "cli/generate_text.h"
 #include "train/stop.h"
 
@@ -24,6 +25,8 @@ struct values {
         struct option_list stop_strings;
     } own;
 };
+
+enum { FILLINGS = 5 }; /* of a mask, without --top_k */
 
 #define OWN(member)   offsetof(struct values, own.member) - offsetof(struct values, own)
 #define GIVEN(member) offsetof(struct generation_options, member)
@@ -61,7 +64,8 @@ static const struct option given_options[] = {
       "no end before so many tokens, the prompt's included" },
     { "do_sample", OPTION_BOOL, GIVEN(do_sample), NULL, "draw tokens instead of taking the most probable" },
     { "temperature", OPTION_DOUBLE, GIVEN(temperature), NULL, "logits are divided by it (1.0)" },
-    { "top_k", OPTION_INT, GIVEN(top_k), NULL, "draw among the k most probable tokens (50; 0: all)" },
+    { "top_k", OPTION_INT, GIVEN(top_k), NULL,
+      "draw among the k most probable tokens (50; 0: all); of a masked-LM model: fillings of a mask (5)" },
     { "top_p", OPTION_DOUBLE, GIVEN(top_p), NULL,
       "draw among the most probable tokens that together reach this probability (1.0)" },
     { "seed", OPTION_INT, GIVEN(seed), NULL,
@@ -346,6 +350,32 @@ static int make_mesh(struct generate *g)
     return OK;
 }
 
+/* A masked-LM model does not write on: its masks are filled. */
+static int fill_masks(struct generate *g, double memory)
+{
+    const struct values *v = g->values;
+    const struct prompt_source source = { v->own.prompt, v->own.prompt_file, v->own.input_ids };
+    struct fill_mask f = {
+        .model = &g->model, .prompts = &g->prompts, .memory = memory, .output = v->own.output
+    };
+
+    f.top_k = options_given(g->seen, "top_k") && v->given.top_k > 0 ? v->given.top_k : FILLINGS;
+    if (f.top_k > g->model.config.sizes.vocab)
+        f.top_k = g->model.config.sizes.vocab;
+    for (const struct option *x = given_options; x->name; x++)
+        if (strcmp(x->name, "top_k") != 0 && options_given(g->seen, x->name))
+            note("--%s: changes nothing where masks are filled", x->name);
+    TRY(make_mesh(g));
+    TRY(model_check_memory(&g->model.config, 1, memory));
+    TRY(load_tokenizer(g));
+    if (!g->tokenizer)
+        return fail(ERR_CONFIG, "generate: without a tokenizer it is not known which token is the mask");
+    TRY(prompts_load(&g->prompts, &source, g->tokenizer));
+    f.tokenizer = g->tokenizer;
+    f.mesh = g->mesh;
+    return fill_mask_run(&f);
+}
+
 static int generate(struct generate *g, double memory)
 {
     const struct values *v = g->values;
@@ -384,7 +414,7 @@ static int open_and_generate(struct generate *g)
     TRY(compute_check(&v->compute, &memory));
     model_choice_options(&v->model, &options);
     TRY(model_open(&g->model, &options));
-    status = generate(g, memory);
+    status = g->model.config.head == HEAD_MASKED ? fill_masks(g, memory) : generate(g, memory);
     generation_results_release(&g->results);
     prompts_release(&g->prompts);
     tokenizer_free(g->tokenizer);

@@ -229,15 +229,6 @@ static void mask_keys(const int64_t *mask, int64_t at, int64_t count, int32_t *k
             key_order[i] = -1;
 }
 
-/* Position ids that count rows but padding, which keeps the one before the first. RoBERTa's. */
-static void number_rows(const struct config *c, const int32_t *ids, int64_t count, int32_t *positions)
-{
-    int32_t next = (int32_t)c->sizes.first_position;
-
-    for (int64_t i = 0; i < count; i++)
-        positions[i] = ids[i] == c->pad ? (int32_t)c->sizes.first_position - 1 : next++;
-}
-
 /* The row that stands for the sample carries its label. */
 static void label_sample(const struct forward_inputs *in, int64_t sample, int64_t row, struct batch *b)
 {
@@ -270,7 +261,7 @@ static void add_sample(const struct forward_inputs *in, int64_t sample, const st
     for (int64_t i = 0; in->positions && i < T; i++)
         b->rows.positions[row + i] = (int32_t)in->positions[at + i];
     if (!in->positions && c->sizes.first_position)
-        number_rows(c, ids, T, b->rows.positions + row);
+        row_block_number(&b->rows, row, T, c->sizes.first_position);
     for (int64_t i = 0; in->token_types && i < T; i++)
         b->rows.token_types[row + i] = (int32_t)in->token_types[at + i];
     if (in->class_rows)

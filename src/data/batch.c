@@ -114,3 +114,11 @@ void batch_add_encoder(struct batch *b, const int32_t *ids, int64_t length, int6
 {
     add_rows(&b->encoder, ids, length, sample * T);
 }
+
+void row_block_number(struct row_block *r, int64_t first, int64_t count, int64_t first_position)
+{
+    int64_t next = first_position, pad = first_position - 1;
+
+    for (int64_t i = first; i < first + count; i++)
+        r->positions[i] = (int32_t)(r->ids[i] == pad ? pad : next++);
+}

@@ -50,4 +50,7 @@ void batch_add_causal(struct batch *b, const int32_t *ids, const int32_t *labels
 /* The encoder's rows of the sequence that is added next. */
 void batch_add_encoder(struct batch *b, const int32_t *ids, int64_t length, int64_t sample, int64_t T);
 
+/* Position ids from `first_position` up, but of padding, whose id is the one before: as RoBERTa counts. */
+void row_block_number(struct row_block *r, int64_t first, int64_t count, int64_t first_position);
+
 #endif

@@ -44,7 +44,7 @@ grep -q '"eos_token_id": [1-9]' bare.json || stop "GPT-2's own files"
 refuses 64 "nothing to start from" "$PLAIT" config
 refuses 66 'config "gpt2-larg" not found (looked in directory gpt2-larg' "$PLAIT" config --config_name gpt2-larg
 grep -q '^hint: did you mean gpt2-large?' refused.err || stop "$(cat refused.err)"
-refuses 78 'model_type "gtp2" is not supported (expected one of gpt2; did you mean gpt2?)' "$PLAIT" config --model_type gtp2
+refuses 78 'did you mean gpt2?)' "$PLAIT" config --model_type gtp2
 refuses 64 "key n_layers isn't in the original config dict of gpt2 (did you mean n_layer?)" \
   "$PLAIT" config --config_name gpt2 --config_overrides n_layers=3
 refuses 64 "n_embd 768 is not a multiple of" "$PLAIT" config --config_name gpt2 --config_overrides n_head=7

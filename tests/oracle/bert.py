@@ -202,6 +202,35 @@ def encoder_family(f, plain, pad):
     classifiers(f, plain)
 
 
+WORDS = ("the a cat dog house tree runs sits sees small big red on in under with and or not is was good bad old new "
+         "day night sun moon water fire one two three ##s ##ing ##ed ##er . , ! ? ' 1 2 3 b c d e f g h i j k").split()
+PROMPTS = ["the cat {} on the tree .", "a {} dog runs under the {} , and the cat sits", "{}", "the sun is {} !"]
+
+
+def fillings(f, specials):
+    """fill-mask of transformers with a small WordPiece tokenizer: fill/ is the model directory, fill.jsonl has the
+    pipeline's answer to each line of prompts.txt. specials: pad, unk, cls, sep and mask by their ids."""
+    from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
+    pad, unk, cls, sep, mask = specials
+    vocab = {t: i for i, t in enumerate([*sorted(specials, key=specials.get), *WORDS])}
+    assert len(vocab) == 61 and all(vocab[t] == i for t, i in specials.items()), len(vocab)
+    t = Tokenizer(models.WordPiece(vocab, unk_token=unk))
+    t.normalizer, t.pre_tokenizer = normalizers.BertNormalizer(), pre_tokenizers.BertPreTokenizer()
+    t.decoder = decoders.WordPiece()
+    t.post_processor = processors.TemplateProcessing(
+        single=f"{cls} $A {sep}", special_tokens=[(cls, vocab[cls]), (sep, vocab[sep])])
+    fast = transformers.PreTrainedTokenizerFast(tokenizer_object=t, pad_token=pad, unk_token=unk, cls_token=cls,
+                                                sep_token=sep, mask_token=mask)
+    path = fresh(f.out / "fill")
+    fast.save_pretrained(path)
+    for name in ("config.json", "model.safetensors"):
+        link(path / name, f.out / "plain" / name)
+    pipe = transformers.pipeline("fill-mask", model=f.classes("ForMaskedLM").from_pretrained(path), tokenizer=fast)
+    prompts = [p.replace("{}", mask) for p in PROMPTS]
+    write_lines(path / "prompts.txt", prompts)
+    write_lines(path / "fill.jsonl", [json.dumps(pipe(p, top_k=4)) for p in prompts])
+
+
 def bert():
     f = Family("bert", "Bert")
     encoder_family(f, SMALL, 0)
@@ -212,6 +241,7 @@ def bert():
         (p / "model.safetensors").unlink(),
         save_file(load_file(f.out / "plain" / "model.safetensors"), p / "model.safetensors"), old_names(p)))
     f.write("published", "ForMaskedLM", f.config(**SMALL), inputs, "plain", change=published_config)
+    fillings(f, {"[PAD]": 0, "[UNK]": 1, "[CLS]": 2, "[SEP]": 3, "[MASK]": 4})
     f.finish()
 
 
@@ -220,6 +250,7 @@ def roberta():
     encoder_family(f, dict(SMALL, type_vocab_size=1, pad_token_id=1, layer_norm_eps=1e-5), 1)
     c = f.config(**dict(SMALL, type_vocab_size=2, pad_token_id=4))
     f.write("pad4", "ForMaskedLM", c, holes(masked_inputs("pad4", c), 4))
+    fillings(f, {"<pad>": 1, "<unk>": 3, "<s>": 0, "</s>": 2, "<mask>": 4})
     f.finish()
 
 
