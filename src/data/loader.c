@@ -152,7 +152,8 @@ static int read_example(struct loader *l, int64_t step, int64_t position)
     const struct objective *o = &l->options.objective;
     struct example_key key = { .seed = l->options.seed };
     loader_sample_at(l, step, position, &key.epoch, &key.index);
-    TRY(sample_read(&l->source, key.index, l->options.vocab_size, &l->sample));
+    const struct sample_limits limits = { l->options.vocab_size, l->options.token_types };
+    TRY(sample_read(&l->source, key.index, &limits, &l->sample));
     if (o->kind == OBJECTIVE_CLASSIFICATION && o->classes > 0 &&
         (l->sample.class < 0 || l->sample.class >= o->classes))
         return fail(ERR_DATA, "sample %lld: class is %d (expected 0 to %lld)", (long long)key.index,

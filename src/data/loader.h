@@ -31,6 +31,7 @@ struct loader_options {
     bool no_shuffle;      /* samples in file order */
     bool by_length;       /* samples of like length come together */
     int64_t vocab_size;   /* ids and labels must be below it; 0: not checked */
+    int64_t token_types;  /* the same of token types */
     struct objective objective;
 };
 

@@ -47,9 +47,10 @@ static int check_length(int64_t index, const char *what, int64_t length, int64_t
     return OK;
 }
 
-int sample_read(const struct sample_source *source, int64_t index, int64_t vocab_size, struct sample *s)
+int sample_read(const struct sample_source *source, int64_t index, const struct sample_limits *limits,
+                struct sample *s)
 {
-    int64_t limit = vocab_size ? vocab_size : INT32_MAX;
+    int64_t limit = limits->vocab ? limits->vocab : INT32_MAX;
     s->length = s->start_count = s->target_length = 0;
     s->labelled = s->typed = false;
     s->class = -1;
@@ -58,6 +59,8 @@ int sample_read(const struct sample_source *source, int64_t index, int64_t vocab
     TRY(check_tokens(index, &(struct tokens){ "token", s->ids, s->length, limit, false }));
     if (s->labelled)
         TRY(check_tokens(index, &(struct tokens){ "label", s->labels, s->length, limit, true }));
+    if (s->typed && limits->types)
+        TRY(check_tokens(index, &(struct tokens){ "token type", s->types, s->length, limits->types, false }));
     if (source->max_target == 0)
         return OK;
     TRY(check_length(index, "tokens to write", s->target_length, source->max_target));

@@ -37,8 +37,11 @@ struct sample_source {
 /* Room for any sample of a source. */
 void sample_init(struct sample *s, const struct sample_source *source);
 void sample_release(struct sample *s);
-/* Reads one and checks what of it can be out of bounds; ids and labels must be below vocab_size (0: any).
- * ERR_DATA naming the sample, or what the source says. */
-int sample_read(const struct sample_source *source, int64_t index, int64_t vocab_size, struct sample *s);
+struct sample_limits {
+    int64_t vocab, types; /* ids and labels, and token types, are below; 0: not checked */
+};
+/* Reads one and checks what of it can be out of bounds. ERR_DATA naming the sample, or what the source says. */
+int sample_read(const struct sample_source *source, int64_t index, const struct sample_limits *limits,
+                struct sample *s);
 
 #endif

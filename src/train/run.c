@@ -77,6 +77,14 @@ static void new_state(struct run *r)
 
 /* ---- batches and steps ---- */
 
+/* Without a table of them, all rows are of type 0. */
+static int64_t type_limit(const struct run *r)
+{
+    int64_t types = r->job->model->config.sizes.token_types;
+
+    return types > 0 ? types : 1;
+}
+
 /* A global batch that is given decides; one that a checkpoint has must stay. */
 static int settle_batches(struct run *r)
 {
@@ -104,7 +112,8 @@ static int settle_batches(struct run *r)
                                   .no_shuffle = o->no_shuffle,
                                   .by_length = o->group_by_length,
                                   .objective = r->job->objective,
-                                  .vocab_size = r->job->model->config.sizes.vocab };
+                                  .vocab_size = r->job->model->config.sizes.vocab,
+                                  .token_types = type_limit(r) };
     if (wanted && wanted != product) {
         if (wanted < dp)
             return fail(ERR_CONFIG,
@@ -242,7 +251,8 @@ static void begin(struct run *r, const struct train_job *job)
                                                .dp = r->mesh.size[AXIS_DP],
                                                .no_shuffle = true,
                                                .objective = job->objective,
-                                               .vocab_size = job->model->config.sizes.vocab };
+                                               .vocab_size = job->model->config.sizes.vocab,
+                                               .token_types = type_limit(r) };
     r->stores = mem_alloc_array((size_t)mesh_ranks(&r->mesh), sizeof(r->stores[0]));
     report_init(&r->report);
     trainer_state_init(&r->state);
