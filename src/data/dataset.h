@@ -2,8 +2,8 @@
  *
  * Joined: all tokens of the documents one after the other, cut every block_size tokens; what is left over at
  * the end is dropped. Where there is less than one block, that is the one sample (as in Hugging Face's
- * group_texts). Rows: each document that has tokens is a sample, cut off after block_size tokens; of a cache of
- * pairs, each pair that has both. What a tokenizer puts behind a text stays when the text is cut off. */
+ * group_texts). Rows: each document that has tokens is a sample, cut off after block_size tokens; of a cache
+ * of pairs, each pair that has both. What a tokenizer puts behind a text stays when the text is cut off. */
 #ifndef PLAIT_DATA_DATASET_H
 #define PLAIT_DATA_DATASET_H
 
