@@ -16,6 +16,23 @@ cmp files.ids made.ids || stop "vocab.json + merges.txt give other ids"
 "$PLAIT" tokenizer train --files - --vocab_size 900 --output_dir piped <"$gold/english.txt" || stop "train from a pipe"
 "$PLAIT" tokenizer encode --tokenizer_name piped --input - <"$gold/lines.jsonl" | cmp - made.ids || stop "piped"
 
+# The other types, each by one command. What is saved opens alone and, for wordpiece, from vocab.txt.
+train() { "$PLAIT" tokenizer train --files "$gold/mixed.txt" --vocab_size 600 "$@" 2>/dev/null || stop "train $*"; }
+encodes() { "$PLAIT" tokenizer encode --tokenizer_name "$@"; }
+train --tokenizer_type unigram --post_processor t5 --output_dir t5
+prints "1" sh -c "$PLAIT tokenizer encode --tokenizer_name t5 --text 'a b' | sed 's/.*,//; s/]//'"
+train --tokenizer_type wordpiece --post_processor bert --output_dir bert
+[ -s bert/vocab.txt ] || stop "no vocab.txt"
+encodes bert --input "$gold/lines.jsonl" --output bert.ids || stop "encode with bert"
+encodes bert/vocab.txt --input "$gold/lines.jsonl" | cmp - bert.ids || stop "vocab.txt gives other ids"
+train --tokenizer_type sentencepiece_bpe --byte_fallback --output_dir sp
+prints '"Ωμέγα"' sh -c "$PLAIT tokenizer encode --tokenizer_name sp --text 'Ωμέγα' >sp.ids && \
+  $PLAIT tokenizer decode --tokenizer_name sp --input sp.ids"
+refuses 78 "--byte_fallback is for unigram and sentencepiece_bpe" "$PLAIT" tokenizer train --files "$gold/mixed.txt" \
+  --byte_fallback --output_dir none
+refuses 78 'normalizer "nope" is not known' "$PLAIT" tokenizer train --files "$gold/mixed.txt" \
+  --tokenizer_type unigram --normalizer nfc,nope --output_dir none
+
 # Every golden directory. Decoded texts are compared by their ids, because JSON has several spellings of one string.
 while read -r name; do
   dir=$gold/encode/$name bare=$gold/encode/$name/ids_bare.jsonl

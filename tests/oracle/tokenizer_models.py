@@ -12,7 +12,7 @@ import random
 import sys
 from collections import Counter
 
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
+from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
 
 import bpe_reference
 
@@ -142,12 +142,26 @@ class WordPieceTraining(bpe_reference.Training):
         return left + right.removeprefix("##")
 
 
-def write_training():
-    """Three trainers, on words as ByteLevel cuts them. The Unigram's scores hold to the last digits, but for
-    characters that EM gave up: those get theirs in the order of a table without one."""
-    (OUT / "train").mkdir()
+def own_pipeline(kind):
+    """What each type takes where nothing else is said: BertWordPieceTokenizer's, SentencePieceBPETokenizer's, and
+    that of the T5 recipe of transformers' examples."""
+    meta = pre_tokenizers.Metaspace(replacement="\u2581", prepend_scheme="always")
+    if kind == "wordpiece":
+        return normalizers.BertNormalizer(), pre_tokenizers.BertPreTokenizer()
+    if kind == "sentencepiece_bpe":
+        return normalizers.NFKC(), meta
+    spaces = normalizers.Replace(Regex(" {2,}"), " ")
+    return (normalizers.Sequence([normalizers.Nmt(), normalizers.NFKC(), spaces, normalizers.Lowercase()]),
+            pre_tokenizers.Sequence([meta, pre_tokenizers.Digits(True), pre_tokenizers.Punctuation()]))
+
+
+def write_training(own):
+    """Three trainers, on words as ByteLevel cuts them or with the pipelines of their own. The Unigram's scores
+    hold to the last digits, but for characters that EM gave up: those get theirs in the order of a table
+    without one."""
     files = [str(goldens.OUT / "mixed.txt")]
-    split = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    plain = (normalizers.Sequence([normalizers.NFKC(), normalizers.Lowercase()]),
+             pre_tokenizers.ByteLevel(add_prefix_space=False))
     for kind, size in (("sentencepiece_bpe", 700), ("wordpiece", 700), ("unigram", 600)):
         specials = ["[PAD]", "[UNK]"] if kind == "wordpiece" else ["<pad>", "</s>", "<unk>"]
         common = dict(vocab_size=size, special_tokens=specials, show_progress=False)
@@ -158,16 +172,15 @@ def write_training():
             trainer = trainers.WordPieceTrainer(min_frequency=2, limit_alphabet=150, **common)
         else:
             t = Tokenizer(models.BPE())
-            trainer = trainers.BpeTrainer(min_frequency=2, limit_alphabet=150, **common)
-        t.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Lowercase()])
-        t.pre_tokenizer = split
+            trainer = trainers.BpeTrainer(min_frequency=2, **common)
+        t.normalizer, t.pre_tokenizer = own_pipeline(kind) if own else plain
         t.train(files, trainer)
         model = json.loads(t.to_str())["model"]
         if kind == "wordpiece":
             model = wordpiece_reference(files[0], t, size, specials, model)
         out = dict(type=kind, vocab_size=size, specials=specials, vocab=model["vocab"],
                    merges=model.get("merges", []))
-        (OUT / "train" / f"{kind}.json").write_text(json.dumps(out, ensure_ascii=False) + "\n")
+        (OUT / "train" / f"{kind}{'_own' if own else ''}.json").write_text(json.dumps(out, ensure_ascii=False) + "\n")
 
 
 def wordpiece_reference(path, t, size, specials, model):
@@ -186,7 +199,9 @@ def wordpiece_reference(path, t, size, specials, model):
 def main():
     fresh(OUT)
     write_models()
-    write_training()
+    (OUT / "train").mkdir()
+    write_training(False)
+    write_training(True)
     write_lines(OUT / "encoders.txt", sorted(p.name for p in (OUT / "encode").iterdir()))
 
 

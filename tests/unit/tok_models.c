@@ -15,6 +15,28 @@ static void test_goldens(void **state)
     tok_golden_check(GOLDEN_DIR "/tokenizer_models", state);
 }
 
+static void test_files(void **state)
+{
+    tok_golden_check(GOLDEN_DIR "/tokenizer_files", state);
+}
+
+/* A file alone: a .model as its own settings have it, a vocab.txt as BERT's. */
+static void test_one_file(void **state)
+{
+    struct tokenizer *t = tok_golden_load(GOLDEN_DIR "/tokenizer_files/encode/llama/tokenizer.model");
+
+    (void)state;
+    assert_int_equal(tokenizer_size(t), 900);
+    assert_int_equal(tokenizer_special_id(t, TOK_EOS), 2);
+    tokenizer_free(t);
+    t = tok_golden_load(GOLDEN_DIR "/tokenizer_files/encode/bert/vocab.txt");
+    assert_int_equal(tokenizer_size(t), 1200);
+    assert_int_equal(tokenizer_special_id(t, TOK_MASK), tokenizer_id(t, "[MASK]", 6));
+    tokenizer_free(t);
+    assert_true(tokenizer_found(GOLDEN_DIR "/tokenizer_files/encode/t5"));
+    assert_false(tokenizer_found(GOLDEN_DIR "/tokenizer_files"));
+}
+
 /* ---- dropout ---- */
 
 static size_t count_ids(const struct tokenizer *t, const char *text, const struct encode_options *o,
@@ -74,6 +96,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_goldens, scratch_create, scratch_remove),
+        cmocka_unit_test_setup_teardown(test_files, scratch_create, scratch_remove),
+        cmocka_unit_test(test_one_file),
         cmocka_unit_test(test_dropout),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
