@@ -192,24 +192,11 @@ static int read_elements(const struct plait_model *m, const struct param *p, int
                          float *out)
 {
     const struct weights_tensor *t = model_source(&m->model, p->name);
-    size_t bytes;
-    char *raw;
-    int status;
 
-    if (!t) {
-        param_random(p->name, p->info, m->seed, (struct param_range){ first, count }, out);
-        return OK;
-    }
-    if (t->info->element->kind != ELEMENT_FLOAT)
-        return safetensors_fail(t->file->path, t->name, "elements are %s, expected F32, F64, F16 or BF16",
-                                t->info->element->name);
-    bytes = (size_t)t->info->element->bits / 8;
-    raw = mem_alloc_array((size_t)count, bytes);
-    status = safetensors_read(t->file, t->info, (uint64_t)first * bytes, raw, (size_t)count * bytes);
-    if (status == OK)
-        element_to_float(t->info->element, raw, out, (size_t)count);
-    mem_free(raw);
-    return status;
+    if (t)
+        return weights_read_range(t, first, count, out);
+    param_random(p->name, p->info, m->seed, (struct param_range){ first, count }, out);
+    return OK;
 }
 
 struct origin {

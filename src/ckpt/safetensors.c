@@ -1,15 +1,11 @@
 #include "ckpt/safetensors.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/err.h"
-#include "base/file.h"
 #include "base/json.h"
 #include "ckpt/safetensors_header.h"
 
@@ -27,29 +23,6 @@ int safetensors_fail(const char *path, const char *name, const char *format, ...
     str_release(&text);
     str_release(&what);
     return status;
-}
-
-/* ---- bytes ---- */
-
-static int read_bytes(const struct safetensors *st, uint64_t offset, void *bytes, size_t length)
-{
-    if (st->fd >= 0)
-        return fd_pread(st->fd, st->path, bytes, length, offset);
-    if (offset > st->content.length || length > st->content.length - offset)
-        BUG("%s: read of %zu bytes at %" PRIu64, st->path, length, offset);
-    if (length > 0)
-        memcpy(bytes, st->content.data + offset, length);
-    return OK;
-}
-
-static int open_file(struct safetensors *st, const char *path)
-{
-    struct stat info;
-    TRY(file_open(path, &st->fd));
-    if (fstat(st->fd, &info) != 0)
-        return fail(ERR_OPEN, "%s: cannot open: %s", path, strerror(errno));
-    st->file_bytes = (uint64_t)info.st_size;
-    return OK;
 }
 
 /* ---- what else a file of this name may be ---- */
@@ -90,7 +63,7 @@ static int fail_foreign(const struct safetensors *st)
     };
     char head[513] = { 0 };
     size_t length = st->file_bytes < 512 ? (size_t)st->file_bytes : 512;
-    TRY(read_bytes(st, 0, head, length));
+    TRY(byte_file_read(&st->file, 0, head, length));
     if (str_starts_with(head, "version https://git-lfs"))
         return fail_pointer(st, head);
     for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
@@ -115,7 +88,7 @@ static int read_header_length(struct safetensors *st, uint64_t *header)
                     "%s: truncated before the end of the 8-byte header length (found %" PRIu64 " bytes)",
                     st->path, st->file_bytes);
     uint64_t n, rest = st->file_bytes - 8;
-    TRY(read_bytes(st, 0, &n, 8));
+    TRY(byte_file_read(&st->file, 0, &n, 8));
     if (n > SAFETENSORS_MAX_HEADER || n > rest)
         TRY(fail_foreign(st));
     if (n < 2)
@@ -142,7 +115,7 @@ static int read_header(struct safetensors *st)
     struct str name;
     str_init(&name);
     str_appendf(&name, "%s: header", st->path);
-    int status = read_bytes(st, 8, text, length);
+    int status = byte_file_read(&st->file, 8, text, length);
     if (status == OK) {
         struct json_reader r;
         json_reader_init(&r, name.data, text, length);
@@ -154,54 +127,41 @@ static int read_header(struct safetensors *st)
     return status;
 }
 
-static void init(struct safetensors *st, const char *path)
+int safetensors_open_file(struct safetensors *st, struct byte_file *file)
 {
-    *st = (struct safetensors){ .fd = -1 };
+    *st = (struct safetensors){ .file = *file, .path = file->path, .file_bytes = file->length };
+    *file = (struct byte_file){ .fd = -1 };
     arena_init(&st->memory);
     map_init(&st->names);
-    str_init(&st->content);
-    st->path = arena_strdup(&st->memory, path);
-}
-
-int safetensors_open(struct safetensors *st, const char *path)
-{
-    int status;
-    if (strcmp(path, "-") == 0) {
-        init(st, "standard input");
-        status = file_read("-", 0, &st->content);
-        st->file_bytes = st->content.length;
-    } else {
-        init(st, path);
-        status = open_file(st, path);
-    }
-    if (status == OK)
-        status = read_header(st);
-    if (status != OK)
-        safetensors_close(st);
-    return status;
-}
-
-int safetensors_open_memory(struct safetensors *st, const char *name, const void *bytes, size_t length)
-{
-    init(st, name);
-    str_append_bytes(&st->content, bytes, length);
-    st->file_bytes = length;
     int status = read_header(st);
     if (status != OK)
         safetensors_close(st);
     return status;
 }
 
+int safetensors_open(struct safetensors *st, const char *path)
+{
+    struct byte_file file;
+    *st = (struct safetensors){ 0 };
+    TRY(byte_file_open(&file, path));
+    return safetensors_open_file(st, &file);
+}
+
+int safetensors_open_memory(struct safetensors *st, const char *name, const void *bytes, size_t length)
+{
+    struct byte_file file;
+    byte_file_open_memory(&file, name, bytes, length);
+    return safetensors_open_file(st, &file);
+}
+
 void safetensors_close(struct safetensors *st)
 {
-    if (st->fd >= 0)
-        close(st->fd);
+    byte_file_close(&st->file);
     mem_free(st->tensors);
     mem_free(st->metadata);
     map_release(&st->names);
-    str_release(&st->content);
     arena_release(&st->memory);
-    *st = (struct safetensors){ .fd = -1 };
+    *st = (struct safetensors){ 0 };
 }
 
 const struct safetensors_tensor *safetensors_find(const struct safetensors *st, const char *name)
@@ -224,7 +184,7 @@ int safetensors_read(const struct safetensors *st, const struct safetensors_tens
 {
     if (offset > t->end - t->begin || length > t->end - t->begin - offset)
         BUG("%s: tensor %s: read of %zu bytes at %" PRIu64, st->path, t->name, length, offset);
-    return read_bytes(st, t->begin + offset, bytes, length);
+    return byte_file_read(&st->file, t->begin + offset, bytes, length);
 }
 
 enum { READ_ELEMENTS = 32768 }; /* converted at a time */

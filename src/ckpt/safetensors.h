@@ -5,9 +5,8 @@
  *              "name": {"dtype": "F32", "shape": [2, 3], "data_offsets": [begin, end]}; may end in spaces
  *     data     offsets count from here; the tensors fill it with no hole and no overlap, in any order
  *
- * A file is untrusted: sizes are checked against the file before memory is taken for them, and data is read,
- * never mapped, so a file that shrinks meanwhile is an error, not a signal. Messages name file, tensor, found
- * and expected. */
+ * A file is untrusted: sizes are checked against the file before memory is taken for them. Messages name
+ * file, tensor, found and expected. */
 #ifndef PLAIT_CKPT_SAFETENSORS_H
 #define PLAIT_CKPT_SAFETENSORS_H
 
@@ -17,6 +16,7 @@
 #include "base/map.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "ckpt/byte_file.h"
 #include "ckpt/element.h"
 #include "ckpt/sink.h"
 
@@ -36,15 +36,14 @@ struct safetensors_metadata {
 };
 
 struct safetensors {
-    const char *path; /* as given, for messages */
+    const char *path; /* of `file` */
     uint64_t file_bytes;
     struct safetensors_tensor *tensors; /* in the order of the header */
     size_t count;
     struct safetensors_metadata *metadata;
     size_t metadata_count;
     /* private */
-    int fd; /* -1: bytes are in `content` */
-    struct str content;
+    struct byte_file file;
     uint64_t data_begin;
     struct map names; /* -> index into tensors */
     struct arena memory;
@@ -55,6 +54,8 @@ struct safetensors {
 int safetensors_open(struct safetensors *st, const char *path);
 /* The same on bytes in memory, which are copied. */
 int safetensors_open_memory(struct safetensors *st, const char *name, const void *bytes, size_t length);
+/* The same on an open file, which is taken over (and closed on failure). */
+int safetensors_open_file(struct safetensors *st, struct byte_file *file);
 void safetensors_close(struct safetensors *st);
 
 const struct safetensors_tensor *safetensors_find(const struct safetensors *st,

@@ -6,11 +6,13 @@
 #include "base/err.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "ckpt/flax.h"
 #include "ckpt/regular.h"
 #include "ckpt/weights_index.h"
 
-static const char single_name[] = "model.safetensors";
-static const char index_name[] = "model.safetensors.index.json";
+/* What a directory may hold, in transformers' order of choice. */
+static const char *const single_names[] = { "model.safetensors", "pytorch_model.bin", "flax_model.msgpack" };
+enum { SINGLE_NAMES = sizeof(single_names) / sizeof(single_names[0]) };
 
 static void append_name(struct str *s, const char *name, size_t length)
 {
@@ -21,7 +23,7 @@ static void append_name(struct str *s, const char *name, size_t length)
 
 /* ---- tables ---- */
 
-static int fail_twice(const struct weights *w, const struct weights_tensor *a, const struct safetensors *b)
+static int fail_twice(const struct weights *w, const struct weights_tensor *a, const struct weights_file *b)
 {
     struct str s;
     str_init(&s);
@@ -40,14 +42,14 @@ static int add_tensors(struct weights *w)
     w->tensors = mem_alloc_array(total, sizeof(*w->tensors));
     w->count = total;
     for (size_t f = 0; f < w->file_count; f++) {
-        const struct safetensors *st = &w->files[f];
-        for (size_t i = 0; i < st->count; i++, at++) {
-            const char *name = st->tensors[i].name;
-            w->tensors[at] = (struct weights_tensor){ .name = name, .file = st, .info = &st->tensors[i] };
+        const struct weights_file *file = &w->files[f];
+        for (size_t i = 0; i < file->count; i++, at++) {
+            const char *name = file->tensors[i].name;
+            w->tensors[at] = file->tensors[i];
             if (!map_add(&w->names, name, strlen(name), (int64_t)at)) {
                 int64_t first = 0;
                 map_get(&w->names, name, strlen(name), &first);
-                return fail_twice(w, &w->tensors[first], st);
+                return fail_twice(w, &w->tensors[first], file);
             }
         }
     }
@@ -125,10 +127,10 @@ static int check_all_indexed(const struct weights *w, const struct weights_index
 /* Shards that say which save they belong to say the same. */
 static int check_one_save(const struct weights *w)
 {
-    const struct safetensors *first = NULL;
+    const struct weights_file *first = NULL;
     const char *tag = NULL;
     for (size_t f = 0; f < w->file_count; f++) {
-        const char *other = safetensors_metadata(&w->files[f], WEIGHTS_SAVE_KEY);
+        const char *other = w->files[f].tag;
         if (other == NULL)
             continue;
         if (tag != NULL && strcmp(tag, other) != 0) {
@@ -167,7 +169,7 @@ static int open_shards(struct weights *w, const char *directory, const struct we
     int status = check_shards_there(w, (const char *const *)paths, count);
     w->files = mem_alloc_array(count, sizeof(*w->files));
     for (size_t i = 0; i < count && status == OK; i++) {
-        status = safetensors_open(&w->files[i], paths[i]);
+        status = weights_file_open(&w->files[i], paths[i]);
         w->file_count += status == OK;
     }
     names_free(paths, count);
@@ -178,6 +180,24 @@ static int open_shards(struct weights *w, const char *directory, const struct we
     TRY(check_all_indexed(w, x));
     check_total_size(w, x);
     return OK;
+}
+
+/* A Flax index has Flax's names. */
+static void rename_tensors(struct weights_index *x)
+{
+    struct map renamed;
+    struct str name;
+    map_init(&renamed);
+    str_init(&name);
+    for (size_t i = 0; i < x->tensors.count; i++) {
+        const struct map_entry *e = &x->tensors.entries[i];
+        str_clear(&name);
+        flax_append_name(&name, e->key, e->length);
+        map_add(&renamed, name.data, name.length, e->value);
+    }
+    str_release(&name);
+    map_release(&x->tensors);
+    x->tensors = renamed;
 }
 
 static int open_index(struct weights *w, const char *path)
@@ -191,6 +211,8 @@ static int open_index(struct weights *w, const char *path)
         status = weights_index_parse(&x, path, text.data, text.length);
     str_release(&text);
     TRY(status);
+    if (str_ends_with(path, ".msgpack.index.json"))
+        rename_tensors(&x);
     char *directory = path_directory(path);
     status = open_shards(w, directory, &x);
     mem_free(directory);
@@ -203,7 +225,7 @@ static int open_index(struct weights *w, const char *path)
 static int open_single(struct weights *w, const char *path)
 {
     w->files = mem_alloc(sizeof(*w->files));
-    TRY(safetensors_open(w->files, path));
+    TRY(weights_file_open(w->files, path));
     w->file_count = 1;
     return add_tensors(w);
 }
@@ -221,28 +243,55 @@ static int fail_no_weights(const char *directory)
             str_ends_with(names[i], ".gguf"))
             str_appendf(&others, "%s%s", others.length > 0 ? ", " : "", names[i]);
     }
-    int status = fail(ERR_OPEN, "%s: no weights (found %s, expected %s or %s)", directory,
-                      others.length > 0 ? others.data : "none", single_name, index_name);
+    int status =
+        fail(ERR_OPEN, "%s: no weights (found %s, expected %s, %s or %s, or one of their indices)", directory,
+             others.length > 0 ? others.data : "none", single_names[0], single_names[1], single_names[2]);
     str_release(&others);
     names_free(names, count);
     return status;
 }
 
-static int open_directory(struct weights *w, const char *path)
+/* The first that is there, as a path that the caller frees; NULL: none. */
+static char *find_file(const char *directory, bool *both)
 {
-    char *single = path_join(path, single_name), *index = path_join(path, index_name);
-    int status;
-    bool has_single = file_exists(single), has_index = file_exists(index);
-    if (has_single && has_index)
-        warn("%s: holds both %s and %s; the first is used", path, single_name, index_name);
-    if (has_single)
-        status = open_single(w, single);
-    else if (has_index)
-        status = open_index(w, index);
-    else
-        status = fail_no_weights(path);
-    mem_free(single);
-    mem_free(index);
+    for (int i = 0; i < SINGLE_NAMES; i++) {
+        struct str index;
+        char *single = path_join(directory, single_names[i]);
+        str_init(&index);
+        str_appendf(&index, "%s.index.json", single);
+        bool has_single = file_exists(single), has_index = file_exists(index.data);
+        *both = has_single && has_index;
+        if (has_single) {
+            str_release(&index);
+            return single;
+        }
+        mem_free(single);
+        if (has_index)
+            return str_detach(&index);
+        str_release(&index);
+    }
+    return NULL;
+}
+
+bool weights_found(const char *directory)
+{
+    bool both;
+    char *path = find_file(directory, &both);
+    mem_free(path);
+    return path != NULL;
+}
+
+static int open_directory(struct weights *w, const char *directory)
+{
+    bool both = false;
+    char *path = find_file(directory, &both);
+    if (path == NULL)
+        return fail_no_weights(directory);
+    if (both)
+        warn("%s: holds both %s and %s.index.json; the first is used", directory, path_base(path),
+             path_base(path));
+    int status = str_ends_with(path, ".json") ? open_index(w, path) : open_single(w, path);
+    mem_free(path);
     return status;
 }
 
@@ -268,7 +317,7 @@ int weights_open(struct weights *w, const char *path)
 void weights_close(struct weights *w)
 {
     for (size_t i = 0; i < w->file_count; i++)
-        safetensors_close(&w->files[i]);
+        weights_file_close(&w->files[i]);
     mem_free(w->files);
     mem_free(w->tensors);
     map_release(&w->names);

@@ -6,8 +6,9 @@
  *     weights_read(t, NULL, data, NULL);
  *     weights_close(&w);
  *
- * A directory holds model.safetensors, or shards named by model.safetensors.index.json. Shard names in an
- * index are untrusted: plain file names only; links are followed. */
+ * A directory holds model.safetensors, pytorch_model.bin or flax_model.msgpack (the first that is there),
+ * each in one file or in shards named by its .index.json. Shard names in an index are untrusted: plain file
+ * names only; links are followed. */
 #ifndef PLAIT_CKPT_WEIGHTS_H
 #define PLAIT_CKPT_WEIGHTS_H
 
@@ -16,23 +17,13 @@
 #include <stdint.h>
 
 #include "ckpt/box.h"
-#include "ckpt/safetensors.h"
-
-/* In the metadata of each shard of one save: shards with different values do not belong together. */
-#define WEIGHTS_SAVE_KEY "plait_save"
-
-struct weights_tensor {
-    const char *name; /* as in the file */
-    const struct safetensors *file;
-    const struct safetensors_tensor *info; /* element, shape, ndim, count, bytes */
-    bool used;                             /* somebody found it: what is not used may deserve a word */
-};
+#include "ckpt/weights_file.h"
 
 struct weights {
-    const char *path;          /* as given */
-    struct safetensors *files; /* by name */
+    const char *path;           /* as given */
+    struct weights_file *files; /* by name */
     size_t file_count;
-    struct weights_tensor *tensors; /* by file, then in the order of its header */
+    struct weights_tensor *tensors; /* by file, then in its order */
     size_t count;
     /* private */
     struct map names;    /* -> index into tensors */
@@ -40,9 +31,10 @@ struct weights {
     struct arena memory;
 };
 
-/* `path`: a model directory, one .safetensors file, or an index. A directory with both forms:
- * model.safetensors is taken, as transformers does, with a warning. ERR_OPEN, ERR_DATA. */
+/* `path`: a model directory, one file, or an index. A directory with both model.safetensors and its index:
+ * the first is taken, as transformers does, with a warning. ERR_OPEN, ERR_DATA. */
 int weights_open(struct weights *w, const char *path);
+bool weights_found(const char *directory); /* whether there is something to open */
 void weights_close(struct weights *w);
 
 /* By name, by prefix + name, or by the name without the prefix, in this order. `prefix` ("transformer.") may
@@ -58,5 +50,9 @@ int weights_check_shape(const struct weights_tensor *t, int ndim, const int64_t 
  * out[sum of o[d] * stride[d]]; stride NULL: row-major without gaps. ERR_DATA when the elements are no
  * floating-point numbers, ERR_IO. Thread-safe. */
 int weights_read(const struct weights_tensor *t, const struct box *box, float *out, const int64_t *stride);
+/* The same for `count` elements in row-major order from `first` on. */
+int weights_read_range(const struct weights_tensor *t, int64_t first, int64_t count, float *out);
+/* ERR_DATA when the elements are no floating-point numbers: what weights_read would say. */
+int weights_check_float(const struct weights_tensor *t);
 
 #endif

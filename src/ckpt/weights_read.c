@@ -10,6 +10,8 @@
 
 enum { SPAN_BYTES = 1 << 20 };
 
+/* Dims are in the order of their strides in the file, the largest first: a transposed tensor is read as it
+ * lies. */
 struct reading {
     const struct weights_tensor *t;
     struct box_view from, to; /* from: the span in `buffer`, in the strides of the file */
@@ -26,16 +28,31 @@ static int64_t span_count(const struct reading *r, const struct box *b)
     return count;
 }
 
-static int read_span(struct reading *r, const struct box *b, int64_t count)
+static int64_t first_element(const struct reading *r, const struct box *b)
 {
     int64_t first = 0;
     for (int d = 0; d < b->ndim; d++)
         first += b->start[d] * r->from.stride[d];
-    TRY(safetensors_read(r->t->file, r->t->info, (uint64_t)(first * r->element_bytes), r->buffer,
-                         (size_t)(count * r->element_bytes)));
+    return first;
+}
+
+static int read_span(struct reading *r, const struct box *b, int64_t count)
+{
+    TRY(weights_file_read(r->t, first_element(r, b), count, r->buffer));
     r->from.box = *b;
     box_copy(&r->to, &r->from);
     return OK;
+}
+
+/* How many of dim d go into one span: what is wanted of a single one takes `inner` elements. Where most of a
+ * span would be gaps, and runs are long enough for a read of their own, only one. */
+static int64_t span_step(const struct reading *r, int d, int64_t inner, int64_t limit)
+{
+    enum { LEAST_BYTES = 1024, MOST_GAPS = 2 };
+    int64_t stride = r->from.stride[d];
+    if (inner >= limit || (stride / MOST_GAPS > inner && inner * r->element_bytes >= LEAST_BYTES))
+        return 1;
+    return (limit - inner) / stride + 1;
 }
 
 /* Reads the box, of which dims before d have size 1. */
@@ -46,8 +63,7 @@ static int read_box(struct reading *r, const struct box *b, int d)
         return read_span(r, b, count);
     if (b->size[d] == 1)
         return read_box(r, b, d + 1);
-    int64_t inner = count - (b->size[d] - 1) * r->from.stride[d];
-    int64_t step = inner < limit ? (limit - inner) / r->from.stride[d] + 1 : 1;
+    int64_t step = span_step(r, d, count - (b->size[d] - 1) * r->from.stride[d], limit);
     struct box part = *b;
     for (int64_t at = 0; at < b->size[d]; at += step) {
         part.start[d] = b->start[d] + at;
@@ -68,13 +84,42 @@ static bool is_contiguous(const struct box *b, const int64_t *stride)
     return true;
 }
 
+static void swap(int64_t *a, int64_t *b)
+{
+    int64_t t = *a;
+    *a = *b;
+    *b = t;
+}
+
+/* Insertion sort: files have few dims, nearly always in this order already. */
+static void sort_dims(struct reading *r)
+{
+    struct box_view *from = &r->from, *to = &r->to;
+    for (int i = 1; i < to->box.ndim; i++) {
+        for (int d = i; d > 0 && from->stride[d] > from->stride[d - 1]; d--) {
+            swap(&from->stride[d], &from->stride[d - 1]);
+            swap(&to->stride[d], &to->stride[d - 1]);
+            swap(&to->box.start[d], &to->box.start[d - 1]);
+            swap(&to->box.size[d], &to->box.size[d - 1]);
+        }
+    }
+}
+
+int weights_check_float(const struct weights_tensor *t)
+{
+    if (t->info->element->kind == ELEMENT_FLOAT)
+        return OK;
+    return safetensors_fail(t->file->path, t->name, "elements are %s, expected F32, F64, F16 or BF16",
+                            t->info->element->name);
+}
+
 int weights_read(const struct weights_tensor *t, const struct box *box, float *out, const int64_t *stride)
 {
-    struct reading r = { .t = t };
+    struct reading r = { .t = t, .element_bytes = t->info->element->bits / 8 };
     const struct safetensors_tensor *info = t->info;
-    if (info->element->kind != ELEMENT_FLOAT)
-        return safetensors_fail(t->file->path, t->name, "elements are %s, expected F32, F64, F16 or BF16",
-                                info->element->name);
+    size_t dims = (size_t)info->ndim * sizeof(*stride);
+    TRY(weights_check_float(t));
+    r.from.element = info->element;
     box_whole(&r.from.box, info->ndim, info->shape);
     box_view_contiguous(&r.from);
     r.to = (struct box_view){ .element = element_named("F32"),
@@ -82,27 +127,72 @@ int weights_read(const struct weights_tensor *t, const struct box *box, float *o
                               .box = box != NULL ? *box : r.from.box };
     if (!box_contains(&r.from.box, &r.to.box))
         BUG("%s: tensor %s: a box beyond the tensor", t->file->path, t->name);
-    if (stride != NULL && info->ndim > 0)
-        memcpy(r.to.stride, stride, (size_t)info->ndim * sizeof(*stride));
-    else
-        box_view_contiguous(&r.to);
+    box_view_contiguous(&r.to);
+    if (stride != NULL)
+        memcpy(r.to.stride, stride, dims);
+    if (t->stride != NULL)
+        memcpy(r.from.stride, t->stride, dims);
     if (box_count(&r.to.box) == 0)
         return OK;
+    sort_dims(&r);
 
-    r.from.element = info->element;
-    r.element_bytes = info->element->bits / 8;
-    int64_t count = span_count(&r, &r.to.box), wanted = box_count(&r.to.box);
-    if (info->element->bits == 32 && count == wanted && is_contiguous(&r.to.box, r.to.stride)) {
-        r.buffer = (char *)out;
-        int64_t first = 0;
-        for (int d = 0; d < info->ndim; d++)
-            first += r.to.box.start[d] * r.from.stride[d];
-        return safetensors_read(t->file, info, (uint64_t)first * 4, out, (size_t)count * 4);
-    }
+    struct box whole = r.to.box;
+    int64_t count = span_count(&r, &whole);
+    if (info->element->bits == 32 && count == box_count(&whole) && is_contiguous(&whole, r.to.stride) &&
+        is_contiguous(&whole, r.from.stride))
+        return weights_file_read(t, first_element(&r, &whole), count, out);
     r.buffer = mem_alloc(SPAN_BYTES);
     r.from.data = r.buffer;
-    struct box whole = r.to.box;
     int status = read_box(&r, &whole, 0);
     mem_free(r.buffer);
     return status;
+}
+
+/* ---- ranges ---- */
+
+struct range {
+    const struct weights_tensor *t;
+    float *out; /* of the next element */
+};
+
+/* `count` elements from `first` on of the part of the tensor that the dims before d of `b` choose: rest of a
+ * first row, whole rows, beginning of a last one. */
+static int read_range(struct range *r, struct box *b, int d, int64_t first, int64_t count)
+{
+    int64_t inner = 1;
+    for (int i = d + 1; i < b->ndim; i++)
+        inner *= r->t->info->shape[i];
+    while (count > 0) {
+        int64_t skipped = first % inner, n = count;
+        b->start[d] = first / inner;
+        b->size[d] = 1;
+        if (skipped > 0 || count < inner) {
+            n = count < inner - skipped ? count : inner - skipped;
+            TRY(read_range(r, b, d + 1, skipped, n));
+        } else {
+            b->size[d] = count / inner;
+            n = b->size[d] * inner;
+            for (int i = d + 1; i < b->ndim; i++) {
+                b->start[i] = 0;
+                b->size[i] = r->t->info->shape[i];
+            }
+            TRY(weights_read(r->t, b, r->out, NULL));
+            r->out += n;
+        }
+        first += n;
+        count -= n;
+    }
+    return OK;
+}
+
+int weights_read_range(const struct weights_tensor *t, int64_t first, int64_t count, float *out)
+{
+    struct range r = { t, out };
+    struct box b = { .ndim = t->info->ndim };
+    TRY(weights_check_float(t));
+    if (first < 0 || count < 0 || first > t->info->count || count > t->info->count - first)
+        BUG("%s: tensor %s: a range beyond the tensor", t->file->path, t->name);
+    if (count == 0)
+        return OK;
+    return b.ndim == 0 ? weights_read(t, NULL, out, NULL) : read_range(&r, &b, 0, first, count);
 }

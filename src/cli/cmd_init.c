@@ -62,20 +62,6 @@ struct origin {
     float *mean; /* of all rows there are, for ROWS_MEAN */
 };
 
-/* Elements of the file, one after the other. */
-static int read_elements(const struct weights_tensor *t, int64_t first, int64_t count, float *out)
-{
-    const struct element *e = t->info->element;
-    size_t bytes = (size_t)e->bits / 8;
-    char *buffer = mem_alloc_array((size_t)count, bytes);
-    int status = safetensors_read(t->file, t->info, (uint64_t)first * bytes, buffer, (size_t)count * bytes);
-
-    if (status == OK)
-        element_to_float(e, buffer, out, (size_t)count);
-    mem_free(buffer);
-    return status;
-}
-
 static void fill_new(const struct origin *o, int64_t first, int64_t count, float *out)
 {
     int64_t width = o->param->count / o->param->info->file_dims[0];
@@ -97,7 +83,7 @@ static int read_param(const struct weights_param *p, int64_t first, int64_t coun
     }
     there = there < 0 ? 0 : there < count ? there : count;
     if (there > 0)
-        TRY(read_elements(o->tensor, first, there, out));
+        TRY(weights_read_range(o->tensor, first, there, out));
     if (there < count)
         fill_new(o, first + there, count - there, out + there);
     return OK;
@@ -113,7 +99,7 @@ static int find_mean(struct origin *o)
 
     for (int64_t row = 0; row < rows && status == OK; row += ROWS) {
         int64_t n = rows - row < ROWS ? rows - row : ROWS;
-        status = read_elements(o->tensor, row * width, n * width, part);
+        status = weights_read_range(o->tensor, row * width, n * width, part);
         for (int64_t i = 0; i < n * width && status == OK; i++)
             sum[i % width] += part[i];
     }
@@ -150,10 +136,7 @@ static int make_origin(const struct values *v, const struct model *model, struct
     if (!model->has_weights)
         return OK;
     o->tensor = model_source(model, o->param->name);
-    if (o->tensor->info->element->kind != ELEMENT_FLOAT)
-        return safetensors_fail(o->tensor->file->path, o->tensor->name,
-                                "elements are %s, expected F32, F64, F16 or BF16",
-                                o->tensor->info->element->name);
+    TRY(weights_check_float(o->tensor));
     return o->new_rows == ROWS_MEAN && o->tensor->info->count < o->param->count ? find_mean(o) : OK;
 }
 

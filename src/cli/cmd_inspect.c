@@ -165,7 +165,7 @@ static int inspect_directory(struct str *out, const char *path)
     if (config)
         TRY(append_config(out, path));
     TRY(append_tokenizer(out, path));
-    if (has(path, "model.safetensors") || has(path, "model.safetensors.index.json") || !config)
+    if (weights_found(path) || !config)
         return inspect_weights(out, path);
     str_append(out, "weights: none\n");
     return OK;

@@ -45,6 +45,23 @@ cmp -s zero/model.safetensors normal/model.safetensors && stop "zero is normal"
 prints "lm_head.weight" "$PLAIT" inspect untied
 grep -q '^lm_head.weight  *\[99, 32\]' printed.out || stop "the head was not resized: $(cat printed.out)"
 
+# Weights of PyTorch and of Flax: the same model.
+old=$GOLDEN/weights
+"$PLAIT" init --model_name_or_path "$old/gpt2" --output_dir plain
+for form in bin bin_shards flax flax_shards; do
+  "$PLAIT" init --model_name_or_path "$old/gpt2_$form" --output_dir $form
+  cmp $form/model.safetensors plain/model.safetensors || stop "gpt2_$form is another model"
+done
+"$PLAIT" init --model_name_or_path "$old/gpt2_flax" --vocab_size 43 --new_rows mean --output_dir wide
+"$PLAIT" init --model_name_or_path "$old/gpt2" --vocab_size 43 --new_rows mean --output_dir wide2
+cmp wide/model.safetensors wide2/model.safetensors || stop "rows of Flax weights"
+prints "weights: 29 tensors in 1 file, 4,944 elements" "$PLAIT" inspect "$old/gpt2_bin"
+prints "weights: 28 tensors in 2 files, 4,464 elements" "$PLAIT" inspect "$old/gpt2_flax_shards"
+prints "transposed  \[8, 6\]  *F32" "$PLAIT" inspect "$old/torch/legacy.bin"
+prints "conv.weight  *\[5, 4, 2, 3\]" "$PLAIT" inspect - <"$old/flax/all.msgpack"
+refuses 65 'system.bin: data.pkl @177: global "posix.system" is refused' "$PLAIT" inspect "$old/refused/system.bin"
+[ ! -e executed ] || stop "the pickle was executed"
+
 # What inspect says.
 prints "model: gpt2 (GPT2LMHeadModel), 2 layers, width 48, 3 heads, 32 positions, vocabulary 400, 77,376 parameters" \
   "$PLAIT" inspect m

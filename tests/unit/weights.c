@@ -241,9 +241,11 @@ static void prefers_one_file_and_warns(void **state)
 
 static void says_what_is_there_instead(void **state)
 {
-    refuse_status(state, ERR_OPEN, "no weights (found none, expected model.safetensors or");
+    refuse_status(state, ERR_OPEN, "no weights (found none, expected model.safetensors, ");
+    put(state, "model.gguf", "GGUF");
+    refuse_status(state, ERR_OPEN, "no weights (found model.gguf, expected model.safetensors,");
     put(state, "pytorch_model.bin", "PK");
-    refuse_status(state, ERR_OPEN, "no weights (found pytorch_model.bin, expected model.safetensors or");
+    refuse_status(state, ERR_DATA, "pytorch_model.bin: truncated");
 }
 
 static void finds_names_with_and_without_prefix(void **state)
