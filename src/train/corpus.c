@@ -34,6 +34,34 @@ static int find_tokenizer(struct corpus *c, const struct corpus_options *o)
     return OK;
 }
 
+/* The model needs a row for every id, whichever of them the text uses. */
+static int check_rows(const struct corpus *c, const struct corpus_options *o)
+{
+    long long rows = o->model->config.sizes.vocab;
+    int limit = c->tokenizer ? tokenizer_id_limit(c->tokenizer) : 0;
+    const char *name = o->in->tokenizer_name, *model = o->hub->name;
+    char *file;
+
+    if (limit <= rows)
+        return OK;
+    if (name && file_exists(name) && !file_is_directory(name))
+        file = mem_strdup(name);
+    else
+        file = path_join(c->tokenizer_dir, "tokenizer.json");
+    fail(ERR_DATA,
+         "%s: the tokenizer has more ids than the model has rows (found %d, expected at most %lld: "
+         "vocab_size of %s)",
+         file_exists(file) ? file : c->tokenizer_dir, limit, rows, o->model->config.name);
+    if (model)
+        error_hint(
+            "plait init --model_name_or_path %s --vocab_size %d --output_dir DIR makes a model with enough",
+            model, limit);
+    else
+        error_hint("--config_overrides vocab_size=%d", limit);
+    mem_free(file);
+    return ERR_DATA;
+}
+
 /* Whether it may hold rows of ids: only reading can tell. */
 static bool is_rows(const char *pattern)
 {
@@ -217,6 +245,7 @@ static int make_datasets(struct corpus *c, const struct corpus_options *o)
 static int open_all(struct corpus *c, const struct corpus_options *o)
 {
     TRY(find_tokenizer(c, o));
+    TRY(check_rows(c, o));
     TRY(check_tokenizer(c, &o->files->train));
     TRY(check_tokenizer(c, &o->files->validation));
     TRY(choose_block_size(c, o));

@@ -57,8 +57,8 @@ done
 cmp wide/model.safetensors wide2/model.safetensors || stop "rows of Flax weights"
 prints "weights: 29 tensors in 1 file, 4,944 elements" "$PLAIT" inspect "$old/gpt2_bin"
 prints "weights: 28 tensors in 2 files, 4,464 elements" "$PLAIT" inspect "$old/gpt2_flax_shards"
-prints "transposed  \[8, 6\]  *F32" "$PLAIT" inspect "$old/torch/legacy.bin"
-prints "conv.weight  *\[5, 4, 2, 3\]" "$PLAIT" inspect - <"$old/flax/all.msgpack"
+prints "transposed  [8, 6]  " "$PLAIT" inspect "$old/torch/legacy.bin"
+prints "conv.weight     [5, 4, 2, 3]  " "$PLAIT" inspect - <"$old/flax/all.msgpack"
 refuses 65 'system.bin: data.pkl @177: global "posix.system" is refused' "$PLAIT" inspect "$old/refused/system.bin"
 [ ! -e executed ] || stop "the pickle was executed"
 
