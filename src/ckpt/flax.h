@@ -2,12 +2,12 @@
  * in maps, whose leaves are arrays:
  *
  *     extension 1, an array, and 3, a scalar: [shape, name of the type, bytes]
- *     above 1 GiB {"__msgpack_chunked_array__": true, "shape": {"0": n}, "chunks": {"0": array, ...}}
+ *     above 1 GiB {"__msgpack_chunked_array__": true, "shape": {"0": n}, "chunks": {"0": part, ...}}
  *
  * A tensor's name is its path. transformers' Flax models differ from its PyTorch models by this, for all
- * architectures (modeling_flax_pytorch_utils.py): "kernel" is "weight" and transposed, "scale" and "embedding"
- * are "weight". (GPT-2 too: its PyTorch Conv1D has (in, out), and its Flax Conv1D, unlike Flax's Dense, has
- * (out, in).) */
+ * architectures (modeling_flax_pytorch_utils.py): "kernel" is "weight" and transposed, "scale" and
+ * "embedding" are "weight". (GPT-2 too: its PyTorch Conv1D has (in, out), and its Flax Conv1D, unlike Flax's
+ * Dense, has (out, in).) */
 #ifndef PLAIT_CKPT_FLAX_H
 #define PLAIT_CKPT_FLAX_H
 
