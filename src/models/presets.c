@@ -79,7 +79,8 @@ static const char gpt_neo[] =
     " \"layer_norm_epsilon\": 1e-05, \"max_position_embeddings\": 2048, \"model_type\": \"gpt_neo\","
     " \"resid_dropout\": 0, \"summary_activation\": null, \"summary_first_dropout\": 0.1,"
     " \"summary_proj_to_labels\": true, \"summary_type\": \"cls_index\", \"summary_use_proj\": true,"
-    " \"use_cache\": true, \"vocab_size\": 50257, \"window_size\": 256}";
+    " \"transformers_version\": \"4.9.0.dev0\", \"use_cache\": true, \"vocab_size\": 50257,"
+    " \"window_size\": 256}";
 
 #define TWO_LAYERS   "\"global\", \"local\""
 #define EIGHT_LAYERS TWO_LAYERS ", " TWO_LAYERS ", " TWO_LAYERS ", " TWO_LAYERS
@@ -144,7 +145,7 @@ static const struct preset {
     { "EleutherAI/gpt-neo-125m", "EleutherAI/gpt-neo-125M", gpt_neo,
       "{\"attention_layers\": [" EIGHT_LAYERS ", " TWO_LAYERS ", " TWO_LAYERS "],"
       " \"attention_types\": [[[\"global\", \"local\"], 6]], \"hidden_size\": 768, \"num_heads\": 12,"
-      " \"num_layers\": 12, \"torch_dtype\": \"float32\", \"transformers_version\": \"4.9.0.dev0\"}" },
+      " \"num_layers\": 12}" },
     { "EleutherAI/gpt-neo-1.3B", NULL, gpt_neo,
       "{\"attention_layers\": [" EIGHT_LAYERS ", " EIGHT_LAYERS ", " EIGHT_LAYERS "],"
       " \"attention_types\": [[[\"global\", \"local\"], 12]], \"hidden_size\": 2048, \"num_heads\": 16,"

@@ -1,4 +1,4 @@
-/* Generation against transformers' (tests/golden/gpt2/generate): every case token for token, and the same
+/* Generation against transformers' (tests/golden/FAMILY/generate): every case token for token, and the same
  * tokens whatever the size of prefill chunks, the number of prompts at a time and the number of threads. */
 #include "gen/gen.h"
 
@@ -16,7 +16,8 @@
 
 #include <cmocka.h>
 
-#define FOLDER GOLDEN_DIR "/gpt2/generate/"
+static const char *const families[] = { "gpt2", "gpt_neo", "llama" };
+enum { FAMILIES = sizeof(families) / sizeof(families[0]) };
 enum { MOST_PROMPTS = 16, MOST_RETURNED = 8, MOST_TOKENS = 64 };
 
 struct ids {
@@ -25,6 +26,7 @@ struct ids {
 };
 
 struct test_case {
+    const char *family;
     char name[64], model[64];
     struct generation_options options;
     struct ids prompts[MOST_PROMPTS], expected[MOST_PROMPTS][MOST_RETURNED];
@@ -90,6 +92,11 @@ static void read_expected(struct json_reader *r, struct test_case *c)
     }
 }
 
+static void case_path(const struct test_case *c, char path[512])
+{
+    snprintf(path, 512, GOLDEN_DIR "/%s/generate/%s", c->family, c->model);
+}
+
 /* The model comes before the options in the file, so its generation_config.json does as well. */
 static void read_case(struct json_reader *r, struct test_case *c)
 {
@@ -97,14 +104,13 @@ static void read_case(struct json_reader *r, struct test_case *c)
     struct json_string key;
     char path[512];
 
-    memset(c, 0, sizeof(*c));
     json_object_begin(r);
     while (json_next_key(r, &key)) {
         if (json_key_is(r, "name")) {
             read_text(r, c->name);
         } else if (json_key_is(r, "model")) {
             read_text(r, c->model);
-            snprintf(path, sizeof(path), FOLDER "%s", c->model);
+            case_path(c, path);
             must(config_load(&config, path));
             must(generation_options_load(&c->options, path, &config));
             config_release(&config);
@@ -237,7 +243,7 @@ static void run_case(const struct test_case *c, const struct arrangement *a)
     struct job j = { .c = c, .a = a };
     char path[512];
 
-    snprintf(path, sizeof(path), FOLDER "%s", c->model);
+    case_path(c, path);
     for (size_t i = 0; i < c->prompt_count; i++)
         j.prompts[i] = (struct prompt){ c->prompts[i].values, c->prompts[i].count };
     must(model_open(&j.m, &(struct model_options){ .name = path }));
@@ -248,19 +254,22 @@ static void run_case(const struct test_case *c, const struct arrangement *a)
     model_close(&j.m);
 }
 
-static void run_all(const struct arrangement *a, const char *only)
+static void run_family(const char *family, const struct arrangement *a, const char *only)
 {
+    char path[512];
     struct json_reader r;
     struct str text;
     int count = 0;
 
     str_init(&text);
-    must(file_read(FOLDER "cases.json", 0, &text));
+    snprintf(path, sizeof(path), GOLDEN_DIR "/%s/generate/cases.json", family);
+    must(file_read(path, 0, &text));
     json_reader_init(&r, "cases.json", text.data, text.length);
     json_array_begin(&r);
     parallel_set_threads(a->threads);
     while (json_next_element(&r)) {
         static struct test_case c;
+        c = (struct test_case){ .family = family };
         read_case(&r, &c);
         if (!only || strstr(c.name, only)) {
             run_case(&c, a);
@@ -272,6 +281,12 @@ static void run_all(const struct arrangement *a, const char *only)
     assert_true(count > 0);
     json_reader_release(&r);
     str_release(&text);
+}
+
+static void run_all(const struct arrangement *a, const char *only)
+{
+    for (int f = 0; f < FAMILIES; f++)
+        run_family(families[f], a, only);
 }
 
 static void every_case(void **state)
