@@ -21,6 +21,8 @@ struct curve {
 };
 
 struct run {
+    const char *family;
+    char model[512];
     const char *name; /* of the curve in expected.json and, for data, of the file */
     int accumulate;
     double max_norm;
@@ -103,7 +105,7 @@ static int train(void *context, int rank, struct comm *comm)
     double *settings, *label_count;
 
     TRY(executor_create(r->plan, store, comm, rank, &e));
-    TRY(case_fill_store(store, GOLDEN_DIR "/gpt2/train40/model", r->config.def->prefix));
+    TRY(case_fill_store(store, r->model, r->config.def->prefix));
     batch_init(&b, &(struct batch_capacity){ .rows = BATCH * LENGTH, .sequences = BATCH });
     settings = executor_input(e, "settings");
     label_count = executor_input(e, "label_count");
@@ -143,7 +145,8 @@ static void run_curve(struct run *r, const char *overrides)
     o.cluster = case_fast_links;
     o.sequences = BATCH / r->mesh.size[AXIS_DP];
     o.rows = o.labels = o.sequences * LENGTH;
-    must(config_load(&r->config, GOLDEN_DIR "/gpt2/train40/model"));
+    snprintf(r->model, sizeof(r->model), GOLDEN_DIR "/%s/train40/model", r->family);
+    must(config_load(&r->config, r->model));
     must(config_override(&r->config, overrides));
     must(machine_detect(&machine));
     must(plan_compile(&r->config, &o, &machine, &r->plan));
@@ -163,14 +166,16 @@ static void read_numbers(struct json_reader *j, double out[])
         out[i++] = json_double(j);
 }
 
-static void read_expected(const char *name, struct curve *c)
+static void read_expected(const char *family, const char *name, struct curve *c)
 {
+    char path[512];
     struct json_reader j;
     struct json_string key;
     struct str text;
 
     str_init(&text);
-    must(file_read(GOLDEN_DIR "/gpt2/train40/expected.json", 0, &text));
+    snprintf(path, sizeof(path), GOLDEN_DIR "/%s/train40/expected.json", family);
+    must(file_read(path, 0, &text));
     json_reader_init(&j, "expected.json", text.data, text.length);
     json_object_begin(&j);
     while (json_next_key(&j, &key)) {
@@ -208,21 +213,20 @@ static const struct mesh meshes[] = { { { 1, 1 } }, { { 2, 1 } }, { { 1, 2 } },
                                       { { 2, 2 } }, { { 4, 1 } }, { { 1, 4 } } };
 enum { MESHES = sizeof(meshes) / sizeof(meshes[0]) };
 
-static void follow_expected(const char *name, const char *file, int accumulate, double max_norm)
+static void follow_expected(const struct run *like, const char *file)
 {
     struct curve expected;
 
-    read_expected(name, &expected);
+    read_expected(like->family, like->name, &expected);
     for (int m = 0; m < MESHES; m++) {
         struct run *r = mem_alloc(sizeof(*r));
         char what[80];
-        r->name = name;
-        r->accumulate = accumulate;
-        r->max_norm = max_norm;
+        *r = *like;
         r->mesh = meshes[m];
         read_data(r, file);
         run_curve(r, "");
-        snprintf(what, sizeof(what), "%s dp %d tp %d", name, r->mesh.size[AXIS_DP], r->mesh.size[AXIS_TP]);
+        snprintf(what, sizeof(what), "%s %s dp %d tp %d", r->family, r->name, r->mesh.size[AXIS_DP],
+                 r->mesh.size[AXIS_TP]);
         compare(what, &r->curve, &expected, 2e-3, 2e-2);
         mem_free(r);
     }
@@ -230,36 +234,51 @@ static void follow_expected(const char *name, const char *file, int accumulate, 
 
 static void follows_pytorch(void **state)
 {
+    static const char *const families[] = { "gpt2", "gpt_neo", "llama" };
+
     (void)state;
-    follow_expected("plain", "plain.jsonl", 1, 1.0);
+    for (int f = 0; f < 3; f++)
+        follow_expected(
+            &(struct run){ .family = families[f], .name = "plain", .accumulate = 1, .max_norm = 1.0 },
+            "plain.jsonl");
 }
 
 static void follows_pytorch_with_accumulation(void **state)
 {
     (void)state;
-    follow_expected("accumulate", "labelled.jsonl", 2, 1.5);
+    follow_expected(&(struct run){ .family = "gpt2", .name = "accumulate", .accumulate = 2, .max_norm = 1.5 },
+                    "labelled.jsonl");
 }
 
-static void one_curve_with_dropout(void **state)
+static void one_curve(const char *family, const char *overrides)
 {
     struct curve first = { 0 };
 
-    (void)state;
     for (int m = 0; m < MESHES; m++) {
         struct run *r = mem_alloc(sizeof(*r));
         char what[80];
+        r->family = family;
         r->name = "dropout";
         r->accumulate = 1;
         r->max_norm = 1.0;
         r->mesh = meshes[m];
         read_data(r, "plain.jsonl");
-        run_curve(r, "resid_pdrop=0.1,embd_pdrop=0.1,attn_pdrop=0.1");
+        run_curve(r, overrides);
         if (m == 0)
             first = r->curve;
-        snprintf(what, sizeof(what), "dropout dp %d tp %d", r->mesh.size[AXIS_DP], r->mesh.size[AXIS_TP]);
+        snprintf(what, sizeof(what), "%s with dropout dp %d tp %d", family, r->mesh.size[AXIS_DP],
+                 r->mesh.size[AXIS_TP]);
         compare(what, &r->curve, &first, 1e-4, 1e-3);
         mem_free(r);
     }
+}
+
+static void one_curve_with_dropout(void **state)
+{
+    (void)state;
+    one_curve("gpt2", "resid_pdrop=0.1,embd_pdrop=0.1,attn_pdrop=0.1");
+    one_curve("gpt_neo", "resid_dropout=0.1,embed_dropout=0.1,attention_dropout=0.1");
+    one_curve("llama", "attention_dropout=0.1");
 }
 
 int main(void)
