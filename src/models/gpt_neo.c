@@ -129,7 +129,7 @@ static bool is_null(const char *json)
     return !json || strcmp(json, "null") == 0;
 }
 
-/* attention_layers holds where both are there, and 24 alternate where there is neither, as in transformers. */
+/* attention_layers holds where both are there; where there is neither, 24 alternate: as in transformers. */
 static int read_layers(const struct config *config, void *values)
 {
     const char *key = "attention_layers";

@@ -88,7 +88,7 @@ struct model_outputs {
 
 struct model_sizes { /* what others need to know of a config */
     int64_t vocab, positions, width, layers, heads;
-    int64_t token_types;    /* 0: it has none */
+    int64_t token_types; /* 0: it has none */
     bool any_position; /* positions is what the model was made for, and no bound: there is no table of them */
     int64_t first_position; /* position id of a sequence's first row: 0, but pad_token_id + 1 in RoBERTa */
 };

@@ -5,12 +5,7 @@
 extern const struct model_def model_bert, model_gpt2, model_gpt_neo, model_llama, model_roberta;
 
 const struct model_def *const model_table[] = {
-    &model_gpt2,
-    &model_gpt_neo,
-    &model_llama,
-    &model_bert,
-    &model_roberta,
-    NULL,
+    &model_gpt2, &model_gpt_neo, &model_llama, &model_bert, &model_roberta, NULL,
 };
 
 int64_t model_position_limit(const struct model_sizes *s)
