@@ -12,6 +12,11 @@ const char *const objective_names[OBJECTIVE_COUNT + 1] = {
     "clm", "mlm", "span_corruption", "seq2seq", "classification", NULL
 };
 
+bool objective_has_hits(const struct objective *o)
+{
+    return o->kind != OBJECTIVE_CLM && (o->kind != OBJECTIVE_CLASSIFICATION || o->classes > 0);
+}
+
 void objective_sizes(const struct objective *o, const struct sample_source *source,
                      struct example_sizes *sizes)
 {

@@ -79,12 +79,15 @@ int finish_save(struct worker *w, bool must)
 
 static bool take_best(struct run *r, const struct evaluation *e)
 {
+    bool accuracy = train_wants_accuracy(r->o);
+    double metric = accuracy ? e->accuracy : e->loss;
     struct trainer_state *t = &r->state;
     struct str path;
 
-    if (!isfinite(e->loss) || !(isnan(t->best_metric) || e->loss < t->best_metric))
+    if (!isfinite(metric) ||
+        !(isnan(t->best_metric) || (accuracy ? metric > t->best_metric : metric < t->best_metric)))
         return false;
-    t->best_metric = e->loss;
+    t->best_metric = metric;
     t->best_global_step = t->global_step;
     str_init(&path);
     str_appendf(&path, "%s/checkpoint-%" PRId64, r->o->output_dir, t->global_step);
@@ -137,7 +140,8 @@ static int publish(struct run *r)
     snprintf(last, sizeof(last), "checkpoint-%" PRId64, r->state.global_step);
     path = best ? mem_strdup(best) : path_join(r->o->output_dir, last);
     if (best)
-        inform("The best model is that of %s (evaluation loss %.4f)", path_base(best), r->state.best_metric);
+        inform("The best model is that of %s (evaluation %s %.4f)", path_base(best),
+               train_wants_accuracy(r->o) ? "accuracy" : "loss", r->state.best_metric);
     status = checkpoint_publish(path, r->o->output_dir);
     mem_free(path);
     return status;

@@ -69,6 +69,9 @@ extern const struct option train_other_options[], input_other_options[];
  * that differs from zero was given. Settles what follows from other options (do_train, strategies). */
 int train_options_check(struct train_options *t, const struct input_options *in, const struct options *given);
 
+/* --metric_for_best_model is the accuracy: higher is better. */
+bool train_wants_accuracy(const struct train_options *t);
+
 /* Seconds of "90", "30m", "1.5h", "2d", "1:30:00" or Slurm's "1-12:00:00". ERR_USAGE naming the option. */
 int parse_duration(const char *option, const char *text, double *seconds);
 

@@ -113,18 +113,25 @@ static int check_reports(const struct train_options *t)
     return OK;
 }
 
+bool train_wants_accuracy(const struct train_options *t)
+{
+    return t->metric_for_best_model && strstr(t->metric_for_best_model, "accuracy") != NULL;
+}
+
 static int check_best(struct train_options *t)
 {
-    static const char *const metrics[] = { "loss", "eval_loss", "perplexity", "eval_perplexity" };
+    static const char *const metrics[] = { "loss",     "eval_loss",    "perplexity", "eval_perplexity",
+                                           "accuracy", "eval_accuracy" };
     static const char *const words[] = { "no", "steps", "epoch", "best" };
     const char *metric = t->metric_for_best_model;
     bool known = !metric;
 
-    for (size_t i = 0; i < 4 && !known; i++)
+    for (size_t i = 0; i < sizeof(metrics) / sizeof(metrics[0]) && !known; i++)
         known = strcmp(metric, metrics[i]) == 0;
     if (!known)
         return fail(ERR_USAGE,
-                    "--metric_for_best_model: no such metric (found \"%.60s\", expected loss or perplexity)",
+                    "--metric_for_best_model: no such metric (found \"%.60s\", expected loss, perplexity or "
+                    "accuracy)",
                     metric);
     if (t->save_strategy == STRATEGY_BEST && t->eval_strategy == STRATEGY_NO)
         return fail(ERR_USAGE, "--save_strategy best needs an --eval_strategy");

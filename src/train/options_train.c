@@ -117,8 +117,8 @@ const struct option train_save_options[] = {
     { "save_only_model", OPTION_BOOL, AT(save_only_model), "false",
       "leave out what is needed to go on training: such a checkpoint cannot be resumed from" },
     { "load_best_model_at_end", OPTION_BOOL, AT(load_best_model_at_end), "false",
-      "the final model is the checkpoint with the lowest evaluation loss" },
+      "the final model is the checkpoint with the best evaluation" },
     { "metric_for_best_model", OPTION_STRING, AT(metric_for_best_model), NULL,
-      "loss (or perplexity: the same order)" },
+      "loss (or perplexity: the same order), or accuracy" },
     { 0 },
 };

@@ -176,7 +176,7 @@ static int compile(struct run *r, enum task task, struct plan **out)
     int64_t samples = task == TASK_TRAIN ? r->batches.microbatch : r->eval_batches.microbatch;
     struct example_sizes sizes;
     struct compile_options c = { .task = task,
-                                 .scores = task == TASK_EVAL && job->objective.kind != OBJECTIVE_CLM,
+                                 .scores = task == TASK_EVAL && objective_has_hits(&job->objective),
                                  .mesh = r->mesh,
                                  .loss = job->loss,
                                  .loss_context = job->loss_context,
@@ -266,6 +266,9 @@ static int settle(struct run *r)
     else
         new_state(r);
     TRY(freeze_init(&r->freeze, r->o->freeze, &r->job->model->config));
+    if (train_wants_accuracy(r->o) && !objective_has_hits(&r->job->objective))
+        return fail(ERR_USAGE, "--metric_for_best_model accuracy: objective %s has none (expected loss)",
+                    objective_names[r->job->objective.kind]);
     TRY(settle_batches(r));
     TRY(settle_steps(r));
     TRY(make_plans(r));

@@ -50,6 +50,12 @@ grep -q '"regression"' numbers/config.json || stop "$(cat numbers/config.json)"
 says "score.weight" "$PLAIT" train --model_name_or_path apart $common --train_file classes.csv --label_column mood --output_dir tuned
 prints "label: good" "$PLAIT" inspect --tokenizer_name words --train_file good.csv --label_column mood --samples 1
 
+learns best --config_name gpt2 $common --train_file classes.csv --label_column mood --eval_strategy steps --eval_steps 10 --save_steps 10 \
+  --load_best_model_at_end --metric_for_best_model accuracy
+grep -q "The best model is that of checkpoint-[0-9]* (evaluation accuracy 1.0000)" learns.err || stop "$(tail -n 4 learns.err)"
+refuses 64 "objective clm has none" "$PLAIT" train --config_name gpt2 $common --train_file lines.txt --do_train --do_eval --output_dir x \
+  --metric_for_best_model accuracy --log_level warning
+
 # ---- stopped and gone on with; other layouts; like lengths together
 goes_on() { # NAME OPTION...
   local name=$1 status=0

@@ -95,6 +95,8 @@ static void what_follows_from_options(void **state)
 
 static void what_contradicts_itself(void **state)
 {
+    struct values v;
+
     (void)state;
     refuse("--overwrite_output_dir --resume_from_checkpoint auto", "--overwrite_output_dir would remove");
     refuse("--logging_steps 2.5", "--logging_steps must be an integer if bigger than 1: 2.5");
@@ -102,7 +104,11 @@ static void what_contradicts_itself(void **state)
     refuse("--load_best_model_at_end --eval_strategy steps --eval_steps 4 --save_steps 10",
            "found 10, which is not a round multiple of 4");
     refuse("--save_strategy best", "needs an --eval_strategy");
-    refuse("--metric_for_best_model accuracy", "no such metric");
+    refuse("--metric_for_best_model accurate", "no such metric");
+    accept(
+        "--load_best_model_at_end --eval_strategy steps --eval_steps 5 --save_steps 10 --metric_for_best_model "
+        "accuracy --greater_is_better true",
+        &v);
     refuse("--report_to wandb", "nothing is sent elsewhere");
     refuse("--report_to tensorbord", "no such place");
     refuse("--lr_scheduler_type reduce_lr_on_plateau", "--lr_scheduler_type");
