@@ -155,7 +155,7 @@ static bool is_space(uint32_t c)
            c == 0x3000;
 }
 
-/* Characters of white space at the start and at the end of a token. */
+/* Bytes of the text that are white space at the start and at the end of a token. */
 static void count_spaces(const char *token, size_t length, uint32_t *leading, uint32_t *trailing)
 {
     const char *p = token, *end = token + length;
@@ -166,10 +166,11 @@ static void count_spaces(const char *token, size_t length, uint32_t *leading, ui
     *leading = *trailing = 0;
     for (; p < end && (n = utf8_decode(p, end, &c)) > 0; p += n) {
         bool space = is_space(c);
-        *trailing = space ? *trailing + 1 : 0;
+        uint32_t bytes = c == SPACE_FORM ? 1 : (uint32_t)n;
+        *trailing = space ? *trailing + bytes : 0;
         all = all && space;
         if (all)
-            *leading += 1;
+            *leading += bytes;
     }
 }
 

@@ -13,8 +13,3 @@ int unicode_run(uint32_t code)
     }
     return low;
 }
-
-const struct unicode_kind *unicode_kind(uint32_t code)
-{
-    return &unicode_kinds[unicode_runs[unicode_run(code)] & 2047];
-}

@@ -48,10 +48,14 @@ struct unicode_kind {
 enum { UNICODE_RUN_COUNT = 4258 };
 extern const uint32_t unicode_runs[UNICODE_RUN_COUNT];
 extern const struct unicode_kind unicode_kinds[];
+extern const uint8_t unicode_ascii[128];                                 /* the kinds of these */
 extern const char *const unicode_categories[], *const unicode_scripts[]; /* NULL-terminated */
 
 /* The place in unicode_runs of the run that holds a code point. */
 int unicode_run(uint32_t code);
-const struct unicode_kind *unicode_kind(uint32_t code);
+static inline const struct unicode_kind *unicode_kind(uint32_t code)
+{
+    return &unicode_kinds[code < 128 ? unicode_ascii[code] : unicode_runs[unicode_run(code)] & 2047];
+}
 
 #endif

@@ -59,6 +59,24 @@ def byte_level(add_prefix_space=False, use_regex=True):
     return plain("ByteLevel", add_prefix_space=add_prefix_space, trim_offsets=True, use_regex=use_regex)
 
 
+# A table of replacements as sentencepiece writes it (normalization_rule_tsv): accents, ligatures, full width, blanks, an
+# emoji, characters that go away, and keys that begin other keys.
+CHARSMAP = (
+    "AAQAAAAgAAAJCQAACgUAAAEAAIAbAACADRkAACoAAIDMPAIAgAUAACwAAIDMAAIAgR0AAC8AAIBmDQAAGAAAgL15AAAAAACADQAAgKBFAACfHQAA"
+    "JwAAgB0AAICwBQAAJQAAgIEhAACEDAIAgIADAOEMAgChCQAAhYACAEEAAICtPQAAgKgDAAcAAICgBQAAAwAAgIAMAgCpwQAAl6wCAICRAAClBQAA"
+    "OgAAgKwcAgAfAACAgR0AACIAAIALAACAggkAABQAAICRzAIAFgAAgLYdAAAyAACAvnQCAJ4FAAA2AACAgBUAAJgEAgC8rAMAvfgCAJ90AgARAACA"
+    "PwAAAD4AAACRuQEAi0UBAEMAAABCAAAARQAAAEQAAABCAQEARgAAAEkAAABBNQEASwAAAEoAAABNAAAATAAAAE8AAABOAAAAUQAAAFAAAABTAAAA"
+    "UgAAAFUAAABUAAAAVwAAAFYAAABZAAAAWAAAAFsAAABaAAAAXQAAAFwAAABfAAAAXgAAAGEAAABgAAAAYwAAAGIAAABlAAAAZAAAAGcAAABvMAAA"
+    "aQAAAGGIAgBrAAAAagAAAKY1AQBlrAIAbwAAAG4AAAChAQEAcAAAAHMAAACiBQEAdQAAAHQAAAB3AAAAdgAAAHkAAAB4AAAAewAAAHoAAAB9AAAA"
+    "fAAAAH8AAAB+AAAAgQAAAIAAAACDAAAAggAAAIUAAACEAAAAhwAAAIYAAACJAAAAiAAAAIsAAACKAAAAjQAAAIwAAACPAAAAjgAAAJEAAACQAAAA"
+    "kwAAAJIAAACVAAAAlAAAAJcAAACWAAAAmQAAAJgAAACbAAAAmgAAAJ0AAACcAAAAnwAAAJ4AAAChAAAAoAAAAKMAAACiAAAApQAAAKQAAACnAAAA"
+    "pgAAAKkAAACoAAAAqwAAAKoAAACtAAAArAAAAK8AAACuAAAAsQAAALAAAACzAAAAsgAAALUAAAC0AAAAtwAAALYAAAC5AAAAuAAAALsAAAC6AAAA"
+    "vQAAALwAAAC/AAAAvgAAAMEAAADAAAAAwwAAAMIAAADMdAEAxAAAAMcAAADGAAAAyQAAAMgAAADC4AEAwxwBAMSoAQDMAAAAzwAAAM4AAADRAAAA"
+    "0AAAANMAAADSAAAA1QAAANQAAADXAAAA1gAAANkAAADYAAAA2wAAAO9AAQDdAAAA3AAAAN8AAADeAAAA4QAAAOAAAADjAAAA4gAAAOUAAADkAAAA"
+    "5wAAAO+EAQDpAAAA4dABAOIoAQDjPAEA7QAAAOwAAADmfAEA7gAAAPEAAADwAAAA8wAAAPIAAAD1AAAA9AAAAPcAAAD2AAAA8GwBAPgAAAD7AAAA"
+    "+gAAAP0AAAD8AAAA/wAAAP4AAAAAIAAoMSkALi4uADEAMS8yADopAEEAQgBPRgBhAGUAZmkAZmwAaQBzcwB4AMOgAMOpAOOCqwDjgqwA44OL44OB"
+    "AOqwgAA="
+)
 CL100K = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|"
           r"\s+(?!\S)|\s+")
 CL100K_POSSESSIVE = (r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}++|\p{N}{1,3}+| ?[^\s\p{L}\p{N}]++[\r\n]*+|\s++$|"
@@ -85,7 +103,8 @@ NORMALIZERS = dict(
     replace_space=replace(r"\s+", " "), replace_lines=replace(r"^|$", "|"),
     bert=bert(), bert_cased=bert(lowercase=False), bert_accents=bert(lowercase=False, accents=True),
     bert_low=bert(accents=False), bert_raw=bert(clean=False), bert_nothing=bert(False, False, False, False),
-    byte_level=plain("ByteLevel"),
+    byte_level=plain("ByteLevel"), precompiled=plain("Precompiled", precompiled_charsmap=CHARSMAP),
+    pegasus=normalizers(plain("Precompiled", precompiled_charsmap=CHARSMAP), replace(" {2,}", "\u2581")),
     llama=normalizers(plain("Prepend", prepend="\u2581"), replace(" ", "\u2581", "String")),
     t5=normalizers(plain("Nmt"), plain("NFKC"), replace(" {2,}", " "), plain("Lowercase")),
     albert=normalizers(replace("``", '"', "String"), replace("''", '"', "String"), plain("NFKD"), plain("StripAccents"),
@@ -141,8 +160,50 @@ COMBINATIONS = dict(
     deepseek=dict(pre_tokenizer=pre_tokenizers(split(r"\p{N}{1,3}"), split(CJK), split(DEEPSEEK), BYTES)),
     bloom=dict(pre_tokenizer=pre_tokenizers(split(BLOOM), BYTES)),
     bytes_twice=dict(normalizer=plain("ByteLevel"), pre_tokenizer=split(GPT2)),
+    precompiled_first=dict(normalizer=plain("Precompiled", precompiled_charsmap=CHARSMAP),
+                           pre_tokenizer=pre_tokenizers(plain("WhitespaceSplit"), metaspace("first"))),
     starcoder=dict(pre_tokenizer=pre_tokenizers(DIGITS, byte_level())),
     prefix_words=dict(pre_tokenizer=pre_tokenizers(plain("WhitespaceSplit"), byte_level(True))),
+)
+
+
+def frame(cls="<s>", sep="</s>"):
+    return dict(cls=(cls, IDS[cls]), sep=(sep, IDS[sep]))
+
+
+def template(single, pair):
+    def pieces(text):
+        for item in text.split():
+            if item[0] == "$":
+                yield dict(Sequence=dict(id=item[1], type_id=int(item[-1])))
+            else:
+                yield dict(SpecialToken=dict(id=item, type_id=0))
+    specials = {t: dict(id=t, ids=[IDS[t]], tokens=[t]) for t in sorted(IDS)}
+    return plain("TemplateProcessing", single=list(pieces(single)), pair=list(pieces(pair)), special_tokens=specials)
+
+
+def padding(strategy="BatchLongest", direction="Right", multiple=None):
+    return dict(strategy=strategy, direction=direction, pad_to_multiple_of=multiple, pad_id=3, pad_type_id=0, pad_token="<pad>")
+
+
+def truncation(length, direction="Right", strategy="LongestFirst", stride=0):
+    return dict(max_length=length, direction=direction, strategy=strategy, stride=stride)
+
+
+IDS = {"<s>": 1, "</s>": 2, "<pad>": 3}
+ENDS = template("<s> $A:0 </s> </s>", "<s> $A:0 </s> $B:1 </s>")
+LENGTHS = dict(
+    bert=dict(post_processor=plain("BertProcessing", **frame())),
+    roberta=dict(post_processor=plain("RobertaProcessing", trim_offsets=True, add_prefix_space=True, **frame())),
+    template=dict(post_processor=ENDS),
+    sequence=dict(post_processor=plain("Sequence", processors=[byte_level(), ENDS])),
+    cut=dict(truncation=truncation(7)), cut_left=dict(truncation=truncation(7, "Left")), cut_first=dict(truncation=truncation(7, strategy="OnlyFirst")),
+    cut_stride=dict(truncation=truncation(7, stride=3), post_processor=ENDS), cut_none=dict(truncation=truncation(0)),
+    cut_ends=dict(truncation=truncation(7), post_processor=ENDS), cut_ends_left=dict(truncation=truncation(7, "Left"), post_processor=ENDS),
+    cut_all=dict(truncation=truncation(3), post_processor=ENDS),
+    pad=dict(padding=padding(dict(Fixed=20))), pad_left=dict(padding=padding(dict(Fixed=20), "Left"), post_processor=ENDS),
+    pad_multiple=dict(padding=padding(dict(Fixed=20), multiple=8)), pad_longest=dict(padding=padding(multiple=8), truncation=truncation(20)),
+    pad_longest_left=dict(padding=padding(direction="Left"), truncation=truncation(30, "Left"), post_processor=ENDS),
 )
 
 
@@ -166,6 +227,8 @@ def cases():
     for name, p in PATTERNS.items():
         yield f"pattern_{name}", dict(pre_tokenizer=split(p))
     yield from COMBINATIONS.items()
+    for name, sections in LENGTHS.items():
+        yield f"length_{name}", sections
     yield "added_none", dict(added_tokens=ADDED)
     for name in ("bert", "t5", "llama", "llama_legacy", "llama3", "strip_first"):
         yield f"added_{name}", dict(COMBINATIONS[name], added_tokens=ADDED)
@@ -181,7 +244,7 @@ def letters():
 
 
 def make_model():
-    vocab = {"<unk>": 0}
+    vocab = {"<unk>": 0, **IDS}
     for c in letters():
         vocab[c] = len(vocab)
         vocab[c + "$$"] = len(vocab)
@@ -207,7 +270,7 @@ def fnv(numbers):
 
 def encode_all(sections, model):
     t = Tokenizer.from_str(json.dumps(document(sections, model)))
-    return [t.encode(line).ids for line in TEXTS]
+    return [e.ids for e in t.encode_batch(TEXTS)]
 
 
 # ---- decoders ----
@@ -251,7 +314,7 @@ def run(plait, directory, whole, command, lines):
     if done.returncode:
         print("   ", done.stderr.strip())
         return [None] * len(lines)
-    return [json.loads(line) for line in (directory / "out").read_text().splitlines()]
+    return [json.loads(line) for line in (directory / "out").read_text().split("\n")[:-1]]
 
 
 def compare_encoding(plait, directory, model, name, sections):

@@ -107,6 +107,7 @@ def main():
     records = ["{ %d, %d, %d }," % (category, script, flags) for category, flags, script in kinds]
     (OUT / "unicode_kinds.c").write_text(
         f"{HEAD}\n#include <stddef.h>\n\nconst struct unicode_kind unicode_kinds[{len(kinds)}] = {{\n{rows(records, 7)}}};\n"
+        "\nconst uint8_t unicode_ascii[128] = {\n" + rows([f"{kinds[v]}," for v in values[:128]], 20) + "};\n"
         "\nconst char *const unicode_categories[] = {\n" + rows([f'"{c}",' for c in CATEGORIES], 15) + "    NULL,\n};\n"
         "\nconst char *const unicode_scripts[] = {\n" + rows([f'"{n}",' for n in ("Unknown", *SCRIPTS)], 5) + "    NULL,\n};\n")
     print(len(runs), "runs (UNICODE_RUN_COUNT)", len(kinds), "kinds")

@@ -187,6 +187,8 @@ static const struct bad settings[] = {
     { CHARSMAP("AAQAAA=="), MAP_AT "a trie of 1024 bytes in 0" },
     { CHARSMAP("AwAAAAAAAAA="), MAP_AT "a trie of 3 bytes in 4" },
     { CHARSMAP("BAAAAAAAAPA="), MAP_AT "the trie points to unit 3932160 (expected one of 1)" },
+    { CHARSMAP("CAAAAAAAAAABBAAA"), MAP_AT "the trie runs in a circle at unit 0" },
+    { CHARSMAP("DAAAAAAAAAABDQAABQAAAA=="), MAP_AT "the trie points to byte 5 of the strings (there are 0)" },
     { CHARSMAP("BAAAAAAAAAD/"), MAP_AT "strings that are not UTF-8" },
 };
 
