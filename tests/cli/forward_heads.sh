@@ -10,7 +10,7 @@ compare() { # FAMILY CASE OPTION...
   "$PROGRAMS/tensors_compare" out.safetensors "$dir/expected.safetensors" || stop "$1/$2 ${*:3}"
 }
 
-for family in bert roberta gpt2_heads; do
+for family in bert roberta gpt2_heads gpt_neo_heads llama_heads; do
   while read -r name; do
     compare $family "$name"
     compare $family "$name" --tensor_parallel_size 2

@@ -1,4 +1,4 @@
-"""Goldens for `plait forward` on BERT and RoBERTa with each head, and on GPT-2's heads besides its causal one.
+"""Goldens for `plait forward` on BERT and RoBERTa with each head, and on decoders' heads besides the causal one.
 
 Each tests/golden/<family>/<case>/ is a model directory (config.json, model.safetensors; weights shared between
 cases are symbolic links) with inputs.safetensors (names of transformers' forward) and expected.safetensors
@@ -254,11 +254,10 @@ def roberta():
     f.finish()
 
 
-def gpt2():
-    f = Family("gpt2_heads", "GPT2")
-    plain = dict(vocab_size=61, n_positions=28, n_embd=24, n_layer=2, n_head=3, pad_token_id=5, bos_token_id=60,
-                 eos_token_id=60, resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0)
-    transformers.GPT2Config.type_vocab_size = 1
+def decoder_heads(name, prefix, **plain):
+    f = Family(name, prefix)
+    plain.update(vocab_size=61, pad_token_id=5, bos_token_id=60, eos_token_id=60)
+    getattr(transformers, f"{prefix}Config").type_vocab_size = 1
     classifiers(f, plain)
     c = f.config(**dict(plain, pad_token_id=None), **LABELS3)
     f.write("class_one", "ForSequenceClassification", c,
@@ -270,7 +269,12 @@ def gpt2():
 def main():
     bert()
     roberta()
-    gpt2()
+    decoder_heads("gpt2_heads", "GPT2", n_positions=28, n_embd=24, n_layer=2, n_head=3, resid_pdrop=0.0,
+                  embd_pdrop=0.0, attn_pdrop=0.0)
+    decoder_heads("gpt_neo_heads", "GPTNeo", max_position_embeddings=28, hidden_size=24, num_layers=2, num_heads=3,
+                  intermediate_size=40, window_size=4, attention_types=[[["global", "local"], 1]])
+    decoder_heads("llama_heads", "Llama", max_position_embeddings=28, hidden_size=24, intermediate_size=32,
+                  num_hidden_layers=2, num_attention_heads=6, num_key_value_heads=3)
 
 
 if __name__ == "__main__":
