@@ -40,11 +40,22 @@ static int read_sample(void *context, int64_t index, struct sample *s)
     return OK;
 }
 
+/* A caller's sample is a row of tokens with labels of those to come. */
+static int check_model(const struct config *c)
+{
+    if (c->def->causal && !c->def->encoder && c->head != HEAD_CLASSIFICATION)
+        return OK;
+    return fail(ERR_CONFIG,
+                "%s: samples of a program's own train and evaluate causal language models (found %s)",
+                c->name, c->architecture);
+}
+
 static int take_samples(const struct plait_model *m, const struct plait_samples *given,
                         struct plait_samples *own, struct sample_source *out)
 {
     int64_t positions = model_position_limit(&m->model.config.sizes);
 
+    TRY(check_model(&m->model.config));
     TRY(api_take("plait_samples", given, own, sizeof(*own), sizeof(*own)));
     if (!own->read)
         return fail(ERR_USAGE, "struct plait_samples: read is NULL");

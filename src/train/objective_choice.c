@@ -43,11 +43,11 @@ static int set_head(const struct objective_choice *c, struct config *config)
 {
     enum head_kind head = head_of(c->kind, config);
 
-    if (config->head == head && (c->kind != OBJECTIVE_CLM || config->def->causal))
-        return OK;
-    if (c->kind == OBJECTIVE_CLM && !config->def->causal)
-        return fail(ERR_CONFIG, "--objective clm: rows of a %s model see what comes after them",
+    if (c->kind == OBJECTIVE_CLM && (!config->def->causal || config->def->encoder))
+        return fail(ERR_CONFIG, "--objective clm: a %s model does not go from what is before to what comes",
                     config->def->name);
+    if (config->head == head)
+        return OK;
     if (config_set_head(config, head) == OK)
         return OK;
     error_prefix("--objective %s: ", objective_names[c->kind]);
