@@ -90,7 +90,9 @@ void generation_options_release(struct generation_options *o)
     for (size_t i = 0; i < o->stop_count; i++)
         mem_free(o->stop_strings[i]);
     mem_free(o->stop_strings);
+    mem_free(o->source);
     o->stop_strings = NULL;
+    o->source = NULL;
     o->stop_count = o->stop_capacity = 0;
 }
 
@@ -295,12 +297,15 @@ _Static_assert((int)GENERATION_MAX_EOS >= (int)CONFIG_MAX_EOS, "a config's end t
 int generation_options_load(struct generation_options *o, const char *directory, const struct config *config)
 {
     char *path = directory ? path_join(directory, "generation_config.json") : NULL;
+    bool own = path && file_exists(path);
     int status;
 
     generation_options_init(o);
-    status = path && file_exists(path) ? read_file(o, path) : read_config(o, config);
+    status = own ? read_file(o, path) : read_config(o, config);
     if (status != OK)
         generation_options_release(o);
+    else
+        o->source = mem_strdup(own ? path : config->name);
     mem_free(path);
     return status;
 }
@@ -313,7 +318,7 @@ static int check_sampling(const struct generation_options *o)
         o->temperature == 0 ? " If you're looking for greedy decoding strategies, set `do_sample=False`" : "";
 
     if (o->refused_sampling)
-        return fail(ERR_CONFIG, "generation_config.json: plait has no %s", o->refused_sampling);
+        return fail(ERR_CONFIG, "%s: plait has no %s", o->source, o->refused_sampling);
     if (!(o->temperature > 0) || isinf(o->temperature))
         return fail(
             ERR_CONFIG,
@@ -375,7 +380,7 @@ static int check_lengths(const struct generation_options *o)
 int generation_options_check(const struct generation_options *o)
 {
     if (o->refused)
-        return fail(ERR_CONFIG, "generation_config.json: plait has no %s", o->refused);
+        return fail(ERR_CONFIG, "%s: plait has no %s", o->source, o->refused);
     TRY(check_lengths(o));
     TRY(check_sequences(o));
     if (o->do_sample)

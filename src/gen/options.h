@@ -33,6 +33,7 @@ struct generation_options {
     /* A key of the file whose effect plait has not, and one that would matter to sampling alone; NULL: none.
      */
     const char *refused, *refused_sampling;
+    char *source; /* the file the defaults are from: for messages */
 };
 
 void generation_options_init(struct generation_options *o); /* transformers' defaults; no token ids */

@@ -128,7 +128,7 @@ refuses 65 "prompt 2: token 2 is not the model's (found 9999" write --input_ids 
 refuses 78 "one copy of the model" write --prompt a --data_parallel_size 2
 cp -r tiny odd
 printf '{"eos_token_id": 2, "suppress_tokens": [3]}' >odd/generation_config.json
-refuses 78 "plait has no suppress_tokens" "$PLAIT" generate --model_name_or_path odd --prompt a
+refuses 78 "odd/generation_config.json: plait has no suppress_tokens" "$PLAIT" generate --model_name_or_path odd --prompt a
 printf '{"eos_token_id": 2, "typical_p": 0.5}' >odd/generation_config.json
 "$PLAIT" generate --model_name_or_path odd --prompt a >/dev/null || stop "a key of sampling matters without it"
 refuses 64 "plait has no typical_p" "$PLAIT" generate --model_name_or_path odd --prompt a --do_sample
