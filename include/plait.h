@@ -82,6 +82,9 @@ struct plait_model_options {
     const char *cache_dir, *revision; /* where names are looked up, as transformers does; NULL: as it does */
     const char *overrides;            /* keys of the config: "n_layer=2,n_head=4"; NULL: none */
     int64_t seed;                     /* of random weights (plait_model_create), at least 0; 42 */
+    /* What values lie in between computing: "float32" or "bfloat16"; NULL: "float32". Weights, losses and
+     * logits are float32 always. */
+    const char *dtype;
 };
 /* size: sizeof(struct plait_model_options). PLAIT_ERROR_USAGE for another. So for every _init below. */
 PLAIT_API int plait_model_options_init(struct plait_model_options *o, size_t size);

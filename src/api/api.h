@@ -34,6 +34,7 @@ struct api_runner {
 struct plait_model {
     struct model model;
     uint64_t seed;        /* of random weights, when there are none in files */
+    enum dtype dtype;     /* see compile_options */
     struct params params; /* graph NULL: not made yet */
     /* Made when first wanted: */
     struct store *store;

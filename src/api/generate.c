@@ -140,7 +140,7 @@ static bool has_room(const struct plait_model *m, const struct generator_capacit
 
 static int make_generator(struct plait_model *m, const struct generation_request *r, int64_t at_once)
 {
-    struct generator_capacity c = { .width = generation_width(r->options) };
+    struct generator_capacity c = { .width = generation_width(r->options), .dtype = m->dtype };
     int64_t positions = model_position_limit(&m->model.config.sizes),
             most = at_once ? at_once : PROMPTS_AT_ONCE;
     int status;

@@ -50,11 +50,13 @@ void api_runner_free(struct api_runner *r)
 int api_runner_create(struct plait_model *m, const struct compile_options *o, struct api_runner *out)
 {
     struct api_runner r = { .task = o->task };
+    struct compile_options options = *o;
     struct machine machine;
     int status;
 
     TRY(machine_detect(&machine));
-    TRY(plan_compile(&m->model.config, o, &machine, &r.plan));
+    options.dtype = m->dtype;
+    TRY(plan_compile(&m->model.config, &options, &machine, &r.plan));
     status = executor_create(r.plan, model_store(m), NULL, 0, &r.executor);
     if (status == OK)
         status = model_fill(m);
@@ -112,11 +114,14 @@ static int open_model(struct model_options *names, const struct plait_model_opti
         TRY(api_take("plait_model_options", given, &o, sizeof(o), sizeof(o)));
     if (o.seed < 0)
         return fail(ERR_USAGE, "seed is %" PRId64 ", expected at least 0", o.seed);
+    if (o.dtype && strcmp(o.dtype, "float32") != 0 && strcmp(o.dtype, "bfloat16") != 0)
+        return fail(ERR_USAGE, "dtype is \"%s\", expected \"float32\" or \"bfloat16\"", o.dtype);
     names->cache_dir = o.cache_dir;
     names->revision = o.revision;
     names->overrides = o.overrides;
     m = mem_alloc(sizeof(*m));
     m->seed = (uint64_t)o.seed;
+    m->dtype = o.dtype && strcmp(o.dtype, "bfloat16") == 0 ? DT_BF16 : DT_F32;
     status = model_open(&m->model, names);
     if (status == OK)
         *out = m;

@@ -278,6 +278,7 @@ static void fill_job(struct session *s)
     job->model = s->has_checkpoint ? &s->checkpoint : &s->m->model;
     job->options = &s->settings;
     job->eval_batch = o->eval_batch_size;
+    job->dtype = s->m->dtype;
     job->mesh = (struct mesh){ { (int)o->data_parallel_size, (int)o->tensor_parallel_size } };
     job->save_dtype = o->save_dtype;
     job->tokenizer_dir = o->tokenizer ? o->tokenizer : s->m->model.directory;
@@ -365,6 +366,7 @@ int plait_model_evaluate(struct plait_model *m, const struct plait_samples *samp
                     "plait_model_evaluate: the model's weights are in no files (save and open it first)");
     TRY(take_samples(m, samples, &own, &job.eval));
     job.model = &m->model;
+    job.dtype = m->dtype;
     TRY(train_evaluate(&job, &e));
     *loss = e.loss;
     if (labels)

@@ -46,6 +46,7 @@ struct compute_options {
 extern const struct option compute_options[];
 /* Refuses what this build has not; *bytes: what may be taken for the model. */
 int compute_check(const struct compute_options *c, double *bytes);
+enum dtype compute_dtype(const struct compute_options *c);
 /* The same names for commands that run none: accepted with a note. */
 extern const struct option no_compute_options[];
 

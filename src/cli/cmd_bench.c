@@ -18,7 +18,7 @@ struct values {
         const char *model, *overrides;
         int64_t batch, length, steps, seed;
         bool json, profile;
-        int recompute;
+        int recompute, dtype;
     } own;
 };
 
@@ -26,6 +26,8 @@ struct values {
 
 /* As enum recompute. */
 static const char *const recomputes[] = { "selective", "none", "full", NULL };
+
+static const char *const dtypes[] = { "float32", "bfloat16", NULL };
 
 static const struct option own_options[] = {
     { "model", OPTION_STRING, OWN(model), "gpt2", "directory, built-in config, or name in a cache of the hub",
@@ -39,6 +41,8 @@ static const struct option own_options[] = {
     { "seed", OPTION_INT, OWN(seed), "42", "of weights and tokens", 0, 1e15 },
     { "recompute", OPTION_CHOICE, OWN(recompute), "selective", "what is made again in the backward pass",
       .choices = recomputes },
+    { "dtype", OPTION_CHOICE, OWN(dtype), "float32", "that values lie in between computing",
+      .choices = dtypes, .aliases = (const char *const[]){ "bf16=bfloat16", NULL } },
     { "json", OPTION_BOOL, OWN(json), "false", "one JSON object instead of a table" },
     { "profile", OPTION_BOOL, OWN(profile), "false", "also the time of each op, on standard error" },
     { 0 },
@@ -87,6 +91,7 @@ static int prepare(struct bench *b)
                                  .sequences = v->own.batch,
                                  .mesh = { { 1, 1 } },
                                  .recompute = (enum recompute)v->own.recompute,
+                                 .dtype = v->own.dtype ? DT_BF16 : DT_F32,
                                  .adamw = {
                                      .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .weight_decay = 0.01 } };
     double *settings;
@@ -166,6 +171,8 @@ static void print_json(const struct bench *b, double median, double loss, struct
     json_write_int(&w, v->own.length);
     json_write_key(&w, "recompute");
     json_write_string(&w, recomputes[v->own.recompute]);
+    json_write_key(&w, "dtype");
+    json_write_string(&w, dtypes[v->own.dtype]);
     json_write_key(&w, "threads");
     json_write_int(&w, parallel_threads());
     json_write_key(&w, "tokens_per_second");

@@ -55,6 +55,7 @@ static int run(void *values, struct options *o)
 
     model_choice_options(&v->model, &s.model);
     TRY(compute_check(&v->compute, &s.memory));
+    s.dtype = compute_dtype(&v->compute);
     TRY(parallel_mesh(&v->parallel, &s.mesh));
     s.recompute = parallel_recompute(&v->parallel);
     TRY(stop_create(&s.stop));

@@ -272,7 +272,8 @@ static int compile(struct forward *f, enum recompute recompute)
                                  .problem = f->in.problem,
                                  .mesh = f->mesh,
                                  .cluster = { .link_bytes = 1e15, .message_seconds = 1e-12 },
-                                 .recompute = recompute };
+                                 .recompute = recompute,
+                                 .dtype = compute_dtype(&f->values->compute) };
     int64_t dp = f->mesh.size[AXIS_DP], longest;
     struct machine machine;
 

@@ -397,7 +397,8 @@ static int generate(struct generate *g, double memory)
     g->capacity = (struct generator_capacity){ .prompts = v->own.batch_size,
                                                .width = generation_width(&g->options),
                                                .chunk = v->own.chunk,
-                                               .memory = memory / mesh_ranks(&g->mesh) };
+                                               .memory = memory / mesh_ranks(&g->mesh),
+                                               .dtype = compute_dtype(&v->compute) };
     if (g->capacity.prompts > (int64_t)g->prompts.count)
         g->capacity.prompts = (int64_t)g->prompts.count;
     TRY(generation_positions(&request, &g->model.config, &g->capacity.positions));

@@ -33,7 +33,7 @@ static const struct option plan_options[] = {
         OPTION_LIST,
         0,
         NULL,
-        "stages to print: graph, grad, optimizer, shard, recompute, fuse, memory; or all",
+        "stages to print: graph, grad, optimizer, shard, recompute, fuse, precision, memory; or all",
     },
     { 0 },
 };
@@ -66,6 +66,7 @@ static int make_session(struct values *v, struct options *o, struct session_opti
     if (!s->model.name && !s->model.config_name)
         s->model.config_name = v->from.type;
     TRY(compute_check(&v->compute, &s->memory));
+    s->dtype = compute_dtype(&v->compute);
     TRY(parallel_mesh(&v->parallel, &s->mesh));
     s->recompute = parallel_recompute(&v->parallel);
     TRY(saving_shard_bytes(&v->saving, &s->max_shard_bytes));
@@ -109,7 +110,7 @@ static int check_stages(const struct option_list *list)
         if (!known)
             return fail(ERR_USAGE,
                         "--dump %s: no such stage (expected graph, grad, optimizer, shard, recompute, fuse, "
-                        "memory or all)",
+                        "precision, memory or all)",
                         list->items[i]);
     }
     return OK;

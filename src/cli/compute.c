@@ -52,13 +52,14 @@ int compute_check(const struct compute_options *c, double *bytes)
 {
     if (c->device == DEVICE_CUDA)
         return fail(ERR_CONFIG, "--device cuda: this plait was built without CUDA (expected cpu)");
-    if (c->dtype == DTYPE_BFLOAT16)
-        return fail(ERR_CONFIG,
-                    "--dtype bfloat16: this plait computes in float32 only (files in bfloat16 are read as "
-                    "they are)");
     if (c->dtype == DTYPE_FLOAT16)
         return fail(ERR_CONFIG,
                     "--dtype float16 is not offered: its range is too small to train in without loss "
-                    "scaling (expected float32)");
+                    "scaling (expected float32 or bfloat16)");
     return memory_limit(c->device_memory, bytes);
+}
+
+enum dtype compute_dtype(const struct compute_options *c)
+{
+    return c->dtype == DTYPE_BFLOAT16 ? DT_BF16 : DT_F32;
 }

@@ -63,7 +63,7 @@ struct op_def {
     bool
         alias; /* output 0 is input 0 (or nothing, on some ranks): no storage of its own, nothing is copied */
     bool cheap;        /* to recompute: bandwidth only */
-    bool keeps_f32;    /* the precision pass leaves it in fp32 */
+    uint8_t keeps_f32; /* bits of outputs that hold rows of statistics: bfloat16 would not do for them */
     bool reads_random; /* uses (seed, step, stream) */
     uint8_t
         in_place[MAX_OUTPUTS]; /* 1 + i: output j may take over input i's storage when that is its last use */

@@ -14,6 +14,7 @@ void ref_embedding_grad(const struct kernel_args *a);
 void ref_add(const struct kernel_args *a);
 void ref_scale(const struct kernel_args *a);
 void ref_fill(const struct kernel_args *a);
+void ref_cast(const struct kernel_args *a);
 void ref_activation(const struct kernel_args *a);
 void ref_activation_grad(const struct kernel_args *a);
 void ref_glu(const struct kernel_args *a);

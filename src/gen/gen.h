@@ -23,6 +23,7 @@ struct generator_capacity {
     int64_t positions;      /* tokens of a sequence, without the last one generated */
     int64_t chunk;          /* rows of a prefill step; 0: a good number */
     double memory;          /* bytes that all may take, weights included; 0: any */
+    enum dtype dtype;       /* see compile_options */
     struct cluster cluster; /* what ranks cost; see plan/plan.h */
 };
 

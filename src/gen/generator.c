@@ -22,6 +22,7 @@ static int compile(struct generator *g, enum phase phase, const struct machine *
                                  .labels = labels < rows ? labels : rows,
                                  .cache_rows = sequences,
                                  .cache_positions = c->positions,
+                                 .dtype = c->dtype,
                                  .mesh = { { 1, 1 } },
                                  .cluster = c->cluster };
 

@@ -37,7 +37,6 @@ const struct op_def op_sum_squares = {
     .no_gradient = true,
     .shard = shard_squares,
     .cost = cost_inputs,
-    .keeps_f32 = true,
 };
 
 struct tensor *sum_squares(struct builder *b, int count, struct tensor *const x[])
@@ -67,7 +66,6 @@ const struct op_def op_step_control = {
     .no_gradient = true,
     .shard = shard_nothing,
     .cost = cost_inputs,
-    .keeps_f32 = true,
 };
 
 static int infer_adamw(const struct node *n, struct tensor out[])
@@ -99,5 +97,4 @@ const struct op_def op_adamw = {
     .no_gradient = true,
     .shard = shard_adamw,
     .cost = cost_inputs,
-    .keeps_f32 = true,
 };

@@ -140,6 +140,7 @@ const struct op_def op_attention = {
     .grad = grad,
     .shard = shard,
     .cost = cost,
+    .keeps_f32 = 1 << ATTENTION_LSE,
     .reads_random = true,
 };
 

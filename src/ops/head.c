@@ -137,7 +137,6 @@ const struct op_def op_head_stats = {
     .shard = shard,
     .cost = cost,
     .fuse = fuse,
-    .keeps_f32 = true,
 };
 
 /* ---- Gradient ---- */
@@ -184,7 +183,6 @@ const struct op_def op_head_grad = {
     .no_gradient = true,
     .shard = shard_grad,
     .cost = cost_grad,
-    .keeps_f32 = true,
 };
 
 /* ---- Loss of the rows ---- */
@@ -227,7 +225,6 @@ const struct op_def op_token_loss = {
     .grad = grad_loss,
     .shard = shard_loss,
     .cost = cost_rows,
-    .keeps_f32 = true,
 };
 
 static int infer_loss_grad(const struct node *n, struct tensor out[])
@@ -251,7 +248,6 @@ const struct op_def op_token_loss_grad = {
     .no_gradient = true,
     .shard = shard_loss_grad,
     .cost = cost_rows,
-    .keeps_f32 = true,
 };
 
 /* ---- All in one, made by fuse ---- */
@@ -282,7 +278,6 @@ const struct op_def op_head_loss = {
     .infer = infer_all,
     .no_gradient = true,
     .cost = cost_all,
-    .keeps_f32 = true,
 };
 
 struct tensor *head_loss_scored(struct builder *b, struct tensor *x, const struct head *head,

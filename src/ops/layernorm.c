@@ -68,7 +68,6 @@ const struct op_def op_layernorm = {
     .cost = cost,
     .fuse = fuse,
     .cheap = true,
-    .keeps_f32 = false,
 };
 
 struct tensor *layernorm(struct builder *b, struct tensor *x, struct tensor *weight, struct tensor *bias,

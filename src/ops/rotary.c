@@ -54,7 +54,7 @@ const struct op_def op_rotary_table = {
     .no_gradient = true,
     .shard = shard_table,
     .cost = cost_table,
-    .keeps_f32 = true,
+    .keeps_f32 = 1 << 0,
 };
 
 struct tensor *rotary_table(struct builder *b, struct tensor *positions, struct tensor *longest,

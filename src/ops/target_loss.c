@@ -47,7 +47,6 @@ const struct op_def op_target_loss = {
     .grad = grad,
     .shard = shard,
     .cost = cost,
-    .keeps_f32 = true,
 };
 
 struct tensor *target_loss(struct builder *b, struct tensor *logits, struct tensor *targets,
@@ -83,5 +82,4 @@ const struct op_def op_target_loss_grad = {
     .no_gradient = true,
     .shard = shard_grad,
     .cost = cost,
-    .keeps_f32 = true,
 };

@@ -7,9 +7,8 @@
 #include "core/rewrite.h"
 #include "plan/plan.h"
 
-const char *const plan_stages[] = {
-    "graph", "grad", "optimizer", "shard", "recompute", "fuse", "memory", NULL
-};
+const char *const plan_stages[] = { "graph", "grad",      "optimizer", "shard", "recompute",
+                                    "fuse",  "precision", "memory",    NULL };
 
 struct compilation {
     struct builder b;
@@ -215,6 +214,9 @@ static int run_passes(struct compilation *c, const struct machine *machine)
     outputs[6] = p->scores.best;
     rewrite_drop_unused(p->graph, outputs, OUTPUTS);
     show(c, "fuse");
+    if (o->dtype == DT_BF16)
+        precision_narrow(p->graph, outputs, 5);
+    show(c, "precision");
     find_programs(p);
     TRY(plan_assign(p, machine, outputs, OUTPUTS));
     show(c, "memory");

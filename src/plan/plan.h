@@ -50,6 +50,7 @@ struct compile_options {
     int64_t rows, sequences, labels;     /* capacities of one dp rank's microbatch */
     int64_t encoder_rows;                /* the same, of models with an encoder */
     int64_t cache_rows, cache_positions; /* TASK_GENERATE */
+    enum dtype dtype;                    /* that values lie in between nodes: DT_F32, or DT_BF16 */
     struct mesh mesh;
     struct cluster cluster;
     struct adamw_options adamw; /* TASK_TRAIN */
@@ -66,7 +67,7 @@ struct compile_options {
 };
 
 /* What the passes leave behind, in their order, NULL-terminated: graph, grad, optimizer, shard, recompute,
- * fuse, memory. */
+ * fuse, precision, memory. */
 extern const char *const plan_stages[];
 
 struct plan_program {
@@ -104,6 +105,8 @@ struct tensor *update_build(struct builder *b, struct tensor *loss, const struct
 /* outputs: tensors the host reads, made whole on tp (NULLs are passed over). */
 int shard_graph(struct graph *g, const struct mesh *mesh, const struct cluster *cluster,
                 struct tensor **const outputs[], int count);
+/* precision.c: values of rows lie in bfloat16 between nodes; `keep` (NULLs are passed over) stay in fp32. */
+void precision_narrow(struct graph *g, struct tensor *const keep[], int count);
 /* assign.c: kernels, lifetimes, offsets. `outputs` stay until their program ends. */
 int plan_assign(struct plan *p, const struct machine *machine, struct tensor *const outputs[], int count);
 

@@ -180,7 +180,8 @@ static int compile(struct run *r, enum task task, struct plan **out)
                                  .mesh = r->mesh,
                                  .loss = job->loss,
                                  .loss_context = job->loss_context,
-                                 .recompute = job->recompute };
+                                 .recompute = job->recompute,
+                                 .dtype = job->dtype };
 
     objective_sizes(&job->objective, task == TASK_TRAIN ? &job->train : &job->eval, &sizes);
     c.rows = samples * sizes.rows;

@@ -197,6 +197,7 @@ static void fill_job(struct session *s, struct train_job *job)
                                .eval_batch = o->in->per_device_eval_batch_size,
                                .mesh = o->mesh,
                                .recompute = o->recompute,
+                               .dtype = o->dtype,
                                .memory = o->memory,
                                .save_dtype = o->save_dtype,
                                .max_shard_bytes = o->max_shard_bytes,

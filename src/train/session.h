@@ -14,6 +14,7 @@ struct session_options {
     struct train_options *train; /* checked here */
     struct mesh mesh;
     enum recompute recompute;
+    enum dtype dtype;
     double memory;          /* bytes that may be taken; 0: not checked */
     const char *save_dtype; /* NULL: the model's own, float32 from scratch */
     uint64_t max_shard_bytes;

@@ -30,6 +30,7 @@ struct train_job {
     int64_t eval_batch;                  /* samples that a dp rank evaluates at once */
     struct mesh mesh;                    /* of ranks in this process; sizes 0: 1 */
     enum recompute recompute;
+    enum dtype dtype;               /* see compile_options */
     double memory;                  /* bytes that all ranks may take; 0: not checked */
     const char *save_dtype;         /* NULL: float32 */
     uint64_t max_shard_bytes;       /* 0: as weights_save */

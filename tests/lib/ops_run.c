@@ -23,12 +23,32 @@ int64_t ops_count(const struct view *v)
     return count;
 }
 
+static double bf16_value(uint16_t bits)
+{
+    uint32_t wide = (uint32_t)bits << 16;
+    float x;
+
+    memcpy(&x, &wide, sizeof(x));
+    return x;
+}
+
+/* Of numbers that bfloat16 holds. */
+static uint16_t bf16_bits(double value)
+{
+    float x = (float)value;
+    uint32_t wide;
+
+    memcpy(&wide, &x, sizeof(wide));
+    return (uint16_t)(wide >> 16);
+}
+
 double ops_get(const struct view *v, int64_t i)
 {
     switch (v->dtype) {
     case DT_F32: return ((const float *)v->data)[i];
     case DT_F64: return ((const double *)v->data)[i];
     case DT_I32: return ((const int32_t *)v->data)[i];
+    case DT_BF16: return bf16_value(((const uint16_t *)v->data)[i]);
     default: return (double)((const int64_t *)v->data)[i];
     }
 }
@@ -39,6 +59,7 @@ void ops_set(const struct view *v, int64_t i, double x)
     case DT_F32: ((float *)v->data)[i] = (float)x; break;
     case DT_F64: ((double *)v->data)[i] = x; break;
     case DT_I32: ((int32_t *)v->data)[i] = (int32_t)x; break;
+    case DT_BF16: ((uint16_t *)v->data)[i] = bf16_bits(x); break;
     default: ((int64_t *)v->data)[i] = (int64_t)x;
     }
 }

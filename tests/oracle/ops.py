@@ -33,7 +33,7 @@ class Case:
     @staticmethod
     def tensor(t):
         values = [float(v) for v in t["values"]]
-        kind = torch.float64 if t["dtype"] in ("F32", "F64") else torch.int64
+        kind = torch.float64 if t["dtype"] in ("F32", "F64", "BF16") else torch.int64
         return torch.tensor(values, dtype=torch.float64).to(kind).reshape(t["shape"])
 
     def leaves(self, *indices):
@@ -42,6 +42,8 @@ class Case:
 
 
 # ---- random bits: Philox 4x32-10 (Salmon et al., SC 2011), keyed as src/base/rng.h says ----
+
+BF16 = 2  # enum dtype
 
 M32, M64 = 0xFFFFFFFF, 0xFFFFFFFFFFFFFFFF
 
@@ -94,6 +96,11 @@ def scale(c):
 
 def fill(c):
     return {"y": torch.full_like(c.x[0], c.attrs["value"])}
+
+
+def cast(c):
+    x = c.x[0].to(torch.float32)
+    return {"y": (x.to(torch.bfloat16) if c.attrs["dtype"] == BF16 else x).to(torch.float64)}
 
 
 def activation(c):
