@@ -99,6 +99,8 @@ static void tell_layout(const struct run *r, struct str *s)
         str_appendf(s, " (data %d x tensor %d)", r->mesh.size[AXIS_DP], r->mesh.size[AXIS_TP]);
     str_appendf(s, ", %d thread%s%s, %s", r->machine.threads, r->machine.threads > 1 ? "s" : "",
                 ranks > 1 ? " each" : "", isa_name(r->machine.isa));
+    if (r->job->dtype == DT_BF16)
+        str_append(s, ", bfloat16");
     line("Layout", s);
     append_bytes(s, "", plan_bytes(p) + eval_bytes(r));
     append_bytes(s, ": parameters ", p->param_bytes);

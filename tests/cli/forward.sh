@@ -39,7 +39,7 @@ grep -q '^grad.transformer.wte.weight: missing' differs || stop "$(cat differs)"
 forward() { refuses "$1" "$2" "$PLAIT" forward --model_name_or_path "$dir" --inputs "$dir/inputs.safetensors" \
   --output out.safetensors "${@:3}"; }
 forward 78 "--device cuda: this plait was built without CUDA" --device cuda
-forward 78 "--dtype bfloat16: this plait computes in float32 only" --bf16
+forward 78 "--dtype float16 is not offered" --dtype float16
 forward 78 "--dtype float16 is not offered" --dtype float16
 forward 78 "--pipeline_parallel_size: this version has no pipelines" --pipeline_parallel_size 2
 forward 78 "--zero_stage: this version shares nothing out" --zero_stage 1

@@ -73,6 +73,12 @@ says "Layout = 2 ranks (data 2 x tensor 1)" "$PLAIT" train $common --output_dir 
 grep -o '"loss": [0-9.]*' ranks/train_log.jsonl | cut -d' ' -f2 | paste - <(echo "$losses") |
   awk '{ d = $1 / $2 - 1; if (d > 1e-4 || d < -1e-4) { print "ranks: loss " $1 ", expected " $2; exit 1 } }'
 
+# In bfloat16 it learns the same.
+says ", bfloat16" "$PLAIT" train $common --output_dir bf16 --dtype bfloat16
+grep -o '"loss": [0-9.]*' bf16/train_log.jsonl | cut -d' ' -f2 | paste - <(echo "$losses") |
+  awk '{ d = $1 / $2 - 1; if (d > 2e-2 || d < -2e-2) { print "bfloat16: loss " $1 ", expected " $2; exit 1 } } $1 != $2 { n++ }
+    END { exit n == 0 }'
+
 # A signal is a request.
 "$PLAIT" train $long --output_dir signalled >/dev/null 2>signal.err &
 pid=$!
