@@ -82,7 +82,7 @@ struct plait_model_options {
     const char *cache_dir, *revision; /* where names are looked up, as transformers does; NULL: as it does */
     const char *overrides;            /* keys of the config: "n_layer=2,n_head=4"; NULL: none */
     int64_t seed;                     /* of random weights (plait_model_create), at least 0; 42 */
-    /* What values lie in between computing: "float32" or "bfloat16"; NULL: "float32". Weights, losses and
+    /* What values wait in for the backward pass: "float32" or "bfloat16"; NULL: "float32". Weights, losses and
      * logits are float32 always. */
     const char *dtype;
 };

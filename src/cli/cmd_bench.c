@@ -41,7 +41,7 @@ static const struct option own_options[] = {
     { "seed", OPTION_INT, OWN(seed), "42", "of weights and tokens", 0, 1e15 },
     { "recompute", OPTION_CHOICE, OWN(recompute), "selective", "what is made again in the backward pass",
       .choices = recomputes },
-    { "dtype", OPTION_CHOICE, OWN(dtype), "float32", "that values lie in between computing",
+    { "dtype", OPTION_CHOICE, OWN(dtype), "float32", "of values that wait for the backward pass",
       .choices = dtypes, .aliases = (const char *const[]){ "bf16=bfloat16", NULL } },
     { "json", OPTION_BOOL, OWN(json), "false", "one JSON object instead of a table" },
     { "profile", OPTION_BOOL, OWN(profile), "false", "also the time of each op, on standard error" },

@@ -1,11 +1,12 @@
-/* precision -- values in bfloat16, computing in fp32.
+/* precision -- values wait in bfloat16, computing stays fp32.
  *
- * Every node computes in fp32 from fp32; between nodes, a value of rows lies in bfloat16: rounded where it is
- * made, widened again right before each node that reads it. So what lives from the forward pass to the
- * backward pass, the residual stream included, takes half the memory, while sums, softmax, statistics of
- * norms, losses, gradients of parameters and what ranks reduce stay in fp32, with no op knowing. The pass runs
- * when the graph is otherwise finished: what has been fused is not rounded in between, and a shape that the
- * card marks keeps_f32, what is added to or written into, scalars and vectors are left alone.
+ * Every node computes in fp32 from fp32. A value of rows that is read beyond its own layer and pass (the
+ * residual stream, what the backward pass needs of the forward pass) lies in bfloat16 until then: rounded
+ * where it is made, widened again right before each such reader; what is read nearby is read as it was made.
+ * So what fills memory takes half of it, while sums, softmax, statistics of norms, losses, gradients of
+ * parameters and what ranks reduce stay in fp32, and no op knows. The pass runs when the graph is otherwise
+ * finished. Outputs that the card says keeps_f32 of, what is added to or written into, scalars and what the
+ * host reads are left alone.
  *
  * A kernel that reads bfloat16 itself would take over the casts around it (as `fuse` does with neighbours). */
 #include "ops/ops.h"
@@ -15,7 +16,7 @@ struct narrowing {
     struct graph *graph;
     struct node **nodes; /* as they were */
     size_t node_count;
-    bool *kept;             /* [tensor] */
+    bool *kept, *waits;     /* [tensor]: the host reads it; a node far away reads it */
     struct tensor **narrow; /* [tensor]: the same value in bfloat16, NULL: stays as it is */
 };
 
@@ -27,13 +28,25 @@ static bool is_partial(const struct tensor *t)
     return false;
 }
 
+static bool is_forward(const struct node *n)
+{
+    return n->unit == UNIT_FORWARD;
+}
+
+static bool is_far(const struct tensor *t, const struct node *reader)
+{
+    const struct node *n = t->producer;
+
+    return n && (is_forward(n) != is_forward(reader) || n->layer != reader->layer);
+}
+
 static bool narrows(const struct narrowing *w, const struct node *n, int j)
 {
     const struct tensor *t = n->out[j];
 
     return t && n->unit != UNIT_UPDATE && t->kind == TENSOR_VALUE && t->dtype == DT_F32 && !t->into &&
            t->ndim >= 2 && t->dims[0].count != COUNT_FIXED && !(n->op->keeps_f32 >> j & 1) && !n->op->alias &&
-           !w->kept[t->id] && !is_partial(t);
+           !w->kept[t->id] && w->waits[t->id] && !is_partial(t);
 }
 
 /* A node beside `by` that makes x in another dtype. */
@@ -57,12 +70,12 @@ static struct tensor *cast(struct narrowing *w, const struct node *by, struct te
     return n->out[0];
 }
 
-/* Once for each value, however many inputs of n it is. */
+/* Of values from far; once for each, however many inputs of n it is. */
 static void widen_inputs(struct narrowing *w, struct node *n, size_t tensors)
 {
     for (int i = 0; i < n->nin; i++) {
         struct tensor *t = n->in[i], *wide;
-        if (!t || (size_t)t->id >= tensors || !w->narrow[t->id])
+        if (!t || (size_t)t->id >= tensors || !w->narrow[t->id] || !is_far(t, n))
             continue;
         wide = cast(w, n, w->narrow[t->id], DT_F32);
         for (int k = i; k < n->nin; k++)
@@ -77,13 +90,18 @@ void precision_narrow(struct graph *g, struct tensor *const keep[], int count)
     struct narrowing w = { .graph = g, .node_count = g->node_count };
 
     w.kept = mem_alloc_array(tensors + 1, sizeof(w.kept[0]));
+    w.waits = mem_alloc_array(tensors + 1, sizeof(w.waits[0]));
     w.narrow = mem_alloc_array(tensors + 1, sizeof(w.narrow[0]));
     w.nodes = mem_alloc_array(w.node_count + 1, sizeof(w.nodes[0]));
     for (int i = 0; i < count; i++)
         if (keep[i])
             w.kept[keep[i]->id] = true;
-    for (size_t k = 0; k < w.node_count; k++)
+    for (size_t k = 0; k < w.node_count; k++) {
         w.nodes[k] = g->nodes[k];
+        for (int i = 0; i < w.nodes[k]->nin; i++)
+            if (w.nodes[k]->in[i] && is_far(w.nodes[k]->in[i], w.nodes[k]))
+                w.waits[w.nodes[k]->in[i]->id] = true;
+    }
     g->node_count = 0;
     for (size_t k = 0; k < w.node_count; k++) {
         struct node *n = w.nodes[k];
@@ -94,6 +112,7 @@ void precision_narrow(struct graph *g, struct tensor *const keep[], int count)
                 w.narrow[n->out[j]->id] = cast(&w, n, n->out[j], DT_BF16);
     }
     mem_free(w.kept);
+    mem_free(w.waits);
     mem_free(w.narrow);
     mem_free(w.nodes);
     graph_check(g);
