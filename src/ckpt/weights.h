@@ -52,6 +52,8 @@ int weights_check_shape(const struct weights_tensor *t, int ndim, const int64_t 
 int weights_read(const struct weights_tensor *t, const struct box *box, float *out, const int64_t *stride);
 /* The same for `count` elements in row-major order from `first` on. */
 int weights_read_range(const struct weights_tensor *t, int64_t first, int64_t count, float *out);
+/* Whether both are the same part of a file, as torch.save writes what is tied. */
+bool weights_same_place(const struct weights_tensor *a, const struct weights_tensor *b);
 /* ERR_DATA when the elements are no floating-point numbers: what weights_read would say. */
 int weights_check_float(const struct weights_tensor *t);
 

@@ -44,13 +44,13 @@ static int read_span(struct reading *r, const struct box *b, int64_t count)
     return OK;
 }
 
-/* How many of dim d go into one span: what is wanted of a single one takes `inner` elements. Where most of a
- * span would be gaps, and runs are long enough for a read of their own, only one. */
+/* How many of dim d go into one span: what is wanted of a single one takes `inner` elements. Only one where a
+ * gap takes longer to read than a call of the system. */
 static int64_t span_step(const struct reading *r, int d, int64_t inner, int64_t limit)
 {
-    enum { LEAST_BYTES = 1024, MOST_GAPS = 2 };
+    enum { GAP_BYTES = 2048 };
     int64_t stride = r->from.stride[d];
-    if (inner >= limit || (stride / MOST_GAPS > inner && inner * r->element_bytes >= LEAST_BYTES))
+    if (inner >= limit || stride - inner >= GAP_BYTES / r->element_bytes)
         return 1;
     return (limit - inner) / stride + 1;
 }
@@ -103,6 +103,19 @@ static void sort_dims(struct reading *r)
             swap(&to->box.size[d], &to->box.size[d - 1]);
         }
     }
+}
+
+bool weights_same_place(const struct weights_tensor *a, const struct weights_tensor *b)
+{
+    const struct safetensors_tensor *x = a->info, *y = b->info;
+    if (a->file != b->file || a->chunks != NULL || b->chunks != NULL || x->begin != y->begin ||
+        x->element != y->element || x->ndim != y->ndim || (a->stride == NULL) != (b->stride == NULL))
+        return false;
+    for (int d = 0; d < x->ndim; d++) {
+        if (x->shape[d] != y->shape[d] || (a->stride != NULL && a->stride[d] != b->stride[d]))
+            return false;
+    }
+    return true;
 }
 
 int weights_check_float(const struct weights_tensor *t)

@@ -52,6 +52,11 @@ for form in bin bin_shards flax flax_shards; do
   "$PLAIT" init --model_name_or_path "$old/gpt2_$form" --output_dir $form
   cmp $form/model.safetensors plain/model.safetensors || stop "gpt2_$form is another model"
 done
+echo '{"input_ids": [1, 5, 39, 7, 2, 0, 11]}' >rows.jsonl
+for form in "" _bin_shards _flax; do
+  "$PLAIT" eval --model_name_or_path "$old/gpt2$form" --validation_file rows.jsonl --block_size 7 >eval$form.json
+  cmp <(grep eval_loss eval.json) <(grep eval_loss eval$form.json) || stop "gpt2$form computes something else"
+done
 "$PLAIT" init --model_name_or_path "$old/gpt2_flax" --vocab_size 43 --new_rows mean --output_dir wide
 "$PLAIT" init --model_name_or_path "$old/gpt2" --vocab_size 43 --new_rows mean --output_dir wide2
 cmp wide/model.safetensors wide2/model.safetensors || stop "rows of Flax weights"

@@ -115,6 +115,21 @@ static void reads_what_torch_saves(void **state)
     weights_close(&expected);
 }
 
+static void knows_what_is_shared(void **state)
+{
+    struct weights w;
+    (void)state;
+    open_golden(&w, "gpt2_bin");
+    const struct weights_tensor *table = weights_find(&w, "transformer.wte.weight", NULL);
+    assert_true(weights_same_place(table, weights_find(&w, "lm_head.weight", NULL)));
+    assert_false(weights_same_place(table, weights_find(&w, "transformer.wpe.weight", NULL)));
+    weights_close(&w);
+    open_golden(&w, "torch/protocol2.bin");
+    assert_false(weights_same_place(weights_find(&w, "shared", NULL), weights_find(&w, "transposed", NULL)));
+    assert_false(weights_same_place(weights_find(&w, "shared", NULL), weights_find(&w, "steps", NULL)));
+    weights_close(&w);
+}
+
 static void reads_other_torch_files(void **state)
 {
     struct weights w;
@@ -442,17 +457,12 @@ static void bounds_nesting(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(reads_what_torch_saves),
-        cmocka_unit_test(reads_other_torch_files),
-        cmocka_unit_test(reads_flax),
-        cmocka_unit_test(reads_model_directories),
-        cmocka_unit_test(refuses_what_is_no_state_dict),
-        cmocka_unit_test(survives_damage),
-        cmocka_unit_test(refuses_malformed_pickles),
-        cmocka_unit_test(reads_old_ordered_dicts),
-        cmocka_unit_test(bounds_pickles),
-        cmocka_unit_test(refuses_malformed_msgpack),
-        cmocka_unit_test(bounds_nesting),
+        cmocka_unit_test(reads_what_torch_saves),    cmocka_unit_test(knows_what_is_shared),
+        cmocka_unit_test(reads_other_torch_files),   cmocka_unit_test(reads_flax),
+        cmocka_unit_test(reads_model_directories),   cmocka_unit_test(refuses_what_is_no_state_dict),
+        cmocka_unit_test(survives_damage),           cmocka_unit_test(refuses_malformed_pickles),
+        cmocka_unit_test(reads_old_ordered_dicts),   cmocka_unit_test(bounds_pickles),
+        cmocka_unit_test(refuses_malformed_msgpack), cmocka_unit_test(bounds_nesting),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -104,8 +104,8 @@ static void splits_as_transformers_does(void **state)
     assert_int_equal(weights_open(&w, *state), OK);
     assert_int_equal(w.file_count, 3);
     for (size_t f = 0; f < 3; f++) {
-        assert_string_equal(safetensors_metadata(&w.files[f], "format"), "pt");
-        assert_string_equal(safetensors_metadata(&w.files[f], WEIGHTS_SAVE_KEY), "step 5");
+        assert_string_equal(safetensors_metadata(&w.files[f].safetensors, "format"), "pt");
+        assert_string_equal(w.files[f].tag, "step 5");
     }
     assert_int_equal(weights_read(weights_find(&w, "e", NULL), NULL, out, NULL), OK);
     assert_memory_equal(out, values, sizeof(out));
