@@ -101,50 +101,6 @@ bool ranges_have(const struct ranges *r, uint32_t code)
     return low < r->count && r->items[low].first <= code;
 }
 
-/* ---- cases ---- */
-
-/* One for all cases of a letter. */
-static uint32_t fold(uint32_t code)
-{
-    return (uint32_t)utf8proc_tolower(utf8proc_toupper((utf8proc_int32_t)code));
-}
-
-static bool has_case(uint32_t code)
-{
-    return code < 0x1F000 && (unicode_kind(code)->flags & UNICODE_ALPHABETIC) &&
-           (utf8proc_tolower((utf8proc_int32_t)code) != (utf8proc_int32_t)code ||
-            utf8proc_toupper((utf8proc_int32_t)code) != (utf8proc_int32_t)code);
-}
-
-void ranges_fold(struct ranges *r)
-{
-    struct ranges folds = { 0 };
-
-    for (size_t i = 0; i < r->count; i++)
-        for (uint32_t c = r->items[i].first; c <= r->items[i].last && c < 0x1F000; c++)
-            if (has_case(c))
-                ranges_add(&folds, fold(c), fold(c));
-    ranges_settle(&folds);
-    for (uint32_t c = 0; folds.count > 0 && c < 0x1F000; c++)
-        if (has_case(c) && ranges_have(&folds, fold(c)))
-            ranges_add(r, c, c);
-    ranges_release(&folds);
-    ranges_settle(r);
-}
-
-/* ---- names ---- */
-
-void ranges_add_spaces(struct ranges *r)
-{
-    static const struct range spaces[] = {
-        { 9, 13 },          { 0x20, 0x20 },     { 0x85, 0x85 },     { 0xA0, 0xA0 },     { 0x1680, 0x1680 },
-        { 0x2000, 0x200A }, { 0x2028, 0x2029 }, { 0x202F, 0x202F }, { 0x205F, 0x205F }, { 0x3000, 0x3000 },
-    };
-
-    for (size_t i = 0; i < sizeof(spaces) / sizeof(spaces[0]); i++)
-        ranges_add(r, spaces[i].first, spaces[i].last);
-}
-
 enum { /* places in unicode_categories */
        CN,
        LU,
@@ -177,6 +133,59 @@ enum { /* places in unicode_categories */
        CO,
        CS,
 };
+
+/* ---- cases ---- */
+
+/* One for all cases of a letter. */
+static uint32_t fold(uint32_t code)
+{
+    return (uint32_t)utf8proc_tolower(utf8proc_toupper((utf8proc_int32_t)code));
+}
+
+/* The next code point that has cases, from `code` on; CODE_BROKEN: none. */
+static uint32_t next_cased(uint32_t code, int *run)
+{
+    while (*run < UNICODE_RUN_COUNT) {
+        const struct unicode_kind *k = &unicode_kinds[unicode_runs[*run] & 2047];
+        uint32_t first = unicode_runs[*run] >> 11;
+        uint32_t end = *run + 1 < UNICODE_RUN_COUNT ? unicode_runs[*run + 1] >> 11 : CODE_BROKEN;
+        if ((k->flags & (UNICODE_LOWER | UNICODE_UPPER) || k->category == LT) && code < end)
+            return code > first ? code : first;
+        *run += 1;
+    }
+    return CODE_BROKEN;
+}
+
+void ranges_fold(struct ranges *r)
+{
+    struct ranges folds = { 0 };
+    int run = 0;
+
+    for (uint32_t c = next_cased(0, &run); c < CODE_BROKEN; c = next_cased(c + 1, &run))
+        if (ranges_have(r, c))
+            ranges_add(&folds, fold(c), fold(c));
+    ranges_settle(&folds);
+    run = 0;
+    for (uint32_t c = next_cased(0, &run); folds.count > 0 && c < CODE_BROKEN; c = next_cased(c + 1, &run))
+        if (ranges_have(&folds, fold(c)))
+            ranges_add(r, c, c);
+    ranges_release(&folds);
+    ranges_settle(r);
+}
+
+/* ---- names ---- */
+
+void ranges_add_spaces(struct ranges *r)
+{
+    static const struct range spaces[] = {
+        { 9, 13 },          { 0x20, 0x20 },     { 0x85, 0x85 },     { 0xA0, 0xA0 },     { 0x1680, 0x1680 },
+        { 0x2000, 0x200A }, { 0x2028, 0x2029 }, { 0x202F, 0x202F }, { 0x205F, 0x205F }, { 0x3000, 0x3000 },
+    };
+
+    for (size_t i = 0; i < sizeof(spaces) / sizeof(spaces[0]); i++)
+        ranges_add(r, spaces[i].first, spaces[i].last);
+}
+
 #define IN(c)       (1u << (c))
 #define LETTERS     (IN(LU) | IN(LL) | IN(LT) | IN(LM) | IN(LO))
 #define MARKS       (IN(MN) | IN(MC) | IN(ME))
