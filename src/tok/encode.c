@@ -154,6 +154,10 @@ static int truncate_from(struct encoding *out, size_t begin, const struct trunca
                     (long long)t->max_length, added);
     if (count <= most)
         return OK;
+    if (most > 0 && t->stride >= (int64_t)most)
+        return fail(ERR_CONFIG,
+                    "truncation.stride %lld (expected less than the %zu tokens of text that are kept)",
+                    (long long)t->stride, most);
     if (t->second_only)
         return fail(ERR_CONFIG, "truncation.strategy OnlySecond, but there is no second text");
     if (t->left) {

@@ -117,13 +117,11 @@ static int read_truncation(struct tokenizer *t, const struct tree *tree, const s
     static const char *const known[] = { "direction", "max_length", "strategy", "stride", NULL };
     struct truncation r = { .active = true };
     const struct node *length, *strategy = node_get(n, "strategy");
-    int64_t stride = 0;
 
     TRY(node_require(tree, n, "max_length", JSON_NUMBER, &length));
     TRY(node_to_int(tree, length, 0, INT32_MAX, &r.max_length));
     TRY(read_direction(tree, n, &r.left));
-    TRY(node_int(tree, n, "stride", 0, INT32_MAX,
-                 &stride)); /* of what is cut off, which nobody here asks for */
+    TRY(node_int(tree, n, "stride", 0, INT32_MAX, &r.stride));
     r.second_only = node_is(strategy, "OnlySecond");
     if (strategy && !r.second_only && !node_is(strategy, "LongestFirst") && !node_is(strategy, "OnlyFirst"))
         return fail_choice(tree, strategy, "LongestFirst, OnlyFirst or OnlySecond");

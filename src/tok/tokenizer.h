@@ -20,6 +20,7 @@ extern const char *const section_keys[SECTION_COUNT];
 struct truncation {
     bool active, left, second_only;
     int64_t max_length;
+    int64_t stride; /* of the parts that are cut off, which nobody here asks for */
 };
 
 struct padding {

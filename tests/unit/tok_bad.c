@@ -325,6 +325,31 @@ static void test_accepted(void **state)
     }
 }
 
+/* Settings that are found wrong when a text has to be cut. */
+static void test_cut(void **state)
+{
+    static const struct bad cases[] = {
+        { WITH("\"truncation\":{\"max_length\":2,\"stride\":2}"),
+          "truncation.stride 2 (expected less than the 2 tokens of text that are kept)" },
+        { WITH("\"truncation\":{\"max_length\":2,\"strategy\":\"OnlySecond\"}"),
+          "truncation.strategy OnlySecond, but there is no second text" },
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct tok_text texts[] = { { "ab", 2 }, { "aaa", 3 } };
+        struct encoding out[2] = { { 0 }, { 0 } };
+        struct tokenizer *t;
+        assert_int_equal(tokenizer_parse("t", cases[i].json, strlen(cases[i].json), &t), OK);
+        assert_int_equal(tokenizer_encode_batch(t, texts, 1, NULL, out), OK);
+        assert_int_equal(tokenizer_encode_batch(t, texts, 2, NULL, out), ERR_CONFIG);
+        assert_string_equal(error_message(), cases[i].message);
+        error_clear();
+        encoding_release(&out[0]);
+        encoding_release(&out[1]);
+        tokenizer_free(t);
+    }
+}
+
 /* ---- files ---- */
 
 /* Every beginning of a real file is refused, none crashes. */
@@ -434,6 +459,7 @@ int main(void)
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_hint),
         cmocka_unit_test(test_accepted),
+        cmocka_unit_test(test_cut),
         cmocka_unit_test(test_cut_off),
         cmocka_unit_test_setup_teardown(test_directory, scratch_create, scratch_remove),
         cmocka_unit_test(test_linear),
