@@ -6,8 +6,8 @@
  *
  * Rules for the whole page:
  *
- *   Errors      A function that can fail returns PLAIT_OK (0) or a PLAIT_ERROR_ value, and writes results only
- *               on success. plait_error() is one complete sentence about the last failure on this thread. An
+ *   Errors      A function that can fail returns PLAIT_OK (0) or a PLAIT_ERROR_ value, and writes results
+ *               only on success. plait_error() is one complete sentence about the last failure on this thread. An
  *               argument that may not be NULL, a size that cannot be and the like give PLAIT_ERROR_USAGE. A
  *               process that is refused a small piece of memory ends with one line and exit code 71; large
  *               pieces give PLAIT_ERROR_SYSTEM.
@@ -82,8 +82,8 @@ struct plait_model_options {
     const char *cache_dir, *revision; /* where names are looked up, as transformers does; NULL: as it does */
     const char *overrides;            /* keys of the config: "n_layer=2,n_head=4"; NULL: none */
     int64_t seed;                     /* of random weights (plait_model_create), at least 0; 42 */
-    /* What values wait in for the backward pass: "float32" or "bfloat16"; NULL: "float32". Weights, losses and
-     * logits are float32 always. */
+    /* What values wait in for the backward pass: "float32" or "bfloat16"; NULL: "float32". Weights, losses
+     * and logits are float32 always. */
     const char *dtype;
 };
 /* size: sizeof(struct plait_model_options). PLAIT_ERROR_USAGE for another. So for every _init below. */

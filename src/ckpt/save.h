@@ -4,7 +4,7 @@
  *     save_begin             .plait-tmp.NAME.PID/ is made inside the directory
  *     save_file_begin/_end   each file: written, checksummed on the way, synced
  *     save_commit            manifest.json last, directory synced, ONE rename to NAME, parent synced
- *     save_install           or: the files one by one into the directory itself, config.json last (no checkpoint)
+ *     save_install           or: the files one by one into the directory itself, config.json last
  *     save_abort             all is removed
  *
  * After any failure the save can only be aborted: a file whose fsync failed is lost, a later save writes new

@@ -12,8 +12,9 @@ struct data_view {
 
 extern const struct option data_view_options[];
 
-/* Documents, tokens, bytes per token, unknown tokens, samples, what is cut off, and the first samples token by
- * token as the objective shows them to a model: the one that hub names, or else any that has the objective. */
+/* Documents, tokens, bytes per token, unknown tokens, samples, what is cut off, and the first samples
+ * token by token as the objective shows them to a model: the one that hub names, or else any that has the
+ * objective. */
 int inspect_data(const struct data_view *v, const struct model_options *hub, struct str *out);
 
 #endif

@@ -1,5 +1,5 @@
 /* print -- a graph as text: one line a node,
- *     12 B h.0.mlp  %31 f32[N<=1024,4,32] = linear_grad_input(%30, h.0.mlp.c_proj.weight) in_ndim=1  dp:S0 tp:P */
+ *     12 B h.0.mlp  %31 f32[N<=1024,4,32] dp:S0 tp:P = linear_grad_input(%30, c_proj.weight) in_ndim=1 */
 #include <inttypes.h>
 
 #include "base/err.h"

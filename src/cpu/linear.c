@@ -1,5 +1,5 @@
-/* linear and its two gradients: each is one call of gemm. As matrices: x (N, I), y (N, O), W (I, O), or (O, I)
- * in memory when out_first.
+/* linear and its two gradients: each is one call of gemm. As matrices: x (N, I), y (N, O), W (I, O), or
+ * (O, I) in memory when out_first.
  *
  *     linear               y = x W             then bias, activation, residual
  *     linear_grad_input    dx = dy W^T         then the product with f'(pre)

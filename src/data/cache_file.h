@@ -1,6 +1,7 @@
-/* cache_file -- the form of a token cache: a page with the header, then the tokens (16 or 32 bits each), the
- * labels (32 bits each), token types (8 bits each) and what is said of whole documents (words of 32 bits), as far
- * as there are any, and the ends of the documents (64 bits each), each part on a multiple of 8 bytes. In the order of bytes of the machine that wrote it: a cache does not travel. */
+/* cache_file -- the form of a token cache: a page with the header, then the tokens (16 or 32 bits each),
+ * the labels (32 bits each), token types (8 bits each) and what is said of whole documents (words of 32
+ * bits), as far as there are any, and the ends of the documents (64 bits each), each part on a multiple of
+ * 8 bytes. In the order of bytes of the machine that wrote it: a cache does not travel. */
 #ifndef PLAIT_DATA_CACHE_FILE_H
 #define PLAIT_DATA_CACHE_FILE_H
 

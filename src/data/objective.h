@@ -39,8 +39,8 @@ struct objective { /* all zero: clm */
     int64_t first_position; /* position id of a sequence's first row */
 };
 
-/* Whether it is told in evaluations how many labels were the likeliest: not of the next token of any text, nor
- * of numbers. */
+/* Whether it is told in evaluations how many labels were the likeliest: not of the next token of any text,
+ * nor of numbers. */
 bool objective_has_hits(const struct objective *o);
 
 /* How much a sample can become. */

@@ -40,7 +40,8 @@ void sample_release(struct sample *s);
 struct sample_limits {
     int64_t vocab, types; /* ids and labels, and token types, are below; 0: not checked */
 };
-/* Reads one and checks what of it can be out of bounds. ERR_DATA naming the sample, or what the source says. */
+/* Reads one and checks what of it can be out of bounds. ERR_DATA naming the sample, or what the source
+ * says. */
 int sample_read(const struct sample_source *source, int64_t index, const struct sample_limits *limits,
                 struct sample *s);
 

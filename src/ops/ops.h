@@ -310,8 +310,8 @@ struct tensor *fill(struct builder *b, struct tensor *like, double value);
 enum { SCALE_FACTOR };
 struct tensor *scale(struct builder *b, struct tensor *x, double factor);
 
-/* cast: y = x as attr dtype, F32 or BF16 (to the nearest, ties to even; NaN stays NaN). Put in by the precision
- * pass alone, after gradients. */
+/* cast: y = x as attr dtype, F32 or BF16 (to the nearest, ties to even; NaN stays NaN). Put in by the
+ * precision pass alone, after gradients. */
 enum { CAST_DTYPE };
 
 /* sum_squares: F64 scalar = sum over all inputs of their squares; inputs with data NULL count as zero. Fixed

@@ -8,7 +8,8 @@
  * finished. Outputs that the card says keeps_f32 of, what is added to or written into, scalars and what the
  * host reads are left alone.
  *
- * A kernel that reads bfloat16 itself would take over the casts around it (as `fuse` does with neighbours). */
+ * A kernel that reads bfloat16 itself would take over the casts around it (as `fuse` does with
+ * neighbours). */
 #include "ops/ops.h"
 #include "plan/plan.h"
 

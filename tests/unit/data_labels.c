@@ -1,4 +1,5 @@
-/* What a row has beside its text: labels of its own, a target, token types; and how data sets hand it over. */
+/* What a row has beside its text: labels of its own, a target, token types; and how data sets hand it
+ * over. */
 #include "data/labels.h"
 
 #include <setjmp.h>
