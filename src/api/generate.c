@@ -135,7 +135,7 @@ static bool has_room(const struct plait_model *m, const struct generator_capacit
     const struct generator_capacity *had = &m->generator_capacity;
 
     return m->generator && had->prompts >= c->prompts && had->width >= c->width &&
-           had->positions >= c->positions;
+           had->positions >= c->positions && had->encoder_positions >= c->encoder_positions;
 }
 
 static int make_generator(struct plait_model *m, const struct generation_request *r, int64_t at_once)
@@ -146,11 +146,12 @@ static int make_generator(struct plait_model *m, const struct generation_request
     int status;
 
     c.prompts = (int64_t)r->count < most ? (int64_t)r->count : most;
-    TRY(generation_positions(r, &m->model.config, &c.positions));
+    TRY(generation_room(r, &m->model.config, &c));
     if (has_room(m, &c))
         return OK;
     c.positions = larger(c.positions, (c.positions + POSITION_STEP - 1) / POSITION_STEP * POSITION_STEP);
     c.positions = c.positions < positions ? c.positions : positions;
+    c.encoder_positions = (c.encoder_positions + POSITION_STEP - 1) / POSITION_STEP * POSITION_STEP;
     if (m->generator)
         model_forget(m);
     TRY(generator_create(&m->model.config, model_store(m), &c, NULL, &m->generator));

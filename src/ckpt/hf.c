@@ -182,6 +182,28 @@ static int check_tied(struct model *m)
     return OK;
 }
 
+/* Where the weights tell whether the head is a copy of the token table: it has no place of its own there, or
+ * one with other values. */
+static int settle_tie(struct model *m)
+{
+    const struct tied_tensor *t = m->config.def->tied;
+    const char *said = config_get(&m->config, "tie_word_embeddings");
+    bool tied = !said || strcmp(said, "false") != 0;
+    struct weights_tensor *head, *table;
+    int status = OK;
+
+    if (!m->config.def->settle_tie || m->config.head != HEAD_CONDITIONAL)
+        return OK;
+    head = weights_find(&m->weights, t->name, m->config.def->prefix);
+    table = weights_find(&m->weights, t->param, m->config.def->prefix);
+    if (!head)
+        return tied ? OK : m->config.def->settle_tie(&m->config, false);
+    if (!tied || !table || same_values(head, table, &status))
+        return status;
+    TRY(status);
+    return m->config.def->settle_tie(&m->config, true);
+}
+
 static bool is_ignored(const struct model_def *def, const char *name)
 {
     for (int i = 0; def->ignored_tensors && def->ignored_tensors[i]; i++)
@@ -219,6 +241,7 @@ static int check_weights(struct model *m)
     struct str fresh;
     int status;
 
+    TRY(settle_tie(m));
     TRY(params_init(&params, &m->config));
     str_init(&fresh);
     status = find_sources(m, &params, &fresh);

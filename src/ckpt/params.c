@@ -16,7 +16,7 @@ static int build(struct graph *g, const struct config *c)
     struct model_outputs out = { 0 };
 
     builder_init(&b, g);
-    model_inputs_make(&b, c->def, &(struct input_sizes){ 1, 1, 1 }, &in);
+    model_inputs_make(&b, c, &(struct input_sizes){ 1, 1, 1 }, &in);
     config_build(c, &b, &in, &out);
     head_input(&b, &out.head, out.hidden, NULL, in.rows.sequences.place);
     return builder_status(&b);
@@ -102,5 +102,5 @@ void param_random(const char *name, const struct param_info *info, uint64_t seed
         return;
     }
     for (int64_t i = 0; i < range.count; i++)
-        out[i] = info->init == INIT_ONE ? 1 : 0;
+        out[i] = info->init == INIT_ZERO ? 0 : info->init == INIT_ONE ? 1 : (float)info->init_scale;
 }

@@ -401,7 +401,7 @@ static int generate(struct generate *g, double memory)
                                                .dtype = compute_dtype(&v->compute) };
     if (g->capacity.prompts > (int64_t)g->prompts.count)
         g->capacity.prompts = (int64_t)g->prompts.count;
-    TRY(generation_positions(&request, &g->model.config, &g->capacity.positions));
+    TRY(generation_room(&request, &g->model.config, &g->capacity));
     return run_ranks(g);
 }
 

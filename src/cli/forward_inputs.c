@@ -187,7 +187,7 @@ int forward_inputs_load(struct forward_inputs *in, const char *path, const struc
 
     *in = (struct forward_inputs){ 0 };
     TRY(safetensors_open(&st, path));
-    status = c->def->encoder ? read_both(&st, in, c) : read_rows(&st, in, c);
+    status = config_has_encoder(c) ? read_both(&st, in, c) : read_rows(&st, in, c);
     safetensors_close(&st);
     if (status != OK)
         forward_inputs_release(in);

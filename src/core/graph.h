@@ -53,13 +53,13 @@ enum tensor_kind {
     TENSOR_GRAD,  /* gradient accumulator of a parameter, or a sum over microbatches: lives for a step */
 };
 
-enum init_kind { INIT_ZERO, INIT_ONE, INIT_NORMAL };
+enum init_kind { INIT_ZERO, INIT_ONE, INIT_CONSTANT, INIT_NORMAL };
 
 struct param_info { /* what a parameter is apart from its value */
     int file_ndim;
     int64_t file_dims[MAX_DIMS]; /* as in safetensors; the logical dims split these in order */
     enum init_kind init;
-    double init_scale; /* standard deviation for INIT_NORMAL */
+    double init_scale; /* the value for INIT_CONSTANT, standard deviation for INIT_NORMAL */
     bool decay;        /* weight decay applies: no biases, no norm weights */
     bool trainable;
 };

@@ -6,7 +6,11 @@
  * rows and makes logits for their last tokens only, `decode` takes one row for each sequence that runs. A
  * prompt has `width` rows of the cache (beams, or samples of it); it is prefilled once, into the first of
  * them, and the others read it there: which row holds position t of a sequence is in a table, so that copying
- * a beam copies numbers, never keys and values. A prompt that ends makes room for the next at once. */
+ * a beam copies numbers, never keys and values. A prompt that ends makes room for the next at once.
+ *
+ * A model with an encoder has the prompt there: prefill encodes it, whole, and puts the keys and values that
+ * the decoder's layers take of it into caches with a row for each prompt, which all its sequences read. What
+ * is generated begins with decoder_start_token_id, and prefill gives the logits after that. */
 #ifndef PLAIT_GEN_GEN_H
 #define PLAIT_GEN_GEN_H
 
@@ -18,13 +22,14 @@
 struct generator;
 
 struct generator_capacity {
-    int64_t prompts;        /* that run at the same time */
-    int64_t width;          /* sequences of each: generation_width */
-    int64_t positions;      /* tokens of a sequence, without the last one generated */
-    int64_t chunk;          /* rows of a prefill step; 0: a good number */
-    double memory;          /* bytes that all may take, weights included; 0: any */
-    enum dtype dtype;       /* see compile_options */
-    struct cluster cluster; /* what ranks cost; see plan/plan.h */
+    int64_t prompts;           /* that run at the same time */
+    int64_t width;             /* sequences of each: generation_width */
+    int64_t positions;         /* tokens of a sequence, without the last one generated */
+    int64_t encoder_positions; /* tokens of a prompt, of models with an encoder */
+    int64_t chunk;             /* rows of a prefill step; 0: a good number. An encoder takes whole prompts */
+    double memory;             /* bytes that all may take, weights included; 0: any */
+    enum dtype dtype;          /* see compile_options */
+    struct cluster cluster;    /* what ranks cost; see plan/plan.h */
 };
 
 /* Compiles and binds. The parameters are found in the store or made there (zero; fill them after). A store
@@ -45,7 +50,8 @@ struct prompt {
 };
 
 struct generated {
-    int32_t *ids;           /* prompt, continuation, and padding up to the longest of the same prompt */
+    int32_t *ids;           /* prompt (with an encoder: the start token), continuation, and padding up to
+                               the longest of the same prompt */
     int64_t length, padded; /* without and with padding */
     float score;            /* of a beam: see beam.h */
 };
@@ -78,8 +84,8 @@ int generator_run(struct generator *g, const struct generation_request *request,
                   struct generation_results *out);
 void generation_results_release(struct generation_results *r);
 
-/* The positions that a generator needs for these prompts. */
-int generation_positions(const struct generation_request *request, const struct config *config,
-                         int64_t *positions);
+/* The positions that a generator needs for these prompts, its encoder included; c's other members stay. */
+int generation_room(const struct generation_request *request, const struct config *config,
+                    struct generator_capacity *c);
 
 #endif

@@ -13,6 +13,10 @@ enum phase { PREFILL, DECODE, PHASES };
 struct feed { /* inputs of an executor; rows and labels are counted as they are added */
     int32_t *ids, *positions, *order, *longest, *slot, *label_rows, *source;
     int64_t rows, labels, row_capacity, label_capacity;
+    /* With an encoder: what its rows are fed, and where the decoder's rows find what became of them. */
+    int32_t *encoder_ids, *encoder_order, *encoder_key_order, *encoder_offsets, *encoder_slot;
+    int32_t *cross_slot, *cross_last;
+    int64_t encoder_rows, encoder_sequences, encoder_capacity;
 };
 
 struct generator {
@@ -28,6 +32,10 @@ struct generator {
 
 /* length: of the sequence, as far as it is known. */
 void feed_row(struct feed *f, int32_t id, int64_t position, int64_t length, int64_t slot);
+/* The row added last attends to a prompt of `length` tokens in row `slot` of the cross caches. */
+void feed_cross(struct feed *f, int64_t slot, int64_t length);
+/* A prompt for the encoder, to be kept in that row. */
+void feed_prompt(struct feed *f, const struct prompt *p, int64_t slot);
 void feed_label(struct feed *f); /* the logits of the row added last are wanted */
 /* Runs what was fed, empties the feed. out: (labels, V) logits, valid until the phase runs again; may be
  * overwritten. */
@@ -50,11 +58,12 @@ struct group {
     size_t prompt; /* its number in the request */
     int64_t first; /* row of the cache */
     int64_t prompt_length, limit, count;
-    int32_t **ids;    /* [count][limit] without beams */
-    int64_t *lengths; /* [count] */
-    bool *ended;      /* [count] */
-    int32_t *chosen;  /* [count] the next token of each, from row_choose to group_advance */
-    bool searching;   /* beam search, in `beams` */
+    int64_t cross, encoded; /* with an encoder: row of the cross caches, tokens there */
+    int32_t **ids;          /* [count][limit] without beams */
+    int64_t *lengths;       /* [count] */
+    bool *ended;            /* [count] */
+    int32_t *chosen;        /* [count] the next token of each, from row_choose to group_advance */
+    bool searching;         /* beam search, in `beams` */
     struct beam_search beams;
     struct top_list *candidates; /* [beams] from row_choose to group_advance */
 };
@@ -67,6 +76,7 @@ struct run {
     struct generation_results *results;
     struct group *groups;   /* [capacity.prompts] */
     size_t next;            /* prompt to be taken next */
+    int32_t start;          /* with an encoder: what the decoder begins with */
     struct row *rows;       /* scratch, one for each row of decode */
     struct choice *choices; /* [threads] with do_sample */
     float **scratch;        /* [threads][positions + 1] */

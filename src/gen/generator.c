@@ -9,17 +9,32 @@ enum { CHUNK = 128 };
 
 /* ---- Life ---- */
 
+/* Decoding encodes nothing, but its graph is the same: one row, which is never in use. */
+static int64_t encoder_rows(const struct generator *g, enum phase phase)
+{
+    const struct generator_capacity *c = &g->capacity;
+
+    if (!config_has_encoder(g->config))
+        return 0;
+    return phase == DECODE ? 1 : c->chunk > c->encoder_positions ? c->chunk : c->encoder_positions;
+}
+
 /* Several ranks run both phases by one plan: a plan chooses how the parameters lie, and two could choose
  * differently. */
 static int compile(struct generator *g, enum phase phase, const struct machine *machine)
 {
     const struct generator_capacity *c = &g->capacity;
-    int64_t sequences = c->prompts * c->width, larger = c->chunk > sequences ? c->chunk : sequences;
-    int64_t rows = g->comm ? larger : phase == PREFILL ? c->chunk : sequences;
+    bool encoder = config_has_encoder(g->config);
+    int64_t sequences = c->prompts * c->width, prefill = encoder ? c->prompts : c->chunk;
+    int64_t rows = phase == DECODE || (g->comm && sequences > prefill) ? sequences : prefill;
     int64_t labels = g->comm || phase == DECODE ? sequences : c->prompts;
     struct compile_options o = { .task = TASK_GENERATE,
                                  .rows = rows,
+                                 .encoder_rows = encoder_rows(g, phase),
+                                 .sequences = encoder && phase == PREFILL ? c->prompts : 0,
                                  .labels = labels < rows ? labels : rows,
+                                 .cross_rows = c->prompts,
+                                 .cross_positions = c->encoder_positions,
                                  .cache_rows = sequences,
                                  .cache_positions = c->positions,
                                  .dtype = c->dtype,
@@ -36,6 +51,7 @@ static int compile(struct generator *g, enum phase phase, const struct machine *
     else
         TRY(plan_compile(g->config, &o, machine, &g->plans[phase]));
     g->feeds[phase].row_capacity = rows;
+    g->feeds[phase].encoder_capacity = o.encoder_rows;
     g->feeds[phase].label_capacity = o.labels;
     return OK;
 }
@@ -91,6 +107,13 @@ static int bind(struct generator *g, enum phase phase, struct store *store)
     f->slot = executor_input(e, "slot");
     f->label_rows = executor_input(e, "label_rows");
     f->source = executor_input(e, "source");
+    f->encoder_ids = executor_input(e, "encoder_ids");
+    f->encoder_order = executor_input(e, "encoder_order");
+    f->encoder_key_order = executor_input(e, "encoder_key_order");
+    f->encoder_offsets = executor_input(e, "encoder_offsets");
+    f->encoder_slot = executor_input(e, "encoder_slot");
+    f->cross_slot = executor_input(e, "cross_slot");
+    f->cross_last = executor_input(e, "cross_last");
     for (int64_t row = 0; row < g->capacity.prompts * g->capacity.width; row++)
         for (int64_t t = 0; t < g->capacity.positions; t++)
             f->source[row * g->capacity.positions + t] = (int32_t)row;
@@ -162,6 +185,27 @@ void feed_row(struct feed *f, int32_t id, int64_t position, int64_t length, int6
     f->slot[f->rows++] = (int32_t)slot;
 }
 
+void feed_cross(struct feed *f, int64_t slot, int64_t length)
+{
+    f->cross_slot[f->rows - 1] = (int32_t)slot;
+    f->cross_last[f->rows - 1] = (int32_t)(length - 1);
+}
+
+void feed_prompt(struct feed *f, const struct prompt *p, int64_t slot)
+{
+    if (p->length > f->encoder_capacity - f->encoder_rows)
+        BUG("more rows than the %lld of the encoder", (long long)f->encoder_capacity);
+    for (int64_t t = 0; t < p->length; t++) {
+        int64_t row = f->encoder_rows + t;
+        f->encoder_ids[row] = p->ids[t];
+        f->encoder_order[row] = f->encoder_key_order[row] = (int32_t)t;
+        f->encoder_slot[row] = (int32_t)slot;
+    }
+    f->encoder_rows += p->length;
+    f->encoder_offsets[0] = 0;
+    f->encoder_offsets[++f->encoder_sequences] = (int32_t)f->encoder_rows;
+}
+
 void feed_label(struct feed *f)
 {
     if (f->labels == f->label_capacity)
@@ -177,7 +221,10 @@ int generator_step(struct generator *g, enum phase phase, struct logits *out)
 
     counts.of[COUNT_ROWS] = f->rows;
     counts.of[COUNT_LABELS] = f->labels;
-    f->rows = f->labels = 0;
+    counts.of[COUNT_ENCODER_ROWS] = f->encoder_rows;
+    counts.of[COUNT_SEQUENCES] = f->encoder_sequences;
+    counts.of[COUNT_OFFSETS] = f->encoder_sequences + 1;
+    f->rows = f->labels = f->encoder_rows = f->encoder_sequences = 0;
     executor_set_counts(g->executors[phase], &counts);
     TRY(executor_run(g->executors[phase], PROGRAM_MICROBATCH, &(struct run_options){ 0 }));
     v = executor_view(g->executors[phase], g->plans[phase]->logits);

@@ -49,7 +49,7 @@ void group_release(struct group *g)
     mem_free(g->lengths);
     mem_free(g->ended);
     mem_free(g->chosen);
-    *g = (struct group){ .first = g->first };
+    *g = (struct group){ .first = g->first, .cross = g->cross };
 }
 
 struct sequence_view group_sequence(const struct group *g, int64_t i)

@@ -82,6 +82,7 @@ void generation_options_init(struct generation_options *o)
                                       .repetition_penalty = 1,
                                       .bos = INT_NONE,
                                       .pad = INT_NONE,
+                                      .decoder_start = INT_NONE,
                                       .seed = 42 };
 }
 
@@ -232,6 +233,8 @@ void generation_options_read_key(struct generation_options *o, struct json_reade
         o->bos = read_id(r);
     else if (strcmp(key, "pad_token_id") == 0)
         o->pad = read_id(r);
+    else if (strcmp(key, "decoder_start_token_id") == 0)
+        o->decoder_start = read_id(r);
     else if (strcmp(key, "early_stopping") == 0)
         read_early(r, o);
     else if (strcmp(key, "stop_strings") == 0)
@@ -302,6 +305,8 @@ int generation_options_load(struct generation_options *o, const char *directory,
 
     generation_options_init(o);
     status = own ? read_file(o, path) : read_config(o, config);
+    if (o->decoder_start == INT_NONE)
+        o->decoder_start = config->decoder_start;
     if (status != OK)
         generation_options_release(o);
     else

@@ -25,6 +25,7 @@ struct generation_options {
     double repetition_penalty;
     int64_t no_repeat_ngram_size; /* 0: off */
     int64_t bos, pad;             /* INT_NONE: there is none */
+    int64_t decoder_start;        /* what a decoder begins with; INT_NONE: bos */
     int64_t eos[GENERATION_MAX_EOS];
     int eos_count;
     uint64_t seed;

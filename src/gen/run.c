@@ -34,21 +34,42 @@ static int read_prompt(const struct run *run, size_t i, int32_t *bos, struct pro
     return OK;
 }
 
-int generation_positions(const struct generation_request *request, const struct config *config,
-                         int64_t *positions)
+int generation_room(const struct generation_request *request, const struct config *config,
+                    struct generator_capacity *c)
 {
-    int64_t most = 1;
+    bool encoder = config_has_encoder(config);
 
+    c->positions = 1;
+    c->encoder_positions = encoder;
     TRY(generation_options_check(request->options));
     for (size_t i = 0; i < request->count; i++) {
         int64_t length = request->prompts[i].length > 0 ? request->prompts[i].length : 1, limit;
-        int status = generation_limit(request->options, length, model_position_limit(&config->sizes), &limit);
+        int status = generation_limit(request->options, encoder ? 1 : length,
+                                      model_position_limit(&config->sizes), &limit);
         if (status != OK && request->count > 1)
             error_prefix("prompt %zu: ", i + 1);
         TRY(status);
-        most = limit - 1 > most ? limit - 1 : most;
+        c->positions = limit - 1 > c->positions ? limit - 1 : c->positions;
+        if (encoder && length > c->encoder_positions)
+            c->encoder_positions = length;
     }
-    *positions = most;
+    return OK;
+}
+
+/* The token that a decoder begins with. */
+static int read_start(const struct run *run, int32_t *start)
+{
+    int64_t id = run->o->decoder_start != INT_NONE ? run->o->decoder_start : run->o->bos;
+
+    if (id == INT_NONE)
+        return fail(ERR_CONFIG, "`decoder_start_token_id` or `bos_token_id` has to be defined for "
+                                "encoder-decoder generation");
+    if (id >= run->g->config->sizes.vocab)
+        return fail(ERR_CONFIG,
+                    "decoder_start_token_id is not the model's (found %" PRId64 ", expected 0 to %" PRId64
+                    ")",
+                    id, run->g->config->sizes.vocab - 1);
+    *start = (int32_t)id;
     return OK;
 }
 
@@ -56,14 +77,18 @@ static int check_request(const struct run *run)
 {
     const struct generation_options *o = run->o;
     const struct generator_capacity *c = &run->g->capacity;
-    int64_t vocab = run->g->config->sizes.vocab, positions;
+    int64_t vocab = run->g->config->sizes.vocab;
+    struct generator_capacity need;
 
-    TRY(generation_positions(run->request, run->g->config, &positions));
-    if (positions > c->positions || generation_width(o) > c->width)
+    TRY(generation_room(run->request, run->g->config, &need));
+    if (need.positions > c->positions || need.encoder_positions > c->encoder_positions ||
+        generation_width(o) > c->width)
         return fail(ERR_CONFIG,
-                    "this generator was made for less (found %" PRId64 " positions and %" PRId64
-                    " sequences a prompt, expected at most %" PRId64 " and %" PRId64 ")",
-                    positions, generation_width(o), c->positions, c->width);
+                    "this generator was made for less (found %" PRId64 " positions, %" PRId64
+                    " of the encoder and %" PRId64 " sequences a prompt, expected at most %" PRId64
+                    ", %" PRId64 " and %" PRId64 ")",
+                    need.positions, need.encoder_positions, generation_width(o), c->positions,
+                    c->encoder_positions, c->width);
     if (o->num_beams > 1 && beam_candidates(o) > o->num_beams * vocab)
         return fail(ERR_CONFIG, "%d end tokens are too many for beam search over %" PRId64 " tokens",
                     o->eos_count, vocab);
@@ -156,6 +181,33 @@ static int prefill_prompt(struct run *run, struct group *g, const struct prompt 
     return OK;
 }
 
+/* The whole prompt through the encoder, and the decoder's first row. */
+static int encode_prompt(struct run *run, struct group *g, const struct prompt *p)
+{
+    struct feed *f = &run->g->feeds[PREFILL];
+
+    if (p->length > f->encoder_capacity - f->encoder_rows)
+        TRY(prefill_step(run));
+    feed_prompt(f, p, g->cross);
+    g->encoded = p->length;
+    feed_row(f, run->start, 0, 1, g->first);
+    feed_cross(f, g->cross, g->encoded);
+    run->waiting[f->labels] = g;
+    feed_label(f);
+    run->results->prompt_tokens += p->length;
+    return OK;
+}
+
+static int begin_prompt(struct run *run, struct group *g, const struct prompt *p)
+{
+    bool encoder = config_has_encoder(run->g->config);
+    struct prompt own = encoder ? (struct prompt){ &run->start, 1 } : *p;
+
+    TRY(generation_limit(run->o, own.length, model_position_limit(&run->g->config->sizes), &g->limit));
+    group_begin(run, g, run->next++, own.ids, own.length);
+    return encoder ? encode_prompt(run, g, p) : prefill_prompt(run, g, p);
+}
+
 /* Takes prompts into the groups that are free, as long as their last rows have room in the chunk. */
 static int take_prompts(struct run *run)
 {
@@ -170,9 +222,7 @@ static int take_prompts(struct run *run)
         if (f->labels == f->label_capacity)
             TRY(prefill_step(run));
         TRY(read_prompt(run, run->next, &bos, &p));
-        TRY(generation_limit(run->o, p.length, model_position_limit(&run->g->config->sizes), &g->limit));
-        group_begin(run, g, run->next++, p.ids, p.length);
-        TRY(prefill_prompt(run, g, &p));
+        TRY(begin_prompt(run, g, &p));
         if (run->results->stopped)
             break;
     }
@@ -195,6 +245,8 @@ static int64_t feed_sequences(struct run *run)
             if (!g->searching && g->ended[i])
                 continue;
             feed_row(f, s.ids[s.length - 1], s.length - 1, s.length, g->first + i);
+            if (config_has_encoder(run->g->config))
+                feed_cross(f, g->cross, g->encoded);
             feed_label(f);
             run->rows[count++] = (struct row){ .run = run, .group = g, .first = i, .count = 1 };
         }
@@ -242,14 +294,16 @@ static void run_begin(struct run *run)
     run->scratch = mem_alloc_array((size_t)run->threads, sizeof(run->scratch[0]));
     run->choices = mem_alloc_array((size_t)run->threads, sizeof(run->choices[0]));
     for (int64_t i = 0; i < c->prompts; i++)
-        run->groups[i].first = i * c->width;
+        run->groups[i] = (struct group){ .first = i * c->width, .cross = i };
     for (int t = 0; t < run->threads; t++) {
         run->scratch[t] = mem_alloc_array((size_t)c->positions + 1, sizeof(float));
         if (run->o->do_sample)
             choice_init(&run->choices[t], run->g->config->sizes.vocab);
     }
-    for (int phase = 0; phase < PHASES; phase++)
-        run->g->feeds[phase].rows = run->g->feeds[phase].labels = 0;
+    for (int phase = 0; phase < PHASES; phase++) {
+        struct feed *f = &run->g->feeds[phase];
+        f->rows = f->labels = f->encoder_rows = f->encoder_sequences = 0;
+    }
     run->results->count = run->request->count * (size_t)run->o->num_return_sequences;
     run->results->items = mem_alloc_array(run->results->count, sizeof(run->results->items[0]));
 }
@@ -282,6 +336,8 @@ int generator_run(struct generator *g, const struct generation_request *request,
     int status;
 
     TRY(check_request(&run));
+    if (config_has_encoder(g->config))
+        TRY(read_start(&run, &run.start));
     run_begin(&run);
     status = OK;
     while (status == OK && anything_left(&run) && !results.stopped) {

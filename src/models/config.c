@@ -204,6 +204,28 @@ static int parse_id(const struct config *c, const char *key, int64_t *id)
     return OK;
 }
 
+/* "null" as default: "" when the key is not there. */
+static int parse_text(const struct config *c, const struct field *f, const char *json, char *out)
+{
+    size_t length = strlen(json);
+
+    memset(out, 0, FIELD_TEXT_MAX);
+    if (config_is_null(json) && config_is_null(f->preset))
+        return OK;
+    if (length < 2 || json[0] != '"' || length - 2 >= FIELD_TEXT_MAX || memchr(json, '\\', length))
+        return config_wrong(c, f->key, json, "a short name");
+    memcpy(out, json + 1, length - 2);
+    return OK;
+}
+
+static int parse_maybe(const struct config *c, const struct field *f, const char *json, int *out)
+{
+    if (!config_is_null(json) && strcmp(json, "true") != 0 && strcmp(json, "false") != 0)
+        return config_wrong(c, f->key, json, "true, false or null");
+    *out = config_is_null(json) ? -1 : json[0] == 't';
+    return OK;
+}
+
 static int parse_field(const struct config *c, const struct field *f, char *values)
 {
     const char *json = config_get_field(c, f);
@@ -217,6 +239,8 @@ static int parse_field(const struct config *c, const struct field *f, char *valu
     case FIELD_DOUBLE: return parse_double(c, f, json, at);
     case FIELD_ACTIVATION: return parse_activation(c, f, json, at);
     case FIELD_TOKEN: return parse_id(c, f->key, at);
+    case FIELD_TEXT: return parse_text(c, f, json, at);
+    case FIELD_MAYBE: return parse_maybe(c, f, json, at);
     case FIELD_BOOL: break;
     }
     if (strcmp(json, "true") != 0 && strcmp(json, "false") != 0)

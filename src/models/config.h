@@ -52,6 +52,9 @@ void config_write(const struct config *c, struct str *out);
 /* The class of this model that has such a head: the next reading and saving take it. ERR_CONFIG: none has. */
 int config_set_head(struct config *c, enum head_kind head);
 
+/* Rows of an encoder beside the model's own. */
+bool config_has_encoder(const struct config *c);
+
 /* Builds the trunk and its head; what the graph's inputs are is the caller's. */
 void config_build(const struct config *c, struct builder *b, struct model_inputs *in,
                   struct model_outputs *out);

@@ -117,11 +117,11 @@ enum value_kind { VALUE_INT, VALUE_NUMBER, VALUE_BOOL, VALUE_STRING, VALUE_ANY, 
 
 static enum value_kind kind_of(const struct field *f, const char *json)
 {
-    static const enum value_kind of_field[] = { [FIELD_INT] = VALUE_INT,
-                                                [FIELD_DOUBLE] = VALUE_NUMBER,
-                                                [FIELD_BOOL] = VALUE_BOOL,
-                                                [FIELD_ACTIVATION] = VALUE_STRING,
-                                                [FIELD_TOKEN] = VALUE_INT };
+    static const enum value_kind of_field[] = {
+        [FIELD_INT] = VALUE_INT,           [FIELD_DOUBLE] = VALUE_NUMBER, [FIELD_BOOL] = VALUE_BOOL,
+        [FIELD_ACTIVATION] = VALUE_STRING, [FIELD_TOKEN] = VALUE_INT,     [FIELD_TEXT] = VALUE_STRING,
+        [FIELD_MAYBE] = VALUE_BOOL
+    };
 
     if (f)
         return of_field[f->type];

@@ -161,6 +161,11 @@ int config_read_head(struct config *c)
     return read_problem(c);
 }
 
+bool config_has_encoder(const struct config *c)
+{
+    return c->def->encoder && c->head != HEAD_ENCODER;
+}
+
 void config_build(const struct config *c, struct builder *b, struct model_inputs *in,
                   struct model_outputs *out)
 {

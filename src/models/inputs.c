@@ -1,4 +1,4 @@
-#include "models/model.h"
+#include "models/config.h"
 
 struct block { /* of rows, and what its inputs' names begin with */
     const char *prefix;
@@ -25,18 +25,18 @@ static void make_block(struct builder *b, const struct block *block, struct row_
     in->keys.positions = vector(b, block, "key_order", DT_I32, row);
 }
 
-void model_inputs_make(struct builder *b, const struct model_def *def, const struct input_sizes *sizes,
+void model_inputs_make(struct builder *b, const struct config *c, const struct input_sizes *sizes,
                        struct model_inputs *in)
 {
     const struct block rows = { "", sizes->rows, sizes->sequences, COUNT_ROWS };
     const struct block encoder = { "encoder_", sizes->encoder_rows, sizes->sequences, COUNT_ENCODER_ROWS };
 
     make_block(b, &rows, &in->rows);
-    if (def->token_types)
+    if (c->def->token_types)
         in->rows.token_types =
             vector(b, &rows, "token_types", DT_I32, (struct dim){ sizes->rows, COUNT_ROWS });
-    if (def->longest)
+    if (c->def->longest)
         in->rows.longest = vector(b, &rows, "longest", DT_I32, (struct dim){ sizes->rows, COUNT_ROWS });
-    if (def->encoder)
+    if (config_has_encoder(c))
         make_block(b, &encoder, &in->encoder);
 }

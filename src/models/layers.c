@@ -1,5 +1,6 @@
 #include <stdio.h>
 
+#include "base/err.h"
 #include "models/model.h"
 
 struct tensor *embedding_table(struct builder *b, const char *name, int64_t rows, int64_t width, double init)
@@ -87,30 +88,54 @@ struct tensor *linear_layer(struct builder *b, const char *name, struct tensor *
     return y;
 }
 
+/* The caches of this layer, WHAT_k.LAYER and WHAT_v.LAYER, with keys and values of new rows in them. */
+static void fill_cache(struct builder *b, const char *what, const int64_t size[2], struct tensor *const kv[2],
+                       const struct attention_options *o, struct cache *c)
+{
+    const struct dim dims[] = {
+        { size[0], COUNT_FIXED }, { size[1], COUNT_FIXED }, kv[0]->dims[2], kv[0]->dims[3]
+    };
+    struct tensor *next[2];
+    char name[64];
+
+    snprintf(name, sizeof(name), "%s_k.%d", what, b->layer);
+    c->k = graph_state(b, name, kv[0]->dtype, 4, dims);
+    snprintf(name, sizeof(name), "%s_v.%d", what, b->layer);
+    c->v = graph_state(b, name, kv[1]->dtype, 4, dims);
+    cache_append(b, kv[0], kv[1], c, o, next);
+    c->k = next[0];
+    c->v = next[1];
+}
+
 struct tensor *attention_layer(struct builder *b, const struct model_inputs *in, struct tensor *q,
                                struct tensor *k, struct tensor *v, const struct attention_options *o)
 {
     struct cache cache = { .slot = in->slot,
                            .positions = in->rows.sequences.positions,
                            .source = in->source };
-    struct tensor *next[2];
-    struct dim dims[4];
-    char name[64];
+    const int64_t size[] = { in->cache_rows, in->cache_positions };
 
     if (!in->cached)
         return attention(b, &(struct attention_inputs){ q, k, v }, &in->rows.sequences, &in->rows.keys, o);
-    if (!k)
+    if (builder_status(b) != OK)
         return NULL;
-    dims[0] = (struct dim){ in->cache_rows, COUNT_FIXED };
-    dims[1] = (struct dim){ in->cache_positions, COUNT_FIXED };
-    dims[2] = k->dims[2];
-    dims[3] = k->dims[3];
-    snprintf(name, sizeof(name), "cache_k.%d", b->layer);
-    cache.k = graph_state(b, name, k->dtype, 4, dims);
-    snprintf(name, sizeof(name), "cache_v.%d", b->layer);
-    cache.v = graph_state(b, name, v->dtype, 4, dims);
-    cache_append(b, k, v, &cache, o, next);
-    cache.k = next[0];
-    cache.v = next[1];
+    fill_cache(b, "cache", size, (struct tensor *const[]){ k, v }, o, &cache);
+    return attention_cached(b, q, &cache, o);
+}
+
+struct tensor *cross_attention_layer(struct builder *b, const struct model_inputs *in, struct tensor *q,
+                                     struct tensor *k, struct tensor *v, const struct attention_options *o)
+{
+    const struct cross_inputs *cross = &in->cross;
+    struct cache cache = { .slot = cross->encoder_slot, .positions = in->encoder.sequences.positions };
+    const int64_t size[] = { cross->cache_rows, cross->cache_positions };
+
+    if (!in->cached)
+        return attention(b, &(struct attention_inputs){ q, k, v }, &in->rows.sequences, &in->encoder.keys, o);
+    if (builder_status(b) != OK)
+        return NULL;
+    fill_cache(b, "cross", size, (struct tensor *const[]){ k, v }, o, &cache);
+    cache.slot = cross->slot;
+    cache.positions = cross->last;
     return attention_cached(b, q, &cache, o);
 }

@@ -13,8 +13,12 @@ enum field_type {
     FIELD_DOUBLE,
     FIELD_BOOL,
     FIELD_ACTIVATION, /* enum activation_kind */
+    FIELD_TEXT,       /* char[FIELD_TEXT_MAX]; null: "" */
+    FIELD_MAYBE,      /* int: true, false or, with null, -1 */
     FIELD_TOKEN,      /* a token id; null or negative: INT_NONE, whatever the default is */
 };
+
+enum { FIELD_TEXT_MAX = 32 };
 
 struct field { /* one key of config.json that changes the computation */
     const char *key;
@@ -34,6 +38,7 @@ enum head_kind {
     HEAD_MASKED,         /* logits of the token itself */
     HEAD_CLASSIFICATION, /* logits of a sequence, from one of its rows */
     HEAD_CONDITIONAL,    /* encoder and decoder: logits of the decoder's next token */
+    HEAD_ENCODER,        /* base model again, the encoder alone of a model that has both */
 };
 
 /* What a classification head's loss is; config.json's problem_type. */
@@ -60,6 +65,15 @@ struct row_inputs {
     struct sequences keys; /* of the rows as keys: positions < 0 mask a key */
 };
 
+/* Generation with an encoder: its keys and values go to caches (cache_rows, cache_positions, G, K), one row
+ * for each prompt, which the decoder's rows read. */
+struct cross_inputs {
+    int64_t cache_rows, cache_positions;
+    struct tensor *encoder_slot; /* I32 [M] cache row of each encoder row */
+    struct tensor *slot;         /* I32 [N] cache row that each row reads */
+    struct tensor *last;         /* I32 [N] last position there */
+};
+
 struct model_inputs {
     enum head_kind head;                 /* the one that is wanted */
     int64_t labels;                      /* of a classification head */
@@ -68,6 +82,7 @@ struct model_inputs {
     bool cached;                         /* generation: keys and values go through a cache */
     int64_t cache_rows, cache_positions; /* C and T of the cache */
     struct tensor *slot, *source;        /* I32 [N], I32 [C, T] */
+    struct cross_inputs cross;
 };
 
 struct input_sizes { /* capacities */
@@ -75,8 +90,8 @@ struct input_sizes { /* capacities */
 };
 /* inputs.c: those that the model asks for, under the names in struct batch; the encoder's as "encoder_ids"
  * and so on. What is for generation alone is left as it is. */
-struct model_def;
-void model_inputs_make(struct builder *b, const struct model_def *def, const struct input_sizes *sizes,
+struct config;
+void model_inputs_make(struct builder *b, const struct config *c, const struct input_sizes *sizes,
                        struct model_inputs *in);
 
 struct config;
@@ -121,6 +136,9 @@ struct model_def {
     int (*read)(const struct config *c, void *config);
     /* NULL, or after some keys were changed by hand: makes those fit that follow from them. */
     void (*adapt)(struct config *c);
+    /* NULL: tie_word_embeddings says whether the head is the first of `tied`. Else the weights do, and this
+     * changes the config's keys where they say otherwise. */
+    int (*settle_tie)(struct config *c, bool own_head);
     void (*sizes)(const void *config, struct model_sizes *out);
     void (*build)(struct builder *b, const void *config, const struct model_inputs *in,
                   struct model_outputs *out);
@@ -170,5 +188,8 @@ struct tensor *linear_layer(struct builder *b, const char *name, struct tensor *
 /* q, k, v (N, P, H, K) -> (N, H, K), through the cache of this layer when in->cached. */
 struct tensor *attention_layer(struct builder *b, const struct model_inputs *in, struct tensor *q,
                                struct tensor *k, struct tensor *v, const struct attention_options *o);
+/* The decoder's q (N, P, H, K) on the encoder's k and v (M, P, H, K), whose rows are never cut off. */
+struct tensor *cross_attention_layer(struct builder *b, const struct model_inputs *in, struct tensor *q,
+                                     struct tensor *k, struct tensor *v, const struct attention_options *o);
 
 #endif

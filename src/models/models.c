@@ -2,10 +2,10 @@
 
 #include "models/model.h"
 
-extern const struct model_def model_bert, model_gpt2, model_gpt_neo, model_llama, model_roberta;
+extern const struct model_def model_bert, model_gpt2, model_gpt_neo, model_llama, model_roberta, model_t5;
 
 const struct model_def *const model_table[] = {
-    &model_gpt2, &model_gpt_neo, &model_llama, &model_bert, &model_roberta, NULL,
+    &model_gpt2, &model_gpt_neo, &model_llama, &model_bert, &model_roberta, &model_t5, NULL,
 };
 
 int64_t model_position_limit(const struct model_sizes *s)

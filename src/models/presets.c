@@ -106,11 +106,44 @@ static const char llama[] =
     " \"torch_dtype\": \"float16\", \"transformers_version\": \"4.28.0.dev0\", \"use_cache\": true,"
     " \"vocab_size\": 32000}";
 
+static const char t5_default[] =
+    "{\"classifier_dropout\": 0.0, \"d_ff\": 2048, \"d_kv\": 64, \"d_model\": 512, \"dropout_rate\": 0.1,"
+    " \"eos_token_id\": 1, \"feed_forward_proj\": \"relu\", \"initializer_factor\": 1.0,"
+    " \"is_encoder_decoder\": true, \"layer_norm_epsilon\": 1e-06, \"model_type\": \"t5\","
+    " \"num_decoder_layers\": null, \"num_heads\": 8, \"num_layers\": 6, \"pad_token_id\": 0,"
+    " \"relative_attention_max_distance\": 128, \"relative_attention_num_buckets\": 32,"
+    " \"tie_word_embeddings\": true, \"use_cache\": true, \"vocab_size\": 32128}";
+
+static const char t5_small[] =
+    "{\"architectures\": [\"T5ForConditionalGeneration\"], \"d_ff\": 2048, \"d_kv\": 64,"
+    " \"d_model\": 512, \"decoder_start_token_id\": 0, \"dropout_rate\": 0.1, \"eos_token_id\": 1,"
+    " \"initializer_factor\": 1.0, \"is_encoder_decoder\": true, \"layer_norm_epsilon\": 1e-06,"
+    " \"model_type\": \"t5\", \"n_positions\": 512, \"num_heads\": 8, \"num_layers\": 6,"
+    " \"output_past\": true, \"pad_token_id\": 0, \"relative_attention_num_buckets\": 32,"
+    " \"task_specific_params\": {\"summarization\": {\"early_stopping\": true, \"length_penalty\": 2.0,"
+    " \"max_length\": 200, \"min_length\": 30, \"no_repeat_ngram_size\": 3, \"num_beams\": 4,"
+    " \"prefix\": \"summarize: \"},"
+    " \"translation_en_to_de\": {\"early_stopping\": true, \"max_length\": 300, \"num_beams\": 4,"
+    " \"prefix\": \"translate English to German: \"},"
+    " \"translation_en_to_fr\": {\"early_stopping\": true, \"max_length\": 300, \"num_beams\": 4,"
+    " \"prefix\": \"translate English to French: \"},"
+    " \"translation_en_to_ro\": {\"early_stopping\": true, \"max_length\": 300, \"num_beams\": 4,"
+    " \"prefix\": \"translate English to Romanian: \"}}, \"vocab_size\": 32128}";
+
+static const char t5_v1_1_small[] =
+    "{\"architectures\": [\"T5ForConditionalGeneration\"], \"d_ff\": 1024, \"d_kv\": 64,"
+    " \"d_model\": 512, \"decoder_start_token_id\": 0, \"dropout_rate\": 0.1, \"eos_token_id\": 1,"
+    " \"feed_forward_proj\": \"gated-gelu\", \"initializer_factor\": 1.0, \"is_encoder_decoder\": true,"
+    " \"layer_norm_epsilon\": 1e-06, \"model_type\": \"t5\", \"num_decoder_layers\": 8,"
+    " \"num_heads\": 6, \"num_layers\": 8, \"output_past\": true, \"pad_token_id\": 0,"
+    " \"relative_attention_num_buckets\": 32, \"tie_word_embeddings\": false, \"use_cache\": true,"
+    " \"vocab_size\": 32128}";
+
 static const struct {
     const char *model_type, *json;
 } defaults[] = {
     { "gpt2", gpt2_default },       { "bert", bert_default },   { "roberta", roberta_default },
-    { "gpt_neo", gpt_neo_default }, { "llama", llama_default },
+    { "gpt_neo", gpt_neo_default }, { "llama", llama_default }, { "t5", t5_default },
 };
 
 static const struct preset {
@@ -164,6 +197,28 @@ static const struct preset {
     { "huggyllama/llama-65b", NULL, llama,
       "{\"hidden_size\": 8192, \"intermediate_size\": 22016, \"num_attention_heads\": 64,"
       " \"num_hidden_layers\": 80}" },
+    { "google-t5/t5-small", "t5-small", t5_small, NULL },
+    { "google-t5/t5-base", "t5-base", t5_small,
+      "{\"d_ff\": 3072, \"d_model\": 768, \"num_heads\": 12, \"num_layers\": 12}" },
+    { "google-t5/t5-large", "t5-large", t5_small,
+      "{\"d_ff\": 4096, \"d_model\": 1024, \"num_heads\": 16, \"num_layers\": 24}" },
+    { "google-t5/t5-3b", "t5-3b", t5_small,
+      "{\"d_ff\": 16384, \"d_kv\": 128, \"d_model\": 1024, \"num_heads\": 32, \"num_layers\": 24}" },
+    { "google-t5/t5-11b", "t5-11b", t5_small,
+      "{\"d_ff\": 65536, \"d_kv\": 128, \"d_model\": 1024, \"num_heads\": 128, \"num_layers\": 24}" },
+    { "google/t5-v1_1-small", "t5-v1_1-small", t5_v1_1_small, NULL },
+    { "google/t5-v1_1-base", "t5-v1_1-base", t5_v1_1_small,
+      "{\"d_ff\": 2048, \"d_model\": 768, \"num_decoder_layers\": 12, \"num_heads\": 12,"
+      " \"num_layers\": 12}" },
+    { "google/t5-v1_1-large", "t5-v1_1-large", t5_v1_1_small,
+      "{\"d_ff\": 2816, \"d_model\": 1024, \"num_decoder_layers\": 24, \"num_heads\": 16,"
+      " \"num_layers\": 24}" },
+    { "google/t5-v1_1-xl", "t5-v1_1-xl", t5_v1_1_small,
+      "{\"d_ff\": 5120, \"d_model\": 2048, \"num_decoder_layers\": 24, \"num_heads\": 32,"
+      " \"num_layers\": 24}" },
+    { "google/t5-v1_1-xxl", "t5-v1_1-xxl", t5_v1_1_small,
+      "{\"d_ff\": 10240, \"d_model\": 4096, \"num_decoder_layers\": 24, \"num_heads\": 64,"
+      " \"num_layers\": 24}" },
 };
 
 enum { PRESETS = sizeof(presets) / sizeof(presets[0]), DEFAULTS = sizeof(defaults) / sizeof(defaults[0]) };

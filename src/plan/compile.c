@@ -42,6 +42,18 @@ static struct tensor *labelled_input(struct compilation *c, const char *name, en
     return graph_input(&c->b, name, dtype, 1, &label);
 }
 
+static void make_cross_inputs(struct compilation *c)
+{
+    const struct compile_options *o = c->o;
+    const struct dim row = { o->rows, COUNT_ROWS }, encoded = { o->encoder_rows, COUNT_ENCODER_ROWS };
+
+    c->in.cross.cache_rows = o->cross_rows;
+    c->in.cross.cache_positions = o->cross_positions;
+    c->in.cross.encoder_slot = graph_input(&c->b, "encoder_slot", DT_I32, 1, &encoded);
+    c->in.cross.slot = graph_input(&c->b, "cross_slot", DT_I32, 1, &row);
+    c->in.cross.last = graph_input(&c->b, "cross_last", DT_I32, 1, &row);
+}
+
 static void make_cache_inputs(struct compilation *c)
 {
     const struct compile_options *o = c->o;
@@ -62,11 +74,13 @@ static void make_inputs(struct compilation *c)
     const struct dim targets[] = { { o->labels, COUNT_LABELS }, { c->config->labels, COUNT_FIXED } };
     const struct graph *g = c->p->graph;
 
-    model_inputs_make(&c->b, c->config->def, &sizes, &c->in);
+    model_inputs_make(&c->b, c->config, &sizes, &c->in);
     c->label_rows = labelled_input(c, "label_rows", DT_I32);
     if (o->task == TASK_GENERATE)
         make_cache_inputs(c);
-    else
+    if (o->task == TASK_GENERATE && config_has_encoder(c->config))
+        make_cross_inputs(c);
+    if (o->task != TASK_GENERATE)
         c->labels = labelled_input(c, "labels", DT_I32);
     if (has_targets(c) && o->task != TASK_GENERATE)
         c->targets = graph_input(&c->b, "targets", DT_F32, 2, targets);

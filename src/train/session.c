@@ -38,7 +38,9 @@ static bool same_field(const struct field *f, const void *a, const void *b)
     case FIELD_INT:
     case FIELD_TOKEN: return memcmp(x, y, sizeof(int64_t)) == 0;
     case FIELD_BOOL: return *(const bool *)x == *(const bool *)y;
-    case FIELD_ACTIVATION: return memcmp(x, y, sizeof(int)) == 0;
+    case FIELD_ACTIVATION:
+    case FIELD_MAYBE: return memcmp(x, y, sizeof(int)) == 0;
+    case FIELD_TEXT: return strcmp(x, y) == 0;
     case FIELD_DOUBLE: break;
     }
     memcpy(&p, x, sizeof(p));

@@ -16,7 +16,7 @@
 
 #include <cmocka.h>
 
-static const char *const families[] = { "gpt2", "gpt_neo", "llama" };
+static const char *const families[] = { "gpt2", "gpt_neo", "llama", "t5" };
 enum { FAMILIES = sizeof(families) / sizeof(families[0]) };
 enum { MOST_PROMPTS = 16, MOST_RETURNED = 8, MOST_TOKENS = 64 };
 
@@ -165,12 +165,13 @@ static void check_sequence(const struct test_case *c, size_t i, const struct gen
             fprintf(stderr, " %d", g->ids[t]);
         fail_msg("%s: prompt %zu came out as above", c->name, i);
     }
+    int64_t pad = c->options.pad == 0 && c->options.num_beams > 1 ? c->options.eos[0] : c->options.pad;
     for (int64_t t = g->length; t < g->padded; t++)
-        assert_int_equal(g->ids[t], c->options.pad);
+        assert_int_equal(g->ids[t], pad);
 }
 
-static void check_results(const struct test_case *c, const struct generation_results *r,
-                          const struct heard *h)
+static void check_results(const struct test_case *c, const struct model *m,
+                          const struct generation_results *r, const struct heard *h)
 {
     assert_int_equal(r->count, (int64_t)c->prompt_count * c->returned);
     assert_int_equal(h->done, c->prompt_count);
@@ -182,9 +183,9 @@ static void check_results(const struct test_case *c, const struct generation_res
             check_sequence(c, i, g, &c->expected[i][k]);
             assert_int_equal(g->padded, padded);
             longest = g->length > longest ? g->length : longest;
-            assert_int_equal(told->count, g->length - c->prompts[i].count);
-            assert_memory_equal(told->values, g->ids + c->prompts[i].count,
-                                (size_t)told->count * sizeof(int32_t));
+            int64_t prompt = config_has_encoder(&m->config) ? 1 : c->prompts[i].count;
+            assert_int_equal(told->count, g->length - prompt);
+            assert_memory_equal(told->values, g->ids + prompt, (size_t)told->count * sizeof(int32_t));
         }
         assert_int_equal(longest, padded);
     }
@@ -213,13 +214,13 @@ static int run_generator(struct job *j, struct store *store, struct comm *comm, 
     struct generation_results results;
     struct generator *g;
 
-    TRY(generation_positions(&request, &j->m.config, &capacity.positions));
+    TRY(generation_room(&request, &j->m.config, &capacity));
     capacity.positions += more;
     TRY(generator_create(&j->m.config, store, &capacity, comm, &g));
     if (more == 0)
         TRY(model_fill_store(&j->m, store));
     TRY(generator_run(g, &request, &results));
-    check_results(j->c, &results, &heard);
+    check_results(j->c, &j->m, &results, &heard);
     generation_results_release(&results);
     generator_free(g);
     return OK;
