@@ -103,6 +103,9 @@ int objective_choice_settle(struct objective_choice *c, struct config *config, b
     c->kind = choose(c->in, config);
     TRY(check_options(c));
     TRY(set_head(c, config));
+    if (config->def->encoder &&
+        config->decoder_start == INT_NONE) /* T5's decoder begins with the pad token */
+        TRY(config_set_int(config, "decoder_start_token_id", config->pad));
     if (c->kind != OBJECTIVE_CLASSIFICATION)
         return OK;
     TRY(collect_labels(c));
@@ -163,7 +166,7 @@ static int need_eos(struct objective *o, const struct config *config, const stru
 
 static int need_start(struct objective *o, const struct config *config)
 {
-    int64_t id = config->decoder_start != INT_NONE ? config->decoder_start : config->pad;
+    int64_t id = config->decoder_start;
 
     if (id < 0 || id >= config->sizes.vocab)
         return fail(ERR_CONFIG, "%s: $.decoder_start_token_id is missing", config->name);

@@ -80,8 +80,8 @@ const struct option input_data_options[] = {
 };
 
 const struct option input_other_options[] = {
-    { "pad_to_max_length", OPTION_REFUSE, .help = "samples are packed without padding here",
-      .choices = NAMES("false"), .bare = true },
+    { "pad_to_max_length", OPTION_NOTE,
+      .help = "rows are packed: padding is never made and changes no result", .bare = true },
     { "train_ref_file", OPTION_NOTE, .help = "the scripts that have it do not read it either" },
     { "validation_ref_file", OPTION_NOTE, .help = "the scripts that have it do not read it either" },
     { "preprocessing_num_workers", OPTION_NOTE, .help = "all threads tokenize (--threads)" },
