@@ -37,6 +37,8 @@ void text_clear(struct text *t);
 void text_append(struct text *t, const char *bytes, size_t length, struct tok_span origin);
 void text_append_piece(struct text *t, const struct piece *p);
 struct piece text_piece(const struct text *t);
+/* ERR_DATA when far too much was made out of `from` bytes: normalizers could make any size out of a few. */
+int text_check_growth(const struct text *t, size_t from);
 struct piece piece_slice(const struct piece *p, size_t begin, size_t end);
 /* Input bytes p[begin..end) come from: the range that covers the places of all of them. Without origins it
  * still says what is of the input's first character: that begins at 0, all else at 1. */

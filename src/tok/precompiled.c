@@ -294,15 +294,17 @@ static int precompiled(const void *state, struct text *text)
 {
     struct piece whole = text_piece(text);
     struct text out;
+    int status = OK;
 
     text_init(&out, text->tracked);
-    for (size_t at = 0, end; at < whole.length; at = end) {
+    for (size_t at = 0, end; at < whole.length && status == OK; at = end) {
         end = cluster_end(&whole, at);
         append_cluster(state, &whole, at, end, &out);
+        status = text_check_growth(&out, whole.length);
     }
     text_release(text);
     *text = out;
-    return OK;
+    return status;
 }
 
 const struct component_type normalizer_precompiled = {

@@ -1,6 +1,6 @@
 /* regex -- the patterns of tokenizer.json: Oniguruma's syntax (its document doc/RE), its code point classes
  * (unicode.h), leftmost match, alternatives in order. No captures: groups only group, and back-references are
- * refused.
+ * refused. (?i) knows one character for another, not "ss" for a sharp s.
  *
  * Search is by backtracking over a small program. When that takes more steps than the text is worth, states
  * that have failed (instruction and place) are remembered from then on, so that no state is tried twice and

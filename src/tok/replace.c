@@ -6,9 +6,6 @@
 #include "tok/pattern.h"
 #include "tok/types.h"
 
-/* What a text may grow to: several replacements could make any size out of a few bytes. */
-enum { GROWN_FREE = 1 << 26, GROWN_FACTOR = 64 };
-
 struct replace {
     struct regex *pattern;
     char *content;
@@ -62,20 +59,16 @@ static struct tok_span origin_of(const struct piece *in, size_t begin, size_t en
 static int replace_all(const struct replace *r, struct regex_scan *scan, const struct piece *in,
                        struct text *out)
 {
-    size_t begin, end, last = 0, most = GROWN_FREE;
+    size_t begin, end, last = 0;
     bool found;
 
-    if (in->length > GROWN_FREE / GROWN_FACTOR)
-        most = in->length * GROWN_FACTOR;
     for (;;) {
         TRY(regex_next(scan, &found, &begin, &end));
         if (!found)
             break;
         append_part(out, in, last, begin);
         text_append(out, r->content, r->length, origin_of(in, begin, end));
-        if (out->bytes.length > most)
-            return fail(ERR_DATA, "a \"Replace\" of the tokenizer makes more than %zu bytes out of %zu", most,
-                        in->length);
+        TRY(text_check_growth(out, in->length));
         last = end;
     }
     append_part(out, in, last, in->length);

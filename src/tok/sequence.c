@@ -34,9 +34,12 @@ static int normalizers_parse(const struct component_source *s, const struct node
 static int sequence_normalize(const void *state, struct text *text)
 {
     const struct component_list *l = state;
+    size_t from = text->bytes.length;
 
-    for (size_t i = 0; i < l->count; i++)
+    for (size_t i = 0; i < l->count; i++) {
         TRY(l->items[i].type->normalize(l->items[i].state, text));
+        TRY(text_check_growth(text, from));
+    }
     return OK;
 }
 

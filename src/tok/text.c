@@ -1,8 +1,11 @@
 /* What flows through the pipeline: text with origins, slices of it, and lists of tokens on the way back. */
 #include <string.h>
 
+#include "base/err.h"
 #include "base/mem.h"
 #include "tok/component.h"
+
+enum { GROWN_FREE = 1 << 26, GROWN_FACTOR = 64 };
 
 void text_init(struct text *t, bool tracked)
 {
@@ -52,6 +55,14 @@ void text_append_piece(struct text *t, const struct piece *p)
         memcpy(t->origins + t->bytes.length, p->origins, p->length * sizeof(*t->origins));
     }
     str_append_bytes(&t->bytes, p->bytes, p->length);
+}
+
+int text_check_growth(const struct text *t, size_t from)
+{
+    if (t->bytes.length <= GROWN_FREE || t->bytes.length / GROWN_FACTOR <= from)
+        return OK;
+    return fail(ERR_DATA, "a normalizer of the tokenizer makes more than %zu bytes out of %zu",
+                t->bytes.length - 1, from);
 }
 
 struct piece text_piece(const struct text *t)

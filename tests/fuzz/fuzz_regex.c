@@ -1,5 +1,4 @@
-/* A pattern, byte 0xFF, then a text. Matches come in order, lie within the text and are found again; what takes
- * too long is said to. */
+/* A pattern, byte 0xFF, then a text. Matches come in order, lie within the text and are found again. */
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>

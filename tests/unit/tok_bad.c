@@ -350,6 +350,31 @@ static void test_cut(void **state)
     }
 }
 
+/* Normalizers that would fill the memory. */
+static void test_growth(void **state)
+{
+    struct encoding out = { 0 };
+    struct tokenizer *t;
+    struct encoder *e;
+    struct str json;
+
+    str_init(&json);
+    str_append(&json, "{\"normalizer\":{\"type\":\"Sequence\",\"normalizers\":[");
+    for (int i = 0; i < 40; i++)
+        str_append(&json, i ? ",{\"type\":\"ByteLevel\"}" : "{\"type\":\"Lowercase\"}");
+    str_append(&json, "]}," MODEL "}");
+    assert_int_equal(tokenizer_parse("t", json.data, json.length, &t), OK);
+    e = encoder_create(t);
+    assert_int_equal(tokenizer_encode(e, "\xC3\xA9", 2, NULL, &out), ERR_DATA);
+    assert_string_equal(error_message(),
+                        "a normalizer of the tokenizer makes more than 134217727 bytes out of 2");
+    error_clear();
+    encoding_release(&out);
+    encoder_free(e);
+    tokenizer_free(t);
+    str_release(&json);
+}
+
 /* ---- files ---- */
 
 /* Every beginning of a real file is refused, none crashes. */
@@ -460,6 +485,7 @@ int main(void)
         cmocka_unit_test(test_hint),
         cmocka_unit_test(test_accepted),
         cmocka_unit_test(test_cut),
+        cmocka_unit_test(test_growth),
         cmocka_unit_test(test_cut_off),
         cmocka_unit_test_setup_teardown(test_directory, scratch_create, scratch_remove),
         cmocka_unit_test(test_linear),
