@@ -44,6 +44,19 @@ cmp -s zero/model.safetensors normal/model.safetensors && stop "zero is normal"
 "$PLAIT" init --model_name_or_path "$GOLDEN/gpt2/untied" --vocab_size 99 --output_dir untied
 prints "lm_head.weight" "$PLAIT" inspect untied
 grep -q '^lm_head.weight  *\[99, 32\]' printed.out || stop "the head was not resized: $(cat printed.out)"
+# So do heads of their own, and the biases of masked language models' heads.
+for model in bert/plain bert/untied roberta/plain roberta/untied gpt_neo/untied llama/plain t5/plain t5/untied; do
+  name=${model/\//_}
+  "$PLAIT" init --model_name_or_path "$GOLDEN/$model" --output_dir $name
+  vocab=$(grep -o '"vocab_size": [0-9]*' $name/config.json | grep -o '[0-9]*')
+  for rows in zero normal mean; do
+    "$PLAIT" init --model_name_or_path $name --vocab_size $((vocab + 7)) --new_rows $rows --output_dir $name-$rows
+    "$PLAIT" inspect $name-$rows | grep -E '(word_embeddings|wte|embed_tokens|shared|decoder|lm_head)\.weight|(predictions|lm_head|decoder)\.bias' >table
+    [ -s table ] && ! grep -v " \[$((vocab + 7))" table || stop "$name-$rows: $(cat table)"
+    "$PLAIT" init --model_name_or_path $name-$rows --vocab_size $vocab --output_dir back
+    cmp $name/model.safetensors back/model.safetensors || stop "$name, $rows: rows were lost"
+  done
+done
 
 # Weights of PyTorch and of Flax: the same model.
 old=$GOLDEN/weights

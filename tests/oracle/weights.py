@@ -77,21 +77,29 @@ class Evil:
         return os.system, ("echo executed >executed",)
 
 
+def write_zip(name, entries, method=zipfile.ZIP_STORED):
+    with zipfile.ZipFile(OUT / "refused" / name, "w", method) as z:
+        for entry, content in entries.items():
+            info = zipfile.ZipInfo(entry)  # without the time of today
+            info.compress_type = method
+            z.writestr(info, content)
+
+
 def write_refused():
     torch.save({"weight": torch.zeros(2), "evil": Evil()}, OUT / "refused/system.bin")
     whole = io.BytesIO()
     torch.save({"weight": torch.ones(64)}, whole)
-    with zipfile.ZipFile(io.BytesIO(whole.getvalue())) as old, \
-            zipfile.ZipFile(OUT / "refused/compressed.bin", "w", zipfile.ZIP_DEFLATED) as new:
-        for name in old.namelist():
-            new.writestr(name, old.read(name))
+    with zipfile.ZipFile(whole) as z:
+        entries = {name: z.read(name) for name in z.namelist()}
+    write_zip("compressed.bin", entries, zipfile.ZIP_DEFLATED)
+    write_zip("big.bin", {k: b"big" if k.endswith("byteorder") else v for k, v in entries.items()})
+    write_zip("other.bin", {"readme.txt": b"not from torch"})
+    torch.save({1: torch.ones(2)}, OUT / "refused/number.bin")
     torch.save(torch.nn.Linear(2, 2), OUT / "refused/module.bin")
     torch.save({"state_dict": {"weight": torch.ones(2)}, "epoch": 1}, OUT / "refused/nested.bin")
     torch.save(torch.eye(2).to_sparse(), OUT / "refused/sparse.bin")
     with open(OUT / "refused/plain.bin", "wb") as f:
         pickle.dump({"weight": [1, 2, 3], "bias": "none of torch.save's"}, f)
-    with zipfile.ZipFile(OUT / "refused/other.bin", "w") as z:
-        z.writestr("readme.txt", "not from torch")
 
 
 # ---- zip64: the same archive with 64-bit records, by hand ----
