@@ -51,7 +51,7 @@ struct compile_options {
     int64_t encoder_rows;                /* the same, of models with an encoder */
     int64_t cache_rows, cache_positions; /* TASK_GENERATE; the two below with an encoder, a row a prompt */
     int64_t cross_rows, cross_positions;
-    enum dtype dtype;                    /* that values lie in between nodes: DT_F32, or DT_BF16 */
+    enum dtype dtype; /* that values lie in between nodes: DT_F32, or DT_BF16 */
     struct mesh mesh;
     struct cluster cluster;
     struct adamw_options adamw; /* TASK_TRAIN */

@@ -105,10 +105,9 @@ static void what_contradicts_itself(void **state)
            "found 10, which is not a round multiple of 4");
     refuse("--save_strategy best", "needs an --eval_strategy");
     refuse("--metric_for_best_model accurate", "no such metric");
-    accept(
-        "--load_best_model_at_end --eval_strategy steps --eval_steps 5 --save_steps 10 "
-        "--metric_for_best_model accuracy --greater_is_better true",
-        &v);
+    accept("--load_best_model_at_end --eval_strategy steps --eval_steps 5 --save_steps 10 "
+           "--metric_for_best_model accuracy --greater_is_better true",
+           &v);
     refuse("--report_to wandb", "nothing is sent elsewhere");
     refuse("--report_to tensorbord", "no such place");
     refuse("--lr_scheduler_type reduce_lr_on_plateau", "--lr_scheduler_type");
