@@ -7,10 +7,10 @@
  * Rules for the whole page:
  *
  *   Errors      A function that can fail returns PLAIT_OK (0) or a PLAIT_ERROR_ value, and writes results
- *               only on success. plait_error() is one complete sentence about the last failure on this thread. An
- *               argument that may not be NULL, a size that cannot be and the like give PLAIT_ERROR_USAGE. A
- *               process that is refused a small piece of memory ends with one line and exit code 71; large
- *               pieces give PLAIT_ERROR_SYSTEM.
+ *               only on success. plait_error() is one complete sentence about the last failure on this
+ *               thread. An argument that may not be NULL, a size that cannot be and the like give
+ *               PLAIT_ERROR_USAGE. A process that is refused a small piece of memory ends with one line and
+ *               exit code 71; large pieces give PLAIT_ERROR_SYSTEM.
  *   Ownership   What _open, _create, _load or a `struct ... **out` gives is the caller's, who hands it to the
  *               _free function of its kind (NULL is fine there). Pointers given to a function are read during
  *               the call only, unless said otherwise. Strings that are returned belong to the library.
