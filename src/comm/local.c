@@ -12,8 +12,9 @@
 
 struct meeting { /* a barrier that can be broken, so that one rank's failure does not hang the others */
     pthread_mutex_t mutex;
-    pthread_cond_t all_here;
+    pthread_cond_t changed;
     int ranks, waiting;
+    int copying; /* ranks that read each other's data since the last meeting */
     unsigned round;
     bool broken;
 };
@@ -43,39 +44,43 @@ static void meeting_init(struct meeting *m, int ranks)
 {
     *m = (struct meeting){ .ranks = ranks };
     pthread_mutex_init(&m->mutex, NULL);
-    pthread_cond_init(&m->all_here, NULL);
+    pthread_cond_init(&m->changed, NULL);
 }
 
 static void meeting_release(struct meeting *m)
 {
     pthread_mutex_destroy(&m->mutex);
-    pthread_cond_destroy(&m->all_here);
+    pthread_cond_destroy(&m->changed);
 }
 
-static int meet(struct meeting *m)
+/* copied: this rank has read others' data since the last meeting; copies: all do after this one. Who leaves a
+ * broken meeting may free what others read, so it first waits until they are done. */
+static int meet(struct meeting *m, bool copied, bool copies)
 {
     unsigned round;
-    bool broken;
+    bool took_place;
 
     pthread_mutex_lock(&m->mutex);
     round = m->round;
-    if (++m->waiting == m->ranks) {
+    m->copying -= copied;
+    if (!m->broken && ++m->waiting == m->ranks) {
         m->waiting = 0;
+        m->copying = copies ? m->ranks : 0;
         m->round++;
-        pthread_cond_broadcast(&m->all_here);
     }
-    while (m->round == round && !m->broken)
-        pthread_cond_wait(&m->all_here, &m->mutex);
-    broken = m->broken && m->round == round; /* a meeting that took place is no failure */
+    pthread_cond_broadcast(&m->changed);
+    while (m->round == round && (!m->broken || m->copying > 0))
+        pthread_cond_wait(&m->changed, &m->mutex);
+    took_place = m->round != round;
     pthread_mutex_unlock(&m->mutex);
-    return broken ? fail(ERR_INTERNAL, "another rank has failed") : OK;
+    return took_place ? OK : fail(ERR_INTERNAL, "another rank has failed");
 }
 
 static void meeting_break(struct meeting *m)
 {
     pthread_mutex_lock(&m->mutex);
     m->broken = true;
-    pthread_cond_broadcast(&m->all_here);
+    pthread_cond_broadcast(&m->changed);
     pthread_mutex_unlock(&m->mutex);
 }
 
@@ -146,19 +151,19 @@ static int all_reduce(struct comm *c, const struct collective *x, const void *in
         BUG("all_reduce of %s", dtype_name(x->dtype));
     g->in[me] = in;
     g->out[me] = out;
-    TRY(meet(&g->meeting));
+    TRY(meet(&g->meeting, false, true));
     if (x->dtype == DT_F32)
         reduce_f32(x->reduction, g->in, ranks, first, end, out);
     else
         reduce_f64(x->reduction, g->in, ranks, first, end, out);
-    TRY(meet(&g->meeting));
+    TRY(meet(&g->meeting, true, true));
     for (int k = 0; k < ranks; k++) {
         int64_t from = slice_start(x->count, ranks, k), to = slice_start(x->count, ranks, k + 1);
         if (k != me && to > from)
             memcpy((char *)out + (size_t)from * bytes, (const char *)g->out[k] + (size_t)from * bytes,
                    (size_t)(to - from) * bytes);
     }
-    return meet(&g->meeting);
+    return meet(&g->meeting, true, false);
 }
 
 static int all_gather(struct comm *c, const struct collective *x, const void *in, void *out)
@@ -167,15 +172,15 @@ static int all_gather(struct comm *c, const struct collective *x, const void *in
     size_t bytes = dtype_bytes(x->dtype) * (size_t)x->count;
 
     g->in[mesh_coordinate(&c->mesh, c->rank, x->axis)] = in;
-    TRY(meet(&g->meeting));
+    TRY(meet(&g->meeting, false, true));
     for (int k = 0; k < c->mesh.size[x->axis]; k++)
         memcpy((char *)out + (size_t)k * bytes, g->in[k], bytes);
-    return meet(&g->meeting);
+    return meet(&g->meeting, true, false);
 }
 
 static int barrier(struct comm *c)
 {
-    return meet(&((struct local *)c)->shared->all);
+    return meet(&((struct local *)c)->shared->all, false, false);
 }
 
 /* ---- Life cycle ---- */

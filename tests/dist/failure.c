@@ -1,5 +1,5 @@
-/* A rank that fails while the others stand in a collective of a compiled graph: every rank comes back with a
- * status, and the message is the cause's. */
+/* A rank that fails while others stand in a collective of a compiled graph: every rank comes back, those that
+ * wait for it with a status, and the message is the cause's. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -59,8 +59,9 @@ static void others_come_back(void **state)
     for (j.failing = 0; j.failing < RANKS; j.failing++) {
         assert_int_equal(comm_local_run(&o.mesh, 1, run_rank, &j), ERR_DATA);
         assert_non_null(strstr(error_message(), "has read nonsense"));
-        for (int r = 0; r < RANKS; r++)
-            assert_int_not_equal(j.status[r], OK);
+        for (int r = 0; r < RANKS; r++) /* others need nothing of the failing one */
+            if (mesh_coordinate(&o.mesh, r, AXIS_DP) == mesh_coordinate(&o.mesh, j.failing, AXIS_DP))
+                assert_int_not_equal(j.status[r], OK);
     }
     j.failing = -1;
     assert_int_equal(comm_local_run(&o.mesh, 1, run_rank, &j), OK);
