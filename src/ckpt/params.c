@@ -89,6 +89,15 @@ static void fill_tile(void *context, int64_t tile)
         f->out[i] = (float)(f->scale * rng_normal(f->key, 0, (uint64_t)(f->range.first + i)));
 }
 
+static void clear_row(const struct param_info *info, struct param_range range, float *out)
+{
+    int64_t width = info->file_dims[1], first = (info->zero_row - 1) * width;
+
+    for (int64_t i = first < range.first ? range.first : first;
+         i < first + width && i < range.first + range.count; i++)
+        out[i - range.first] = 0;
+}
+
 void param_random(const char *name, const struct param_info *info, uint64_t seed, struct param_range range,
                   float *out)
 {
@@ -99,6 +108,8 @@ void param_random(const char *name, const struct param_info *info, uint64_t seed
 
     if (info->init == INIT_NORMAL) {
         parallel_for(ceil_div(range.count, TILE), fill_tile, &f);
+        if (info->zero_row > 0)
+            clear_row(info, range, out);
         return;
     }
     for (int64_t i = 0; i < range.count; i++)

@@ -60,6 +60,7 @@ struct param_info { /* what a parameter is apart from its value */
     int64_t file_dims[MAX_DIMS]; /* as in safetensors; the logical dims split these in order */
     enum init_kind init;
     double init_scale; /* the value for INIT_CONSTANT, standard deviation for INIT_NORMAL */
+    int64_t zero_row;  /* 1 + the row of a table that starts as zeros (padding); 0: none */
     bool decay;        /* weight decay applies: no biases, no norm weights */
     bool trainable;
 };

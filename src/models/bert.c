@@ -149,8 +149,10 @@ static struct tensor *embeddings(struct builder *b, const struct bert *c, const 
     struct tensor *positions, *types, *x;
 
     scope_begin(b, "embeddings");
-    *table = embedding_table(b, "word_embeddings.weight", c->vocab, c->width, c->init_range);
-    positions = embedding_table(b, "position_embeddings.weight", c->positions, c->width, c->init_range);
+    *table = padded_table(b, "word_embeddings.weight", (const int64_t[]){ c->vocab, c->width }, c->init_range,
+                          c->pad);
+    positions = padded_table(b, "position_embeddings.weight", (const int64_t[]){ c->positions, c->width },
+                             c->init_range, position_padding);
     types = embedding_table(b, "token_type_embeddings.weight", c->types, c->width, c->init_range);
     x = padded_embedding(b, *table, in->rows.ids, c->pad); /* (N, D) */
     x = add(b, x, embedding(b, types, in->rows.token_types));

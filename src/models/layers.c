@@ -3,8 +3,10 @@
 #include "base/err.h"
 #include "models/model.h"
 
-struct tensor *embedding_table(struct builder *b, const char *name, int64_t rows, int64_t width, double init)
+struct tensor *padded_table(struct builder *b, const char *name, const int64_t size[2], double init,
+                            int64_t padding)
 {
+    int64_t rows = size[0], width = size[1];
     const int64_t dims[] = { rows, width };
 
     return graph_param(b, name,
@@ -12,9 +14,15 @@ struct tensor *embedding_table(struct builder *b, const char *name, int64_t rows
                                              .file_dims = { rows, width },
                                              .init = INIT_NORMAL,
                                              .init_scale = init,
+                                             .zero_row = padding < 0 || padding >= rows ? 0 : padding + 1,
                                              .decay = true,
                                              .trainable = true },
                        2, dims);
+}
+
+struct tensor *embedding_table(struct builder *b, const char *name, int64_t rows, int64_t width, double init)
+{
+    return padded_table(b, name, (const int64_t[]){ rows, width }, init, -1);
 }
 
 struct tensor *vector_param(struct builder *b, const char *name, int64_t size, enum init_kind init)

@@ -170,7 +170,8 @@ static void build(struct builder *b, const void *config, const struct model_inpu
     char name[32];
 
     trunk_begin(b, in, "model");
-    tokens = embedding_table(b, "embed_tokens.weight", c->vocab, c->width, c->init_range);
+    tokens = padded_table(b, "embed_tokens.weight", (const int64_t[]){ c->vocab, c->width }, c->init_range,
+                          c->pad);
     x = padded_embedding(b, tokens, in->rows.ids, c->pad); /* (N, D) */
     table = rotary_table(b, in->rows.positions, dynamic ? in->rows.longest : NULL, &c->rotary);
     for (int i = 0; i < c->layers; i++) {

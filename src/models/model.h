@@ -169,6 +169,9 @@ struct tensor *head_logits(struct builder *b, const struct head *head, struct te
 /* ---- layers.c: what architectures share ---- */
 /* A (rows, width) table, its name given whole within the scope ("wte.weight"): for embedding() and heads. */
 struct tensor *embedding_table(struct builder *b, const char *name, int64_t rows, int64_t width, double init);
+/* The same, but row `padding` (negative: none) starts as zeros. */
+struct tensor *padded_table(struct builder *b, const char *name, const int64_t size[2], double init,
+                            int64_t padding);
 struct tensor *vector_param(struct builder *b, const char *name, int64_t size, enum init_kind init);
 struct tensor *norm_layer(struct builder *b, const char *name, struct tensor *x, double eps);
 /* Parameter NAME.weight. */
