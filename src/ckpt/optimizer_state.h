@@ -1,5 +1,7 @@
-/* optimizer_state -- AdamW's two moments of each parameter, optimizer.safetensors: exp_avg.NAME and
- * exp_avg_sq.NAME, float32, in the dims of the parameter's file tensor. */
+/* optimizer_state -- what the optimizer remembers of each parameter, optimizer.safetensors, float32 and in
+ * the dims of the parameter's file tensor: AdamW's exp_avg.NAME and exp_avg_sq.NAME; Adafactor's
+ * exp_avg_sq.NAME, or of matrices exp_avg_sq_row.NAME and exp_avg_sq_col.NAME, one entry a row and a column.
+ */
 #ifndef PLAIT_CKPT_OPTIMIZER_STATE_H
 #define PLAIT_CKPT_OPTIMIZER_STATE_H
 
@@ -11,15 +13,9 @@
 
 #define OPTIMIZER_STATE_NAME "optimizer.safetensors"
 
-/* Entry i of both lists is parameter i, under the parameter's own name. */
-int optimizer_state_save(struct save *s, const struct weights_param *exp_avg,
-                         const struct weights_param *exp_avg_sq, size_t count);
-
-enum optimizer_moment { OPTIMIZER_EXP_AVG, OPTIMIZER_EXP_AVG_SQ };
-/* Opens the file in a checkpoint; read with optimizer_state_get and weights_read, close with weights_close.
- */
+/* The states under their full names. */
+int optimizer_state_save(struct save *s, const struct weights_param *states, size_t count);
+/* Opens the file in a checkpoint; read with weights_get and weights_read, close with weights_close. */
 int optimizer_state_open(struct weights *w, const char *checkpoint);
-int optimizer_state_get(struct weights *w, enum optimizer_moment moment, const char *param,
-                        struct weights_tensor **t);
 
 #endif

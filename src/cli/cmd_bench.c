@@ -92,7 +92,7 @@ static int prepare(struct bench *b)
                                  .mesh = { { 1, 1 } },
                                  .recompute = (enum recompute)v->own.recompute,
                                  .dtype = v->own.dtype ? DT_BF16 : DT_F32,
-                                 .adamw = {
+                                 .optimizer = {
                                      .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .weight_decay = 0.01 } };
     double *settings;
 

@@ -20,7 +20,8 @@
         [OP_target_loss] = cpu_target_loss_##isa, [OP_target_loss_grad] = cpu_target_loss_grad_##isa,   \
         [OP_fill] = cpu_fill_##isa, [OP_scale] = cpu_scale_##isa, [OP_cast] = cpu_cast_##isa,           \
         [OP_sum_squares] = cpu_sum_squares_##isa, [OP_step_control] = cpu_step_control_##isa,           \
-        [OP_adamw] = cpu_adamw_##isa,                                                                   \
+        [OP_adamw] = cpu_adamw_##isa, [OP_adafactor_sums] = cpu_adafactor_sums_##isa,                   \
+        [OP_adafactor_norms] = cpu_adafactor_norms_##isa, [OP_adafactor] = cpu_adafactor_##isa,         \
     }
 
 #define OP(name) extern const struct kernel cpu_##name##_base[];

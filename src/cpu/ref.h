@@ -43,6 +43,9 @@ void ref_target_loss_grad(const struct kernel_args *a);
 void ref_sum_squares(const struct kernel_args *a);
 void ref_step_control(const struct kernel_args *a);
 void ref_adamw(const struct kernel_args *a);
+void ref_adafactor_sums(const struct kernel_args *a);
+void ref_adafactor_norms(const struct kernel_args *a);
+void ref_adafactor(const struct kernel_args *a);
 
 /* Scratch of head_grad's and head_loss' references: dx in doubles and a few vectors. */
 int64_t ref_head_workspace(const struct node *n, const struct mesh *mesh, const struct machine *m);

@@ -184,7 +184,7 @@ static int build_graph(struct compilation *c)
         show(c, "grad");
     }
     if (c->o->task == TASK_TRAIN) {
-        c->p->control = update_build(&c->b, c->p->loss, &c->o->adamw);
+        c->p->control = update_build(&c->b, c->p->loss, &c->o->optimizer);
         TRY(builder_status(&c->b));
         show(c, "optimizer");
     }

@@ -8,7 +8,7 @@
 #include "models/config.h"
 
 enum task {
-    TASK_TRAIN,    /* microbatch: loss sum and gradients; update: AdamW */
+    TASK_TRAIN,    /* microbatch: loss sum and gradients; update: the optimizer */
     TASK_EVAL,     /* loss sum of labelled rows */
     TASK_FORWARD,  /* logits of all rows (of the labelled ones with a classification head; hidden states of a
                     * headless model), loss where there are labels */
@@ -18,8 +18,15 @@ enum task {
 
 enum program { PROGRAM_MICROBATCH, PROGRAM_UPDATE, PROGRAM_COUNT };
 
-struct adamw_options {
-    double beta1, beta2, eps, weight_decay;
+enum optimizer { OPTIMIZER_ADAMW, OPTIMIZER_ADAFACTOR };
+struct optimizer_options {
+    enum optimizer kind;
+    double weight_decay;
+    double beta1, beta2, eps; /* AdamW's */
+    /* Adafactor's: steps in proportion to the parameter's size; matrices from this size of both dims on keep
+     * moments of rows and columns instead of entries (0: all). */
+    bool relative;
+    int64_t factor_from;
 };
 
 /* What is made again in the backward pass instead of being kept from the forward pass. */
@@ -54,10 +61,10 @@ struct compile_options {
     enum dtype dtype; /* that values lie in between nodes: DT_F32, or DT_BF16 */
     struct mesh mesh;
     struct cluster cluster;
-    struct adamw_options adamw; /* TASK_TRAIN */
-    bool scores;                /* TASK_EVAL: also plan->scores, where labels are classes or tokens */
-    enum problem problem;       /* of a classification head; PROBLEM_UNSAID: the config's */
-    loss_fn *loss;              /* NULL: cross-entropy of the head */
+    struct optimizer_options optimizer; /* TASK_TRAIN */
+    bool scores;                        /* TASK_EVAL: also plan->scores, where labels are classes or tokens */
+    enum problem problem;               /* of a classification head; PROBLEM_UNSAID: the config's */
+    loss_fn *loss;                      /* NULL: cross-entropy of the head */
     void *loss_context;
     enum recompute recompute;
     bool (*frozen)(const char *param, void *context); /* NULL: none */
@@ -100,8 +107,8 @@ int64_t plan_bytes(const struct plan *p); /* all that one rank takes */
 void plan_print(const struct plan *p, bool nodes, struct str *out);
 
 /* ---- Passes (one file each) ---- */
-/* update.c: loss and gradients of the whole step -> AdamW. Returns the control tensor. */
-struct tensor *update_build(struct builder *b, struct tensor *loss, const struct adamw_options *o);
+/* update.c: loss and gradients of the whole step -> the optimizer. Returns the control tensor. */
+struct tensor *update_build(struct builder *b, struct tensor *loss, const struct optimizer_options *o);
 /* shard.c: gives every tensor its placements on the mesh and puts the collectives in. */
 /* outputs: tensors the host reads, made whole on tp (NULLs are passed over). */
 int shard_graph(struct graph *g, const struct mesh *mesh, const struct cluster *cluster,

@@ -1,20 +1,27 @@
 /* update -- the optimizer step as nodes: the norm of all gradients, the decision whether this step counts,
- * AdamW on every trained parameter. Weight decay applies to what Hugging Face's Trainer decays: no biases, no
- * norm weights. */
+ * AdamW or Adafactor on every trained parameter. Weight decay applies to what Hugging Face's Trainer decays:
+ * no biases, no norm weights. */
 #include <stdio.h>
 
 #include "plan/plan.h"
 
-static struct tensor *moment(struct builder *b, const char *kind, struct tensor *param)
+/* KIND.NAME: moments of the parameter's dims first .. end-1, which are those of `info` in a file. */
+static struct tensor *moment_of(struct builder *b, const char *kind, const struct tensor *param, int first,
+                                int end, const struct param_info *info)
 {
     char name[512];
     struct tensor *t;
 
     snprintf(name, sizeof(name), "%s.%s", kind, param->name);
-    t = graph_state(b, name, DT_F32, param->ndim, param->dims);
+    t = graph_state(b, name, DT_F32, end - first, &param->dims[first]);
     if (t)
-        t->param = param->param;
+        t->param = info;
     return t;
+}
+
+static struct tensor *moment(struct builder *b, const char *kind, const struct tensor *param)
+{
+    return moment_of(b, kind, param, 0, param->ndim, param->param);
 }
 
 /* Sum over the step's microbatches: the first stores, later ones add. */
@@ -31,8 +38,8 @@ static struct tensor *step_sum(struct builder *b, struct tensor *x, const char *
     return x;
 }
 
-static void update_group(struct builder *b, struct tensor *control, struct tensor *const params[],
-                         size_t count, const struct adamw_options *o, bool decay)
+static void update_adamw(struct builder *b, struct tensor *control, struct tensor *const params[],
+                         size_t count, const struct optimizer_options *o, bool decay)
 {
     struct tensor **in = mem_alloc_array(ADAMW_FIRST + ADAMW_GROUP * count, sizeof(in[0]));
     struct attr_value attrs[] = { { "beta1", o->beta1 },
@@ -57,7 +64,79 @@ static void update_group(struct builder *b, struct tensor *control, struct tenso
     mem_free(in);
 }
 
-struct tensor *update_build(struct builder *b, struct tensor *loss, const struct adamw_options *o)
+/* ---- Adafactor ---- */
+
+/* Leading dims that are the rows of the file's matrix; 0: moments of entries, not of rows and columns. */
+static int split_of(const struct tensor *param, int64_t from)
+{
+    const struct param_info *info = param->param;
+    int64_t rows = 1;
+    int k = 0;
+
+    if (info->file_ndim != 2 || info->file_dims[0] < 2 || info->file_dims[1] < 2)
+        return 0;
+    if (info->file_dims[0] < from || info->file_dims[1] < from)
+        return 0;
+    while (rows < info->file_dims[0])
+        rows *= param->dims[k++].size;
+    return k;
+}
+
+static const struct param_info *vector_info(struct builder *b, const struct tensor *param, int file_dim)
+{
+    struct param_info *info = arena_alloc(&b->graph->arena, sizeof(*info));
+
+    *info = *param->param;
+    info->file_ndim = 1;
+    info->file_dims[0] = param->param->file_dims[file_dim];
+    return info;
+}
+
+/* v, col and what both come from, in their places. */
+static void add_moments(struct builder *b, struct tensor *p, int k, struct tensor *in[])
+{
+    struct node *sums;
+
+    if (k == 0) {
+        in[ADAFACTOR_V] = moment(b, "exp_avg_sq", p);
+        return;
+    }
+    in[ADAFACTOR_V] = moment_of(b, "exp_avg_sq_row", p, 0, k, vector_info(b, p, 0));
+    in[ADAFACTOR_COL] = moment_of(b, "exp_avg_sq_col", p, k, p->ndim, vector_info(b, p, 1));
+    sums = graph_node(b, &op_adafactor_sums, 1, &p->grad, (struct attr_value[]){ { "split", k }, { 0 } });
+    in[ADAFACTOR_ROWS] = sums ? sums->out[ADAFACTOR_SUMS_ROWS] : NULL;
+    in[ADAFACTOR_COLS] = sums ? sums->out[ADAFACTOR_SUMS_COLS] : NULL;
+}
+
+static void update_adafactor(struct builder *b, struct tensor *control, struct tensor *p,
+                             const struct optimizer_options *o)
+{
+    int k = split_of(p, o->factor_from);
+    struct tensor *in[ADAFACTOR_COLS + 1] = { control, p, p->grad };
+    struct attr_value attrs[] = {
+        { "split", k }, { "decay", p->param->decay ? o->weight_decay : 0 }, { "relative", o->relative }, { 0 }
+    };
+    struct node *norms;
+
+    add_moments(b, p, k, in);
+    norms = graph_node(b, &op_adafactor_norms, ADAFACTOR_COLS + 1, in,
+                       (struct attr_value[]){ { "split", k }, { 0 } });
+    in[ADAFACTOR_NORM] = norms ? norms->out[0] : NULL;
+    graph_node(b, &op_adafactor, ADAFACTOR_NORM + 1, in, attrs);
+}
+
+static void update_params(struct builder *b, struct tensor *control, struct tensor *const params[],
+                          size_t count, const struct optimizer_options *o)
+{
+    if (o->kind == OPTIMIZER_ADAMW) {
+        update_adamw(b, control, params, count, o, true);
+        update_adamw(b, control, params, count, o, false);
+    }
+    for (size_t i = 0; o->kind == OPTIMIZER_ADAFACTOR && i < count; i++)
+        update_adafactor(b, control, params[i], o);
+}
+
+struct tensor *update_build(struct builder *b, struct tensor *loss, const struct optimizer_options *o)
 {
     struct graph *g = b->graph;
     const struct dim settings[] = { { CONTROL_SETTINGS, COUNT_FIXED } };
@@ -83,8 +162,7 @@ struct tensor *update_build(struct builder *b, struct tensor *loss, const struct
         struct node *n = graph_node(b, &op_step_control, 4, in, NULL);
         control = n ? n->out[0] : NULL;
     }
-    update_group(b, control, params, count, o, true);
-    update_group(b, control, params, count, o, false);
+    update_params(b, control, params, count, o);
     mem_free(params);
     mem_free(grads);
     return control;

@@ -60,6 +60,10 @@ struct train_options {
     struct option_list report_to;
 };
 
+/* The names of `optim`; those before OPTIM_ADAFACTOR are AdamW's. */
+enum { OPTIM_ADAFACTOR = 5, OPTIM_ADAFACTOR_FLAX };
+extern const char *const optim_names[];
+
 extern const struct option train_run_options[], train_batch_options[], train_optimizer_options[],
     train_log_options[], train_save_options[];
 /* Names that other programs have: accepted with a note or refused with a sentence; bound to nothing. */

@@ -23,8 +23,6 @@
 
 const struct option train_other_options[] = {
     /* what would change the result or the run: refused */
-    { "adafactor", OPTION_REFUSE, .help = "this version has AdamW only", .choices = NAMES("false"),
-      .bare = true },
     { "label_smoothing_factor", OPTION_REFUSE, .help = "this version has no label smoothing (expected 0)",
       .choices = NAMES("0") },
     { "z_loss", OPTION_REFUSE, .help = "this version has no z-loss (expected 0)", .choices = NAMES("0") },
@@ -44,7 +42,7 @@ const struct option train_other_options[] = {
     { "optim_args", OPTION_REFUSE,
       .help = "AdamW's settings are adam_beta1, adam_beta2, adam_epsilon, weight_decay" },
     { "optim_target_modules", OPTION_REFUSE,
-      .help = "this version trains with AdamW alone; --freeze leaves parameters out" },
+      .help = "the optimizer trains all parameters; --freeze leaves some out" },
     { "fsdp", OPTION_REFUSE, .help = "the same is done by --zero_stage and --tensor_parallel_size",
       .choices = NAMES("") },
     { "fsdp_config", OPTION_REFUSE, .help = "the same is done by --zero_stage and --tensor_parallel_size" },

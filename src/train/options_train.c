@@ -11,8 +11,8 @@
 
 static const char *const strategies[] = { "no", "steps", "epoch", NULL };
 static const char *const save_strategies[] = { "no", "steps", "epoch", "best", NULL };
-static const char *const optimizers[] = { "adamw_torch", "adamw_torch_fused", "adamw_hf",
-                                          "adamw",       "adamw_apex_fused",  NULL };
+const char *const optim_names[] = { "adamw_torch",      "adamw_torch_fused", "adamw_hf",       "adamw",
+                                    "adamw_apex_fused", "adafactor",         "adafactor_flax", NULL };
 
 const struct option train_run_options[] = {
     { "output_dir", OPTION_STRING, AT(output_dir), NULL,
@@ -69,16 +69,18 @@ const struct option train_optimizer_options[] = {
     { "warmup_ratio", OPTION_DOUBLE, AT(warmup_ratio), "0.0",
       "the same as a part of all steps; warmup_steps wins", .min = 0, .max = 1,
       .aliases = NAMES("warmup_rate") },
-    { "weight_decay", OPTION_DOUBLE, AT(weight_decay), "0.0", "of all parameters but biases and norms",
-      .min = 0, .max = 1e9 },
+    { "weight_decay", OPTION_DOUBLE, AT(weight_decay), "0.0",
+      "of all parameters but biases and norms, times the rate", .min = 0, .max = 1e9 },
     { "adam_beta1", OPTION_DOUBLE, AT(beta1), "0.9", "AdamW's first beta", .min = 0, .max = 0.9999999999 },
     { "adam_beta2", OPTION_DOUBLE, AT(beta2), "0.999", "AdamW's second beta", .min = 0, .max = 0.9999999999 },
     { "adam_epsilon", OPTION_DOUBLE, AT(epsilon), "1e-8", "AdamW's epsilon", .min = 0, .max = 1 },
     { "max_grad_norm", OPTION_DOUBLE, AT(max_grad_norm), "1.0",
       "gradients are clipped to this norm; 0: they are not", .min = 0, .max = 1e30,
       .aliases = NAMES("grad_norm_clip") },
-    { "optim", OPTION_CHOICE, AT(optim), "adamw_torch", "all of these are the same AdamW here",
-      .choices = optimizers },
+    { "optim", OPTION_CHOICE, AT(optim), "adamw_torch",
+      "AdamW by any of its names; adafactor: as HF's Trainer has it; adafactor_flax (or --adafactor): as "
+      "HF's Flax scripts have it, steps in proportion to each parameter's size",
+      .choices = optim_names, .aliases = NAMES("adafactor=adafactor_flax") },
     { 0 },
 };
 

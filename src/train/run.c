@@ -169,6 +169,22 @@ static int settle_steps(struct run *r)
 
 /* ---- plans ---- */
 
+enum { FLAX_FACTOR_FROM = 128 }; /* optax' min_dim_size_to_factor */
+
+static struct optimizer_options optimizer_options(const struct train_options *o)
+{
+    bool flax = o->optim == OPTIM_ADAFACTOR_FLAX;
+
+    return (struct optimizer_options){ .kind =
+                                           o->optim < OPTIM_ADAFACTOR ? OPTIMIZER_ADAMW : OPTIMIZER_ADAFACTOR,
+                                       .weight_decay = o->weight_decay,
+                                       .beta1 = o->beta1,
+                                       .beta2 = o->beta2,
+                                       .eps = o->epsilon,
+                                       .relative = flax,
+                                       .factor_from = flax ? FLAX_FACTOR_FROM : 0 };
+}
+
 static int compile(struct run *r, enum task task, struct plan **out)
 {
     const struct train_job *job = r->job;
@@ -189,7 +205,7 @@ static int compile(struct run *r, enum task task, struct plan **out)
     c.sequences = samples * sizes.sequences;
     c.labels = job->objective.kind == OBJECTIVE_CLASSIFICATION ? samples : c.rows;
     if (task == TASK_TRAIN) {
-        c.adamw = (struct adamw_options){ o->beta1, o->beta2, o->epsilon, o->weight_decay };
+        c.optimizer = optimizer_options(o);
         c.frozen = freeze_matches;
         c.frozen_context = &r->freeze;
         c.stage = job->stage;
@@ -223,7 +239,8 @@ static int check_memory(const struct run *r)
 static int make_plans(struct run *r)
 {
     const struct train_job *job = r->job;
-    int copies = r->o ? 4 : 1;
+    bool adamw = r->o && r->o->optim < OPTIM_ADAFACTOR;
+    int copies = adamw ? 4 : r->o ? 2 : 1; /* weights, gradients, and AdamW's moments */
 
     r->machine.threads = parallel_threads();
     TRY(machine_detect(&r->machine));

@@ -12,7 +12,7 @@
 #include "train/output_dir.h"
 #include "train/results.h"
 
-enum { MOST_NOTES = 6 };
+enum { MOST_NOTES = 7 };
 
 struct session {
     const struct session_options *o;
@@ -181,6 +181,8 @@ static void make_notes(struct session *s)
                           s->o->in->line_by_line ? "rows, " : "", c->train.count, c->train.first_document),
              "max_train_samples, line_by_line, and with do_eval validation_split_percentage decide");
     add_note(s, "objective", objective_text(s), "objective and its options decide");
+    add_note(s, "optimizer", s->o->train->optim < OPTIM_ADAFACTOR ? "adamw" : optim_names[s->o->train->optim],
+             "optim and adafactor decide");
     add_note(s, "order",
              s->o->train->no_shuffle        ? "file"
              : s->o->train->group_by_length ? "shuffled, by length"

@@ -12,8 +12,6 @@
 #include "ckpt/optimizer_state.h"
 #include "ckpt/share.h"
 
-static const char *const moment_prefixes[] = { "exp_avg.", "exp_avg_sq." };
-
 static bool has_master(const struct run *r)
 {
     return r->job->save_dtype && strcmp(weights_save_dtype(r->job->save_dtype), "F32") != 0;
@@ -21,12 +19,12 @@ static bool has_master(const struct run *r)
 
 int snapshot_bytes(struct run *r, uint64_t *bytes)
 {
-    double all = (double)(r->freeze.frozen + r->freeze.trained), state = 8.0 * (double)r->freeze.trained;
+    double all = (double)(r->freeze.frozen + r->freeze.trained), state = 0;
     double model = has_master(r) ? 2 * all : 4 * all;
 
-    if (r->o->save_only_model)
-        state = 0;
-    else if (has_master(r))
+    if (!r->o->save_only_model && r->plan)
+        state = (double)r->plan->state_bytes * r->mesh.size[AXIS_TP];
+    if (!r->o->save_only_model && has_master(r))
         state += 4 * all;
     *bytes = (uint64_t)(model + state) + (1 << 20);
     return r->o->output_dir ? save_check_space(r->o->output_dir, *bytes, "a checkpoint") : OK;
@@ -61,7 +59,7 @@ static int read_parts(const struct weights_param *p, int64_t first, int64_t coun
     return OK;
 }
 
-static void moments_init(struct moments *m, const struct run *r, const char *prefix)
+static void moments_init(struct moments *m, const struct run *r)
 {
     size_t most = store_count(r->stores[0]);
 
@@ -71,14 +69,13 @@ static void moments_init(struct moments *m, const struct run *r, const char *pre
     for (size_t i = 0; i < most; i++) {
         const struct stored *s = store_at(r->stores[0], i);
         struct weights_param *p = &m->list[m->count];
-        if (s->kind != TENSOR_STATE || !str_starts_with(s->name, prefix))
+        if (s->kind != TENSOR_STATE)
             continue;
         for (int k = 0; k < m->ranks; k++)
             m->stored[m->count * (size_t)m->ranks + (size_t)k] = store_find(r->stores[k], s->name);
-        *p = (struct weights_param){ .name = s->name + strlen(prefix),
-                                     .ndim = s->param.file_ndim,
-                                     .shape = s->param.file_dims,
-                                     .context = m };
+        *p = (struct weights_param){
+            .name = s->name, .ndim = s->param.file_ndim, .shape = s->param.file_dims, .context = m
+        };
         if (share_is_whole(s))
             p->data = s->data;
         else
@@ -164,14 +161,12 @@ static int write_model(struct run *r, struct save *s, const struct store_params 
 
 static int write_moments(struct run *r, struct save *s)
 {
-    struct moments m, v;
+    struct moments m;
     int status;
 
-    moments_init(&m, r, moment_prefixes[OPTIMIZER_EXP_AVG]);
-    moments_init(&v, r, moment_prefixes[OPTIMIZER_EXP_AVG_SQ]);
-    status = optimizer_state_save(s, m.list, v.list, m.count);
+    moments_init(&m, r);
+    status = optimizer_state_save(s, m.list, m.count);
     moments_release(&m);
-    moments_release(&v);
     return status;
 }
 
@@ -266,14 +261,6 @@ static int read_share(const struct weights_tensor *t, struct stored *s)
     return share_each_box(s, read_box, &r);
 }
 
-static int load_moment(struct weights *w, enum optimizer_moment which, struct stored *s)
-{
-    struct weights_tensor *t;
-
-    TRY(optimizer_state_get(w, which, s->name + strlen(moment_prefixes[which]), &t));
-    return read_share(t, s);
-}
-
 static int load_moments(const char *checkpoint, struct store *store)
 {
     struct weights w;
@@ -283,9 +270,12 @@ static int load_moments(const char *checkpoint, struct store *store)
     status = OK;
     for (size_t i = 0; i < store_count(store) && status == OK; i++) {
         struct stored *s = store_at(store, i);
-        for (int which = OPTIMIZER_EXP_AVG; which <= OPTIMIZER_EXP_AVG_SQ && status == OK; which++)
-            if (s->kind == TENSOR_STATE && str_starts_with(s->name, moment_prefixes[which]))
-                status = load_moment(&w, (enum optimizer_moment)which, s);
+        struct weights_tensor *t;
+        if (s->kind != TENSOR_STATE)
+            continue;
+        status = weights_get(&w, s->name, NULL, &t);
+        if (status == OK)
+            status = read_share(t, s);
     }
     weights_close(&w);
     return status;

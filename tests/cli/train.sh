@@ -68,6 +68,17 @@ cmp whole/checkpoint-30/optimizer.safetensors parts/checkpoint-30/optimizer.safe
 grep -v eval_loss whole/train_log.jsonl | sed 's/"tokens_per_second.*//' >whole.log
 sed 's/"tokens_per_second.*//' parts/train_log.jsonl | cmp - whole.log
 
+# Adafactor: little to remember, a file of it that is enough, and no other optimizer's
+"$PLAIT" train $common --output_dir factored --adafactor --max_grad_norm 0 2>/dev/null
+ends 75 "stopped at step 13 of 30" "$PLAIT" train $common --output_dir factored2 --adafactor --max_grad_norm 0 --stop_after_steps 13
+"$PLAIT" train $common --output_dir factored2 --adafactor --max_grad_norm 0 --resume_from_checkpoint true 2>/dev/null
+cmp factored/model.safetensors factored2/model.safetensors
+cmp factored/checkpoint-30/optimizer.safetensors factored2/checkpoint-30/optimizer.safetensors
+"$PLAIT" train $common --output_dir factored3 --optim adafactor 2>/dev/null
+[ "$(stat -c %s factored3/checkpoint-30/optimizer.safetensors)" -lt \
+  $(($(stat -c %s whole/checkpoint-30/optimizer.safetensors) / 4)) ] || stop "Adafactor's moments are not factored"
+ends 78 "optimizer is not that of the run" "$PLAIT" train $common --output_dir factored3 --resume_from_checkpoint true
+
 # On other ranks it is the same within rounding.
 says "Layout = 2 ranks (data 2 x tensor 1)" "$PLAIT" train $common --output_dir ranks --world_size 2 --global_batch_size 4
 grep -o '"loss": [0-9.]*' ranks/train_log.jsonl | cut -d' ' -f2 | paste - <(echo "$losses") |

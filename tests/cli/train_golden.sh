@@ -6,7 +6,7 @@ golden=$GOLDEN/gpt2/train40
 # numbers CURVE KEY: the list of expected.json, a number a line.
 numbers() {
   awk -v curve="\"$1\":" -v key="\"$2\":" '
-    $1 == "\"plain\":" || $1 == "\"accumulate\":" { inside = $1 == curve }
+    /^ "[a-z_]+": \{/ { inside = $1 == curve }
     inside && $1 == key && $2 == "[" { on = 1; next }
     on && /\]/ { exit }
     on { sub(",", ""); print $1 }' "$golden/expected.json"
@@ -26,9 +26,10 @@ follows() {
 
 # run CURVE DIR OPTIONS...
 run() {
-  local curve=$1 dir=$2
+  local curve=$1 dir=$2 rate=0.01
   shift 2
-  "$PLAIT" train --model_name_or_path "$golden/model" --block_size 32 --no_shuffle --max_steps 40 --learning_rate 0.01 \
+  [ "$curve" != adafactor_flax ] || rate=0.1
+  "$PLAIT" train --model_name_or_path "$golden/model" --block_size 32 --no_shuffle --max_steps 40 --learning_rate "$rate" \
     --lr_scheduler_type linear --warmup_steps 5 --adam_beta1 0.9 --adam_beta2 0.98 --adam_epsilon 1e-8 \
     --weight_decay 0.1 --logging_steps 1 --save_strategy no --log_level warning --output_dir "$dir" "$@"
   follows "$curve" "$dir" loss 2e-3
@@ -46,3 +47,9 @@ run accumulate tp2 $accumulate --per_device_train_batch_size 8 --tensor_parallel
 run accumulate dp2tp2 $accumulate --per_device_train_batch_size 2 --gradient_accumulation_steps 2 --world_size 4 \
   --tensor_parallel_size 2
 run accumulate uneven $accumulate --per_device_train_batch_size 3 --world_size 3 --global_batch_size 8
+
+# Adafactor; c_attn.bias as in the oracle, see there
+factored="$plain --per_device_train_batch_size 4 --freeze c_attn.bias"
+run adafactor adafactor $factored --optim adafactor
+run adafactor adafactor_tp2 $factored --optim adafactor --tensor_parallel_size 2
+run adafactor_flax adafactor_flax $factored --adafactor

@@ -137,8 +137,9 @@ static int train(void *context, int rank, struct comm *comm)
 
 static void run_curve(struct run *r, const char *overrides)
 {
-    struct compile_options o = { .task = TASK_TRAIN,
-                                 .adamw = { .beta1 = 0.9, .beta2 = 0.98, .eps = 1e-8, .weight_decay = 0.1 } };
+    struct compile_options o = {
+        .task = TASK_TRAIN, .optimizer = { .beta1 = 0.9, .beta2 = 0.98, .eps = 1e-8, .weight_decay = 0.1 }
+    };
     struct machine machine;
 
     o.mesh = r->mesh;

@@ -58,7 +58,7 @@ static int add_files(struct save *s, struct version *v)
     str_release(&config);
     TRY(status);
     TRY(weights_save(s, p, 2, &(struct weights_save_options){ .max_shard_bytes = 4 * VALUES }));
-    TRY(optimizer_state_save(s, p, p, 2));
+    TRY(optimizer_state_save(s, p, 2));
     trainer_state_init(&t);
     t.global_step = v->step;
     t.samples_seen = v->generation;

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 from transformers.models.t5.modeling_t5 import T5Attention
 
-from transformers import LlamaConfig
+from transformers import Adafactor, LlamaConfig
 from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
 from common import GOLDEN, fresh
@@ -446,6 +446,65 @@ def adamw(c):
             opt.step()
         out.update({f"in{i}": p.detach(), f"in{i + 2}": m, f"in{i + 3}": v})
     return out
+
+
+def adafactor_sums(c):
+    rows = math.prod(c.x[0].shape[:int(c.attrs["split"])])
+    squares = c.x[0].reshape(rows, -1) ** 2
+    k = int(c.attrs["split"])
+    return {"rows": squares.sum(1).reshape(c.x[0].shape[:k]), "cols": squares.sum(0).reshape(c.x[0].shape[k:])}
+
+
+def adafactor_step(p, grad, moments, rate, step, decay=0.0, relative=False):
+    """transformers' own, in place on p and moments (one of entries, or of rows and of columns)."""
+    factored = len(moments) == 2
+    shape = p.shape if factored else (p.numel(),)
+    p = p.reshape(shape).requires_grad_()
+    p.grad = grad.reshape(shape)
+    opt = Adafactor([p], lr=rate, scale_parameter=relative, relative_step=False, weight_decay=decay)
+    names = ["exp_avg_sq_row", "exp_avg_sq_col"] if factored else ["exp_avg_sq"]
+    opt.state[p] = {"step": step - 1, "RMS": 0, **dict(zip(names, (m.reshape(-1) if not factored else m
+                                                                   for m in moments)))}
+    before = p.detach().clone()
+    opt.step()
+    return before, p.detach(), [opt.state[p][n] for n in names]
+
+
+def factored_of(c, moments):
+    if len(moments) == 1:
+        return moments[0].reshape(c.x[1].shape) ** -0.5
+    row, col = moments
+    return (row / row.mean())[:, None] ** -0.5 * col[None, :] ** -0.5
+
+
+def adafactor_norms(c):
+    apply, factor, _, _, rate, step = (float(x) for x in c.x[0])
+    moments = [m.clone() for m in c.x[3:5] if m is not None]
+    norms = torch.zeros(2)
+    if apply:
+        _, _, moments = adafactor_step(c.x[1].clone(), c.x[2] * factor, moments, rate, step)
+        u = c.x[2] * factor * factored_of(c, moments)
+        norms = torch.stack([(u**2).sum(), (c.x[1]**2).sum()])
+    return {"norms": norms, "in3": moments[0].reshape(c.x[3].shape), **({"in4": moments[1]} if len(moments) > 1 else {})}
+
+
+def adafactor(c):
+    """The step that follows: checked against transformers' whole step with moments and norms that fit."""
+    apply, factor, _, _, rate, step = (float(x) for x in c.x[0])
+    p, grad = c.x[1].clone(), c.x[2] * factor
+    moments = [m for m in c.x[3:5] if m is not None]
+
+    def formula(moments, steps, sizes):
+        rms, size = math.sqrt(steps / p.numel()), math.sqrt(sizes / p.numel())
+        r = rate * (max(1e-3, size) if c.attrs["relative"] else 1)
+        return p * (1 - r * c.attrs["decay"]) - r * grad * factored_of(c, moments) / max(1.0, rms)
+
+    _, want, after = adafactor_step(p.clone(), grad, [m.clone() for m in moments], rate, 5, c.attrs["decay"],
+                                    bool(c.attrs["relative"]))
+    u = grad * factored_of(c, after)
+    found = formula(after, float((u**2).sum()), float((p**2).sum()))
+    assert torch.allclose(found, want.reshape(p.shape), rtol=1e-9, atol=1e-12), "not transformers' Adafactor"
+    return {"in1": formula(moments, *(float(x) for x in c.x[5])) if apply else p}
 
 
 def main():

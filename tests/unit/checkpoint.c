@@ -48,7 +48,12 @@ static void make(void **state, int64_t step)
     assert_int_equal(save_begin(&s, &o), OK);
     assert_int_equal(save_file(s, "config.json", MANIFEST_MODEL, "{}\n", 3), OK);
     assert_int_equal(weights_save(s, p, 2, &(struct weights_save_options){ 0 }), OK);
-    assert_int_equal(optimizer_state_save(s, p, p, 2), OK);
+    struct weights_param moments[] = { p[0], p[1], p[0], p[1] };
+    moments[0].name = "exp_avg.h.0.w";
+    moments[1].name = "exp_avg.h.1.w";
+    moments[2].name = "exp_avg_sq.h.0.w";
+    moments[3].name = "exp_avg_sq.h.1.w";
+    assert_int_equal(optimizer_state_save(s, moments, 4), OK);
     trainer_state_init(&t);
     t.global_step = step;
     assert_int_equal(trainer_state_save(s, &t), OK);
@@ -370,11 +375,11 @@ static void state_belongs_to_its_checkpoint(void **state)
     trainer_state_release(&t);
     assert_int_equal(optimizer_state_open(&w, five), OK);
     assert_int_equal(w.count, 4);
-    assert_int_equal(optimizer_state_get(&w, OPTIMIZER_EXP_AVG_SQ, "h.1.w", &tensor), OK);
+    assert_int_equal(weights_get(&w, "exp_avg_sq.h.1.w", NULL, &tensor), OK);
     assert_int_equal(weights_read(tensor, NULL, values, NULL), OK);
     assert_true(values[499] == 5 * 499);
     error_clear();
-    assert_int_equal(optimizer_state_get(&w, OPTIMIZER_EXP_AVG, "h.2.w", &tensor), ERR_DATA);
+    assert_int_equal(weights_get(&w, "exp_avg.h.2.w", NULL, &tensor), ERR_DATA);
     expect_text("tensor \"exp_avg.h.2.w\" missing");
     error_clear();
     weights_close(&w);

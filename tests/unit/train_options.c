@@ -111,7 +111,6 @@ static void what_contradicts_itself(void **state)
     refuse("--report_to wandb", "nothing is sent elsewhere");
     refuse("--report_to tensorbord", "no such place");
     refuse("--lr_scheduler_type reduce_lr_on_plateau", "--lr_scheduler_type");
-    refuse("--adafactor", "--adafactor: this version has AdamW only");
     refuse("--label_smoothing_factor 0.1", "no label smoothing");
     refuse("--deepspeed x.json", "--zero_stage");
     refuse("--objective mlmm", "--objective");
