@@ -211,7 +211,8 @@ static int run_passes(struct compilation *c, const struct machine *machine)
     struct tensor *outputs[OUTPUTS],
         **const read[] = { &p->loss, &p->logits, &p->hidden, &p->pooled, &p->scores.target, &p->scores.best };
 
-    TRY(shard_graph(p->graph, &o->mesh, &o->cluster, read, o->task == TASK_TRAIN ? 0 : 6));
+    TRY(shard_graph(p->graph, &o->mesh, &o->cluster, o->beside ? o->beside->graph : NULL, read,
+                    o->task == TASK_TRAIN ? 0 : 6));
     show(c, "shard");
     if (o->recompute == RECOMPUTE_FULL)
         rewrite_recompute_layers(p->graph);

@@ -67,6 +67,7 @@ struct compile_options {
     loss_fn *loss;                      /* NULL: cross-entropy of the head */
     void *loss_context;
     enum recompute recompute;
+    const struct plan *beside; /* a plan of the same store, whose parameters lie as these will; NULL: none */
     bool (*frozen)(const char *param, void *context); /* NULL: none */
     void *frozen_context;
     /* Called after each pass (plan_stages), for printing; NULL: nobody looks. */
@@ -110,9 +111,10 @@ void plan_print(const struct plan *p, bool nodes, struct str *out);
 /* update.c: loss and gradients of the whole step -> the optimizer. Returns the control tensor. */
 struct tensor *update_build(struct builder *b, struct tensor *loss, const struct optimizer_options *o);
 /* shard.c: gives every tensor its placements on the mesh and puts the collectives in. */
-/* outputs: tensors the host reads, made whole on tp (NULLs are passed over). */
+/* beside: parameters lie as those of the same name there; NULL: as is cheapest. outputs: tensors the host
+ * reads, made whole on tp (NULLs are passed over). */
 int shard_graph(struct graph *g, const struct mesh *mesh, const struct cluster *cluster,
-                struct tensor **const outputs[], int count);
+                const struct graph *beside, struct tensor **const outputs[], int count);
 /* precision.c: values of rows lie in bfloat16 between nodes; `keep` (NULLs are passed over) stay in fp32. */
 void precision_narrow(struct graph *g, struct tensor *const keep[], int count);
 /* assign.c: kernels, lifetimes, offsets. `outputs` stay until their program ends. */

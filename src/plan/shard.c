@@ -75,6 +75,7 @@ struct form { /* another placement of a tensor that has been made already */
 struct pass {
     struct builder b;
     struct graph *g;
+    const struct graph *beside; /* parameters lie as there; NULL: as is cheapest */
     struct axis_cost cost;
     struct arena arena;
     struct form *
@@ -87,8 +88,18 @@ static struct placement *on(const struct pass *s, struct tensor *t)
     return &t->layout.on[s->cost.axis];
 }
 
-/* Parameters and what follows them are free on tp, REPLICATE on dp; gradients follow what is added to them.
- */
+static struct placement as_beside(const struct pass *s, const struct tensor *t)
+{
+    for (size_t i = 0; s->beside && t->kind == TENSOR_PARAM && i < s->beside->tensor_count; i++) {
+        const struct tensor *there = s->beside->tensors[i];
+        if (there->kind == TENSOR_PARAM && strcmp(there->name, t->name) == 0)
+            return there->layout.on[s->cost.axis];
+    }
+    return PLACEMENT_FREE;
+}
+
+/* Parameters and what follows them are free on tp (unless another plan has them already), REPLICATE on dp;
+ * gradients follow what is added to them. */
 static void set_known(struct pass *s)
 {
     for (size_t i = 0; i < s->g->tensor_count; i++) {
@@ -97,7 +108,7 @@ static void set_known(struct pass *s)
         if (t->producer)
             continue;
         if (free)
-            *on(s, t) = PLACEMENT_FREE;
+            *on(s, t) = as_beside(s, t);
     }
 }
 
@@ -294,10 +305,10 @@ static void make_whole(struct pass *s, struct tensor **const outputs[], int coun
             *outputs[i] = redistribute(s, *outputs[i], (struct placement){ .kind = REPLICATE }, &host);
 }
 
-static void shard_axis(struct graph *g, const struct axis_cost *cost, struct tensor **const outputs[],
-                       int count)
+static void shard_axis(struct graph *g, const struct axis_cost *cost, const struct graph *beside,
+                       struct tensor **const outputs[], int count)
 {
-    struct pass s = { .g = g, .cost = *cost, .tensor_count = g->tensor_count };
+    struct pass s = { .g = g, .beside = beside, .cost = *cost, .tensor_count = g->tensor_count };
     size_t node_count = g->node_count;
     struct node **nodes = mem_alloc_array(node_count + 1, sizeof(nodes[0]));
     const struct shard_rule **choice = mem_alloc_array(node_count + 1, sizeof(choice[0]));
@@ -328,13 +339,13 @@ static void shard_axis(struct graph *g, const struct axis_cost *cost, struct ten
 }
 
 int shard_graph(struct graph *g, const struct mesh *mesh, const struct cluster *cluster,
-                struct tensor **const outputs[], int count)
+                const struct graph *beside, struct tensor **const outputs[], int count)
 {
     for (int a = 0; a < AXIS_COUNT; a++)
         if (mesh->size[a] > 1)
             shard_axis(g,
                        &(struct axis_cost){ .axis = (enum axis)a, .size = mesh->size[a], .cluster = cluster },
-                       outputs, count);
+                       beside, outputs, count);
     if (mesh_ranks(mesh) > 1)
         graph_check(g);
     return OK;

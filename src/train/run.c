@@ -194,6 +194,7 @@ static int compile(struct run *r, enum task task, struct plan **out)
     struct compile_options c = { .task = task,
                                  .scores = task == TASK_EVAL && objective_has_hits(&job->objective),
                                  .mesh = r->mesh,
+                                 .beside = r->plan,
                                  .loss = job->loss,
                                  .loss_context = job->loss_context,
                                  .recompute = job->recompute,

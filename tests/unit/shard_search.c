@@ -96,7 +96,7 @@ static void finish(struct built *t, struct tensor *x, const struct mesh *mesh, c
     at->layout.on[AXIS_DP] = labels->layout.on[AXIS_DP] = t->x->layout.on[AXIS_DP];
     t->loss = head_loss(&t->b, x, &(struct head){ .weight = table, .out_first = true }, at, labels);
     assert_int_equal(autodiff(&t->b, t->loss), OK);
-    assert_int_equal(shard_graph(t->g, mesh, cluster, (struct tensor * *const[]){ &t->loss }, 1), OK);
+    assert_int_equal(shard_graph(t->g, mesh, cluster, NULL, (struct tensor * *const[]){ &t->loss }, 1), OK);
 }
 
 /* One MLP behind a norm. */
@@ -311,6 +311,38 @@ static void gpt2_is_divided_as_by_hand(void **state)
     config_release(&c);
 }
 
+/* What is cheapest for an evaluation does not count where a training plan has cut the parameters already. */
+static void parameters_lie_as_in_the_plan_beside(void **state)
+{
+    struct config c = { 0 };
+    struct machine m = { .threads = 1 };
+    struct built t = { 0 };
+    struct compile_options o = {
+        .task = TASK_TRAIN, .rows = 1024, .sequences = 8, .labels = 1024, .mesh = { .size = { 1, 2 } }
+    };
+    struct plan *train, *eval;
+
+    assert_int_equal(config_preset(&c, "gpt2"), OK);
+    assert_int_equal(plan_compile(&c, &o, &m, &train), OK);
+    o.task = TASK_EVAL;
+    o.cluster = (struct cluster){ .link_bytes = 1e3, .message_seconds = 1 };
+    for (int beside = 0; beside <= 1; beside++) {
+        o.beside = beside ? train : NULL;
+        assert_int_equal(plan_compile(&c, &o, &m, &eval), OK);
+        t.g = eval->graph;
+        if (!beside)
+            assert_int_equal(on_tp(&t, "transformer.h.7.mlp.c_fc.weight").kind, REPLICATE);
+        for (size_t i = 0; beside && i < train->graph->tensor_count; i++) {
+            const struct tensor *there = train->graph->tensors[i];
+            if (there->kind == TENSOR_PARAM)
+                assert_true(placement_equal(on_tp(&t, there->name), there->layout.on[AXIS_TP]));
+        }
+        plan_free(eval);
+    }
+    plan_free(train);
+    config_release(&c);
+}
+
 static void costs(void **state)
 {
     struct axis_cost c = { .axis = AXIS_TP, .size = 4, .cluster = &(struct cluster){ 0 } };
@@ -370,6 +402,7 @@ int main(void)
         cmocka_unit_test(names_do_not_matter),
         cmocka_unit_test(both_axes),
         cmocka_unit_test(gpt2_is_divided_as_by_hand),
+        cmocka_unit_test(parameters_lie_as_in_the_plan_beside),
         cmocka_unit_test(costs),
         cmocka_unit_test(padding_is_counted),
     };
