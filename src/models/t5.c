@@ -17,6 +17,7 @@
 
 struct t5 {
     int64_t vocab, width, head_width, inner, layers, decoder_layers, heads, buckets, max_distance;
+    int64_t positions; /* that the model was trained with */
     double dropout, eps, factor;
     bool tied;
     int scaled, gated;                                      /* -1: not said */
@@ -34,6 +35,7 @@ static const struct field fields[] = {
     { "relative_attention_num_buckets", FIELD_INT, offsetof(struct t5, buckets), "32", 4, 1 << 16, NULL },
     { "relative_attention_max_distance", FIELD_INT, offsetof(struct t5, max_distance), "128", 2, 1 << 20,
       NULL },
+    { "n_positions", FIELD_INT, offsetof(struct t5, positions), "512", 1, 1 << 30, NULL },
     { "dropout_rate", FIELD_DOUBLE, offsetof(struct t5, dropout), "0.1", 0, 0.999, NULL },
     { "layer_norm_epsilon", FIELD_DOUBLE, offsetof(struct t5, eps), "1e-6", 1e-30, 1, NULL },
     { "initializer_factor", FIELD_DOUBLE, offsetof(struct t5, factor), "1.0", 0, 1e3, NULL },
@@ -99,13 +101,12 @@ static int64_t decoder_layers(const struct t5 *c)
     return c->decoder_layers == INT_NONE ? c->layers : c->decoder_layers;
 }
 
-/* Positions are relative: there is no last one. */
 static void sizes(const void *config, struct model_sizes *out)
 {
     const struct t5 *c = config;
 
     *out = (struct model_sizes){ .vocab = c->vocab,
-                                 .positions = INT32_MAX,
+                                 .positions = c->positions,
                                  .any_position = true,
                                  .width = c->width,
                                  .layers = c->layers + decoder_layers(c),
