@@ -191,6 +191,20 @@ static void project(struct builder *b, const struct t5 *c, struct tensor *x, str
     qkv[2] = heads_of(b, c, "v", y, spread(c, c->width));
 }
 
+/* A bias, although it is called a weight: it is not decayed. */
+static struct tensor *position_table(struct builder *b, const struct t5 *c)
+{
+    const int64_t dims[] = { c->buckets, c->heads };
+
+    return graph_param(b, "relative_attention_bias.weight",
+                       &(struct param_info){ .file_ndim = 2,
+                                             .file_dims = { c->buckets, c->heads },
+                                             .init = INIT_NORMAL,
+                                             .init_scale = spread(c, c->width),
+                                             .trainable = true },
+                       2, dims);
+}
+
 static struct tensor *self_attention(struct builder *b, struct stack *s, struct tensor *x)
 {
     const struct t5 *c = s->c;
@@ -204,8 +218,7 @@ static struct tensor *self_attention(struct builder *b, struct stack *s, struct 
     scope_begin(b, "SelfAttention");
     project(b, c, x, x, qkv);
     if (!s->table)
-        s->table =
-            embedding_table(b, "relative_attention_bias.weight", c->buckets, c->heads, spread(c, c->width));
+        s->table = position_table(b, c);
     o.table = s->table;
     if (s->decoder)
         h = attention_layer(b, s->in, qkv[0], qkv[1], qkv[2], &o);

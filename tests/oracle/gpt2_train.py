@@ -70,7 +70,7 @@ def make_model():
     return GPT2LMHeadModel(config)
 
 
-def optimizer_of(model, optim, rate):
+def optimizer_of(model, optim="adamw", rate=OPTIONS["learning_rate"]):
     decayed = set(get_parameter_names(model, [nn.LayerNorm], HF_DECAY_EXCLUDES))
     named = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
     groups = [
