@@ -9,7 +9,8 @@
 
 # Is the tale about her or about him?
 tales 1 60000 | awk 'BEGIN { print "text,who" }
-  { n = split($0, s, /\. /); gsub(/"/, "", s[2]); printf "\"%s. %s.\",%s\n", s[1], s[2], s[2] ~ /^She/ ? "her" : "him" }' >tales.csv
+  { n = split($0, s, /\. /); gsub(/"/, "", s[2]); who = s[2] ~ /^She/ ? "her" : "him"
+    printf "\"%s. %s.\",%s\n", s[1], s[2], who }' >tales.csv
 plait tokenizer train --files tales.csv --text_column text --tokenizer_type wordpiece --vocab_size 300 \
   --post_processor bert --output_dir toy
 plait config --config_name bert-base-uncased --tokenizer_name toy --output_dir toy --config_overrides \

@@ -12,7 +12,8 @@
 tales 1 40000 >text.txt
 plait tokenizer train --files text.txt --tokenizer_type sentencepiece_bpe --vocab_size 400 --output_dir toy
 plait config --config_name huggyllama/llama-7b --tokenizer_name toy --output_dir toy --config_overrides \
-  num_hidden_layers=2,num_attention_heads=4,num_key_value_heads=2,hidden_size=64,intermediate_size=128,max_position_embeddings=128
+  "num_hidden_layers=2,num_attention_heads=4,num_key_value_heads=2,hidden_size=64,intermediate_size=128,\
+max_position_embeddings=128"
 plait init --config_name toy --seed 1 --output_dir start
 
 fine_tune() { # DIRECTORY OPTION...
