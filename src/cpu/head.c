@@ -22,11 +22,12 @@ enum { CHUNK_FLOATS = 14 << 20, LEAST_ROWS = 32, MOST_ROWS = 512, ROW_UNIT = 16,
 struct chunk {
     const struct kernel_args *args;
     int64_t vocab, width, valid,
-        first; /* of this share: V, D, entries that are not padding, its first entry */
+        first;     /* of this share: V, D, entries that are no padding, its first entry */
+    int64_t whole; /* V of all ranks */
     int64_t labelled, begin, rows, step; /* R; the chunk: first, count; floats from entry to entry */
     float *x, *dx, *logits;              /* (rows, D), (D, step), (V, step) */
-    float *lse, *target, *best;          /* (step) */
-    float *dlse, *dtarget;               /* (step) */
+    float *lse, *target, *best, *mean;   /* (step) */
+    float *dlse, *dtarget, *dmean;       /* (step); dmean: by entry */
     float *most, *sum;                   /* (tiles of V, step) */
     void *products;                      /* workspace of gemm */
     bool out_first;
@@ -73,8 +74,10 @@ static int64_t lay_out(struct chunk *c, void *space)
     c->lse = cut(&at, &total, c->step);
     c->target = cut(&at, &total, c->step);
     c->best = cut(&at, &total, c->step);
+    c->mean = cut(&at, &total, c->step);
     c->dlse = cut(&at, &total, c->step);
     c->dtarget = cut(&at, &total, c->step);
+    c->dmean = cut(&at, &total, c->step);
     c->most = cut(&at, &total, c->step * tiles);
     c->sum = cut(&at, &total, c->step * tiles);
     c->products = cut(&at, &total, 0);
@@ -111,7 +114,8 @@ static struct chunk chunk_of(const struct kernel_args *a)
     c.vocab = weight->dim[v];
     c.width = weight->dim[1 - v];
     c.first = weight->first[v];
-    c.valid = weight->whole[v] - c.first;
+    c.whole = weight->whole[v];
+    c.valid = c.whole - c.first;
     c.valid = c.valid < 0 ? 0 : c.valid < c.vocab ? c.valid : c.vocab;
     c.labelled = view_rows(&a->in[HEAD_STATS_LABELS]);
     c.step = chunk_rows(c.labelled, c.vocab);
@@ -209,6 +213,22 @@ static void combine_tile(void *context, int64_t tile)
     }
 }
 
+/* ROW_UNIT rows: means of their logits. */
+static void mean_tile(void *context, int64_t tile)
+{
+    const struct chunk *c = context;
+    double sum[ROW_UNIT] = { 0 };
+
+    for (int64_t v = 0; v < c->valid; v++) {
+        const float *logits = c->logits + v * c->step + tile * ROW_UNIT;
+        float bias = bias_of(c, v);
+        for (int r = 0; r < ROW_UNIT; r++)
+            sum[r] += (double)logits[r] + bias;
+    }
+    for (int r = 0; r < ROW_UNIT; r++)
+        c->mean[tile * ROW_UNIT + r] = (float)(sum[r] / (double)c->whole);
+}
+
 static void make_stats(struct chunk *c)
 {
     parallel_for(ceil_div(c->valid, TILE), stats_tile, c);
@@ -228,7 +248,8 @@ static void gradient_tile(void *context, int64_t tile)
         for (int64_t r = 0; r < c->step; r += LANES) {
             vec d = vec_zero();
             if (v < c->valid)
-                d = vec_exp(vec_load(logits + r) + bias - vec_load(c->lse + r)) * vec_load(c->dlse + r);
+                d = vec_exp(vec_load(logits + r) + bias - vec_load(c->lse + r)) * vec_load(c->dlse + r) +
+                    vec_load(c->dmean + r);
             vec_store(logits + r, d);
         }
     }
@@ -370,12 +391,16 @@ static void run_stats(const struct kernel_args *a)
         put_rows(&c, HEAD_STATS_LSE, c.lse);
         put_rows(&c, HEAD_STATS_TARGET, c.target);
         put_rows(&c, HEAD_STATS_BEST, c.best);
+        if (output_data(a, HEAD_STATS_MEAN))
+            parallel_for(ceil_div(c.rows, ROW_UNIT), mean_tile, &c);
+        put_rows(&c, HEAD_STATS_MEAN, c.mean);
     }
 }
 
 static void run_grad(const struct kernel_args *a)
 {
     struct chunk c = chunk_of(a);
+    const float *dmean = input_data(a, HEAD_GRAD_DMEAN);
 
     clear_gradients(&c, HEAD_GRAD_DX);
     while (next_chunk(&c)) {
@@ -385,6 +410,9 @@ static void run_grad(const struct kernel_args *a)
         memcpy(c.lse, (float *)a->in[HEAD_GRAD_LSE].data + c.begin, (size_t)c.rows * sizeof(float));
         memcpy(c.dlse, (float *)a->in[HEAD_GRAD_DLSE].data + c.begin, (size_t)c.rows * sizeof(float));
         memcpy(c.dtarget, (float *)a->in[HEAD_GRAD_DTARGET].data + c.begin, (size_t)c.rows * sizeof(float));
+        memset(c.dmean, 0, (size_t)c.step * sizeof(float));
+        for (int64_t r = 0; dmean && r < c.rows; r++)
+            c.dmean[r] = dmean[c.begin + r] / (float)c.whole;
         make_gradients(&c, HEAD_GRAD_DX);
     }
 }
@@ -401,6 +429,7 @@ static void run_loss(const struct kernel_args *a)
     for (int64_t r = 0; r < c.step; r++) {
         c.dlse[r] = 1;
         c.dtarget[r] = -1;
+        c.dmean[r] = 0;
     }
     while (next_chunk(&c)) {
         make_logits(&c);

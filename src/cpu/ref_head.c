@@ -59,7 +59,7 @@ static double logit(const struct head_view *h, int64_t r, int64_t v)
 
 /* log sum exp and maximum of a row's logits, and its label's logit */
 struct stats {
-    double lse, target, best;
+    double lse, target, best, mean;
 };
 
 static struct stats stats_of(const struct head_view *h, int64_t r)
@@ -73,6 +73,7 @@ static struct stats stats_of(const struct head_view *h, int64_t r)
             total *= exp(s.best - l);
             s.best = l;
         }
+        s.mean += h->first + v < h->whole ? l / (double)h->whole : 0;
         if (l > -INFINITY)
             total += exp(l - s.best);
         else if (isnan(l))
@@ -92,14 +93,14 @@ void ref_head_stats(const struct kernel_args *a)
         struct stats s = stats_of(&h, r);
         ref_put(a, HEAD_STATS_LSE, r, s.lse);
         ref_put(a, HEAD_STATS_TARGET, r, s.target);
-        if (a->node->nout > HEAD_STATS_BEST)
-            ref_put(a, HEAD_STATS_BEST, r, s.best);
+        ref_put(a, HEAD_STATS_BEST, r, s.best);
+        ref_put(a, HEAD_STATS_MEAN, r, s.mean);
     }
 }
 
-struct row_grads { /* per labelled row: inputs lse, dlse, dtarget; dlogits of one vocabulary entry; dx (R, D)
-                    */
-    double *lse, *dlse, *dtarget, *dlogit, *dx;
+/* per labelled row: inputs lse, dlse, dtarget, dmean; dlogits of one vocabulary entry; dx (R, D) */
+struct row_grads {
+    double *lse, *dlse, *dtarget, *dmean, *dlogit, *dx;
 };
 
 static struct row_grads row_grads(const struct head_view *h)
@@ -107,14 +108,14 @@ static struct row_grads row_grads(const struct head_view *h)
     double *p = h->args->workspace;
     int64_t n = h->labelled;
 
-    return (struct row_grads){ p, p + n, p + 2 * n, p + 3 * n, p + 4 * n };
+    return (struct row_grads){ p, p + n, p + 2 * n, p + 3 * n, p + 4 * n, p + 5 * n };
 }
 
 int64_t ref_head_workspace(const struct node *n, const struct mesh *mesh, const struct machine *m)
 {
     int64_t width = tensor_local_dim(n->in[HEAD_STATS_X], 1, mesh);
 
-    return tensor_local_dim(n->in[HEAD_STATS_LABELS], 0, mesh) * (4 + width) * (int64_t)sizeof(double);
+    return tensor_local_dim(n->in[HEAD_STATS_LABELS], 0, mesh) * (5 + width) * (int64_t)sizeof(double);
 }
 
 static void put_optional(const struct kernel_args *a, int output, int64_t i, double x)
@@ -135,6 +136,7 @@ static void gradients(const struct head_view *h, const struct row_grads *g, int 
         for (int64_t r = 0; r < h->labelled; r++) {
             g->dlogit[r] = exp(logit(h, r, v) - g->lse[r]) * g->dlse[r];
             g->dlogit[r] += v == label_of(h, r) ? g->dtarget[r] : 0;
+            g->dlogit[r] += h->first + v < h->whole ? g->dmean[r] / (double)h->whole : 0;
             bias += g->dlogit[r];
         }
         put_optional(a, dx + 2, v, bias);
@@ -168,6 +170,7 @@ void ref_head_grad(const struct kernel_args *a)
         g.lse[r] = ref_load(&a->in[HEAD_GRAD_LSE], r);
         g.dlse[r] = ref_load(&a->in[HEAD_GRAD_DLSE], r);
         g.dtarget[r] = ref_load(&a->in[HEAD_GRAD_DTARGET], r);
+        g.dmean[r] = ref_load(&a->in[HEAD_GRAD_DMEAN], r);
     }
     gradients(&h, &g, HEAD_GRAD_DX);
 }
@@ -184,6 +187,7 @@ void ref_head_loss(const struct kernel_args *a)
         g.lse[r] = s.lse;
         g.dlse[r] = 1;
         g.dtarget[r] = -1;
+        g.dmean[r] = 0;
     }
     ref_put(a, HEAD_LOSS_LOSS, 0, loss);
     if (a->node->nout > HEAD_LOSS_DX)

@@ -19,7 +19,7 @@ static int infer(const struct node *n, struct tensor out[])
                     "head: hidden width %" PRId64 " does not fit the head's weight (%" PRId64 ", %" PRId64
                     ")",
                     tensor_row_count(x), weight->dims[0].size, weight->dims[1].size);
-    for (int j = HEAD_STATS_LSE; j <= HEAD_STATS_BEST; j++)
+    for (int j = HEAD_STATS_LSE; j <= HEAD_STATS_MEAN; j++)
         out[j] = rows_with(n->in[HEAD_STATS_LABELS], DT_F32);
     return OK;
 }
@@ -36,8 +36,9 @@ static void grad(struct builder *b, const struct node *n, struct tensor *const d
                                   n->in[HEAD_STATS_LABELS],
                                   lse,
                                   dlse ? dlse : fill(b, lse, 0), /* a loss may read one of the two alone */
-                                  dtarget ? dtarget : fill(b, lse, 0) };
-    struct node *g = graph_node(b, &op_head_grad, 8, in,
+                                  dtarget ? dtarget : fill(b, lse, 0),
+                                  dout[HEAD_STATS_MEAN] };
+    struct node *g = graph_node(b, &op_head_grad, HEAD_GRAD_DMEAN + 1, in,
                                 (struct attr_value[]){ { "out_first", n->attr[HEAD_OUT_FIRST] }, { 0 } });
 
     if (wants[HEAD_STATS_WEIGHT])
@@ -54,10 +55,10 @@ static void shard(const struct node *n, const struct placement have[], struct sh
     (void)have;
     if (r->axis == AXIS_DP)
         shard_rules_add(r, n, (struct placement[]){ ON_SHARD(0), ON_ALL, ON_ALL, ON_SHARD(0), ON_SHARD(0) },
-                        (struct placement[]){ ON_SHARD(0), ON_SHARD(0), ON_SHARD(0) }, true);
+                        (struct placement[]){ ON_SHARD(0), ON_SHARD(0), ON_SHARD(0), ON_SHARD(0) }, true);
     else
         shard_rules_add(r, n, (struct placement[]){ ON_ALL, ON_SHARD(v), ON_SHARD(0), ON_ALL, ON_ALL },
-                        (struct placement[]){ ON_LSE, ON_SUM, ON_MAX }, true);
+                        (struct placement[]){ ON_LSE, ON_SUM, ON_MAX, ON_SUM }, true);
 }
 
 static struct op_cost cost(const struct node *n)
@@ -90,7 +91,10 @@ static bool find_chain(const struct rewrite *r, const struct node *stats, struct
         else
             return false;
     }
-    if (!c->loss || stats->out[HEAD_STATS_BEST] || rewrite_reader_count(r, target) != 1)
+    if (c->loss && (c->loss->attr[TOKEN_LOSS_SMOOTHING] != 0 || c->loss->attr[TOKEN_LOSS_Z] != 0))
+        return false; /* gradients of rows differ: head_loss knows one kind */
+    if (!c->loss || stats->out[HEAD_STATS_BEST] || stats->out[HEAD_STATS_MEAN] ||
+        rewrite_reader_count(r, target) != 1)
         return false;
     if (!c->grad)
         return !c->loss_grad;
@@ -130,7 +134,7 @@ static void fuse(struct rewrite *r, struct node *n)
 const struct op_def op_head_stats = {
     .name = "head_stats",
     .inputs = { "x", "weight", "?bias", "?rows", "labels" },
-    .outputs = { "lse", "target", "?best" },
+    .outputs = { "lse", "target", "?best", "?mean" },
     .attrs = { { "out_first", 1 } },
     .infer = infer,
     .grad = grad,
@@ -158,13 +162,13 @@ static void shard_grad(const struct node *n, const struct placement have[], stru
     if (r->axis == AXIS_DP)
         shard_rules_add(r, n,
                         (struct placement[]){ ON_SHARD(0), ON_ALL, ON_ALL, ON_SHARD(0), ON_SHARD(0),
-                                              ON_SHARD(0), ON_SHARD(0), ON_SHARD(0) },
+                                              ON_SHARD(0), ON_SHARD(0), ON_SHARD(0), ON_SHARD(0) },
                         (struct placement[]){ ON_SHARD(0), ON_SUM, ON_SUM }, true);
     else
-        shard_rules_add(
-            r, n,
-            (struct placement[]){ ON_ALL, ON_SHARD(v), ON_SHARD(0), ON_ALL, ON_ALL, ON_ALL, ON_ALL, ON_ALL },
-            (struct placement[]){ ON_SUM, ON_SHARD(v), ON_SHARD(0) }, true);
+        shard_rules_add(r, n,
+                        (struct placement[]){ ON_ALL, ON_SHARD(v), ON_SHARD(0), ON_ALL, ON_ALL, ON_ALL,
+                                              ON_ALL, ON_ALL, ON_ALL },
+                        (struct placement[]){ ON_SUM, ON_SHARD(v), ON_SHARD(0) }, true);
 }
 
 static struct op_cost cost_grad(const struct node *n)
@@ -176,7 +180,7 @@ static struct op_cost cost_grad(const struct node *n)
 
 const struct op_def op_head_grad = {
     .name = "head_grad",
-    .inputs = { "x", "weight", "?bias", "?rows", "labels", "lse", "dlse", "dtarget" },
+    .inputs = { "x", "weight", "?bias", "?rows", "labels", "lse", "dlse", "dtarget", "?dmean" },
     .outputs = { "dx", "?dweight", "?dbias" },
     .attrs = { { "out_first", 1 } },
     .infer = infer_grad,
@@ -198,9 +202,16 @@ static void grad_loss(struct builder *b, const struct node *n, struct tensor *co
                       struct tensor *din[], const bool wants[])
 {
     struct tensor *const in[] = { dout[0], n->in[TOKEN_LOSS_LSE] };
-    struct node *g = graph_node(b, &op_token_loss_grad, 2, in, NULL);
+    const double *attr = n->attr;
+    struct node *g =
+        graph_node(b, &op_token_loss_grad, 2, in,
+                   (struct attr_value[]){
+                       { "smoothing", attr[TOKEN_LOSS_SMOOTHING] }, { "z", attr[TOKEN_LOSS_Z] }, { 0 } });
 
     (void)wants;
+    if (n->in[TOKEN_LOSS_MEAN])
+        node_want(b, g, TOKEN_LOSS_GRAD_DMEAN);
+    din[TOKEN_LOSS_MEAN] = output_of(g, TOKEN_LOSS_GRAD_DMEAN);
     din[TOKEN_LOSS_LSE] = output_of(g, TOKEN_LOSS_GRAD_DLSE);
     din[TOKEN_LOSS_TARGET] = output_of(g, TOKEN_LOSS_GRAD_DTARGET);
 }
@@ -208,19 +219,20 @@ static void grad_loss(struct builder *b, const struct node *n, struct tensor *co
 static void shard_loss(const struct node *n, const struct placement have[], struct shard_rules *r)
 {
     (void)have;
-    shard_rules_add(r, n, (struct placement[]){ ON_SHARD(0), ON_SHARD(0) }, (struct placement[]){ ON_SUM },
-                    true);
+    shard_rules_add(r, n, (struct placement[]){ ON_SHARD(0), ON_SHARD(0), ON_SHARD(0) },
+                    (struct placement[]){ ON_SUM }, true);
 }
 
 static struct op_cost cost_rows(const struct node *n)
 {
-    return (struct op_cost){ .bytes = 8.0 * (double)tensor_rows(n->in[n->nin - 1]) };
+    return (struct op_cost){ .bytes = 8.0 * (double)tensor_rows(n->in[1]) };
 }
 
 const struct op_def op_token_loss = {
     .name = "token_loss",
-    .inputs = { "lse", "target" },
+    .inputs = { "lse", "target", "?mean" },
     .outputs = { "loss" },
+    .attrs = { { "smoothing", 0 }, { "z", 0 } },
     .infer = infer_loss,
     .grad = grad_loss,
     .shard = shard_loss,
@@ -229,7 +241,8 @@ const struct op_def op_token_loss = {
 
 static int infer_loss_grad(const struct node *n, struct tensor out[])
 {
-    out[TOKEN_LOSS_GRAD_DLSE] = out[TOKEN_LOSS_GRAD_DTARGET] = *n->in[TOKEN_LOSS_GRAD_LIKE];
+    for (int j = TOKEN_LOSS_GRAD_DLSE; j <= TOKEN_LOSS_GRAD_DMEAN; j++)
+        out[j] = *n->in[TOKEN_LOSS_GRAD_LIKE];
     return OK;
 }
 
@@ -237,13 +250,14 @@ static void shard_loss_grad(const struct node *n, const struct placement have[],
 {
     (void)have;
     shard_rules_add(r, n, (struct placement[]){ ON_ALL, ON_SHARD(0) },
-                    (struct placement[]){ ON_SHARD(0), ON_SHARD(0) }, true);
+                    (struct placement[]){ ON_SHARD(0), ON_SHARD(0), ON_SHARD(0) }, true);
 }
 
 const struct op_def op_token_loss_grad = {
     .name = "token_loss_grad",
     .inputs = { "dloss", "like" },
-    .outputs = { "dlse", "dtarget" },
+    .outputs = { "dlse", "dtarget", "?dmean" },
+    .attrs = { { "smoothing", 0 }, { "z", 0 } },
     .infer = infer_loss_grad,
     .no_gradient = true,
     .shard = shard_loss_grad,
@@ -280,24 +294,30 @@ const struct op_def op_head_loss = {
     .cost = cost_all,
 };
 
-struct tensor *head_loss_scored(struct builder *b, struct tensor *x, const struct head *head,
-                                struct tensor *rows, struct tensor *labels, struct head_scores *scores)
+struct tensor *head_loss_with(struct builder *b, struct tensor *x, const struct head *head,
+                              struct tensor *rows, struct tensor *labels, const struct head_loss_options *o)
 {
     struct tensor *const in[] = { x, head->weight, head->bias, rows, labels };
     struct node *stats = graph_node(b, &op_head_stats, 5, in,
                                     (struct attr_value[]){ { "out_first", head->out_first }, { 0 } });
-    struct tensor *const both[] = { output_of(stats, HEAD_STATS_LSE), output_of(stats, HEAD_STATS_TARGET) };
+    struct tensor *of_rows[] = { output_of(stats, HEAD_STATS_LSE), output_of(stats, HEAD_STATS_TARGET),
+                                 NULL };
+    const struct attr_value attrs[] = { { "smoothing", o->smoothing }, { "z", o->z }, { 0 } };
 
-    if (stats && scores) {
+    if (stats && o->scores) {
         node_want(b, stats, HEAD_STATS_BEST);
-        scores->target = stats->out[HEAD_STATS_TARGET];
-        scores->best = stats->out[HEAD_STATS_BEST];
+        o->scores->target = stats->out[HEAD_STATS_TARGET];
+        o->scores->best = stats->out[HEAD_STATS_BEST];
     }
-    return output_of(graph_node(b, &op_token_loss, 2, both, NULL), 0);
+    if (stats && o->smoothing > 0) {
+        node_want(b, stats, HEAD_STATS_MEAN);
+        of_rows[TOKEN_LOSS_MEAN] = stats->out[HEAD_STATS_MEAN];
+    }
+    return output_of(graph_node(b, &op_token_loss, 3, of_rows, attrs), 0);
 }
 
 struct tensor *head_loss(struct builder *b, struct tensor *x, const struct head *head, struct tensor *rows,
                          struct tensor *labels)
 {
-    return head_loss_scored(b, x, head, rows, labels, NULL);
+    return head_loss_with(b, x, head, rows, labels, &(struct head_loss_options){ 0 });
 }

@@ -256,21 +256,24 @@ struct tensor *attention_cached(struct builder *b, struct tensor *q, const struc
  * weight (V, D) when out_first, else (D, V). A rank's share of the vocabulary is weight's dim with `first`
  * and `whole`; entries past `whole` are padding and count as -inf. head_stats: lse[R] = log sum exp logits
  * (over ranks: reduced by LOGSUMEXP), target[R] = logits[label], 0 on ranks that do not hold the label
- * (reduced by SUM), best! [R] = max logit (reduced by MAX). fp32. */
+ * (reduced by SUM), best! [R] = max logit (reduced by MAX), mean! [R] = mean of
+ * logits (reduced by SUM). fp32. */
 enum { HEAD_STATS_X, HEAD_STATS_WEIGHT, HEAD_STATS_BIAS, HEAD_STATS_ROWS, HEAD_STATS_LABELS };
-enum { HEAD_STATS_LSE, HEAD_STATS_TARGET, HEAD_STATS_BEST };
+enum { HEAD_STATS_LSE, HEAD_STATS_TARGET, HEAD_STATS_BEST, HEAD_STATS_MEAN };
 enum { HEAD_OUT_FIRST };
-/* head_grad: with dlse[R] and dtarget[R] given, dlogits = softmax * dlse + onehot(label) * dtarget, in place
- * of logits; dx (N, D), zero at rows without label; dweight and dbias! accumulate. Inputs as head_stats',
- * then lse (of the whole vocabulary), dlse, dtarget. */
-enum { HEAD_GRAD_LSE = HEAD_STATS_LABELS + 1, HEAD_GRAD_DLSE, HEAD_GRAD_DTARGET };
+/* head_grad: with dlse[R], dtarget[R] and dmean? [R] given, in place of logits
+ *     dlogits = softmax * dlse + onehot(label) * dtarget + dmean / V
+ * dx (N, D), zero at rows without label; dweight and dbias! accumulate. Inputs as head_stats', then lse (of
+ * the whole vocabulary), dlse, dtarget, dmean?. */
+enum { HEAD_GRAD_LSE = HEAD_STATS_LABELS + 1, HEAD_GRAD_DLSE, HEAD_GRAD_DTARGET, HEAD_GRAD_DMEAN };
 enum { HEAD_GRAD_DX, HEAD_GRAD_DWEIGHT, HEAD_GRAD_DBIAS };
-/* token_loss: loss F64 scalar = sum over r of (lse[r] - target[r]).  token_loss_grad: dlse[R] = dloss,
- * dtarget[R] = -dloss
- * ("like": lse, for its shape). */
-enum { TOKEN_LOSS_LSE, TOKEN_LOSS_TARGET };
+/* token_loss: loss F64 scalar = sum over r of lse - (1 - smoothing) target - smoothing mean + z lse^2; mean?
+ * only with smoothing: every entry of the vocabulary has smoothing / V of the label's weight.
+ * token_loss_grad: dlse[R], dtarget[R], dmean! [R] from dloss and lse. */
+enum { TOKEN_LOSS_LSE, TOKEN_LOSS_TARGET, TOKEN_LOSS_MEAN };
 enum { TOKEN_LOSS_GRAD_DLOSS, TOKEN_LOSS_GRAD_LIKE };
-enum { TOKEN_LOSS_GRAD_DLSE, TOKEN_LOSS_GRAD_DTARGET };
+enum { TOKEN_LOSS_GRAD_DLSE, TOKEN_LOSS_GRAD_DTARGET, TOKEN_LOSS_GRAD_DMEAN };
+enum { TOKEN_LOSS_SMOOTHING, TOKEN_LOSS_Z };
 /* head_loss: the three in one pass, put in by the fuse pass where the vocabulary is whole on a rank: logits
  * are made once and dlogits (seed 1) take their place. Inputs as head_stats'; outputs loss, dx!, dweight!,
  * dbias!. */
@@ -291,8 +294,12 @@ struct tensor *head_loss(struct builder *b, struct tensor *x, const struct head 
 struct head_scores {
     struct tensor *target, *best;
 };
-struct tensor *head_loss_scored(struct builder *b, struct tensor *x, const struct head *head,
-                                struct tensor *rows, struct tensor *labels, struct head_scores *scores);
+struct head_loss_options {
+    double smoothing, z;        /* of token_loss */
+    struct head_scores *scores; /* NULL: nobody asks */
+};
+struct tensor *head_loss_with(struct builder *b, struct tensor *x, const struct head *head,
+                              struct tensor *rows, struct tensor *labels, const struct head_loss_options *o);
 
 /* target_loss: of logits (R, L) against targets F32 (R, L): F64 scalar = sum over r of the mean over l of
  *     TARGET_SQUARE: (logit - target)^2      TARGET_BINARY: log(1 + e^logit) - target * logit

@@ -133,6 +133,9 @@ static void add_head(struct compilation *c)
     const struct head *head = &c->out.head;
     struct tensor *place = c->in.rows.sequences.place, *rows = gathers(c) ? c->label_rows : NULL;
     struct tensor *x = head_input(&c->b, head, c->out.hidden, rows, place), *logits = NULL;
+    const struct head_loss_options loss = { .smoothing = c->o->label_smoothing,
+                                            .z = c->o->z_loss,
+                                            .scores = c->o->scores ? &c->p->scores : NULL };
 
     if (has_logits(c->o->task) || has_targets(c))
         logits = head_logits(&c->b, head, x);
@@ -140,12 +143,14 @@ static void add_head(struct compilation *c)
         c->p->logits = logits;
     if (!has_loss(c->o->task) || c->o->loss || builder_status(&c->b) != OK)
         return;
-    if (has_targets(c))
+    if (has_targets(c) && (loss.smoothing != 0 || loss.z != 0))
+        c->b.status = fail(ERR_CONFIG, "label_smoothing_factor and z_loss are for labels that are one of "
+                                       "several, not for numbers or several at once");
+    else if (has_targets(c))
         c->p->loss = target_loss(&c->b, logits, c->targets,
                                  c->problem == PROBLEM_REGRESSION ? TARGET_SQUARE : TARGET_BINARY);
     else
-        c->p->loss = head_loss_scored(&c->b, x, head, rows ? NULL : c->label_rows, c->labels,
-                                      c->o->scores ? &c->p->scores : NULL);
+        c->p->loss = head_loss_with(&c->b, x, head, rows ? NULL : c->label_rows, c->labels, &loss);
 }
 
 static int add_objective(struct compilation *c)

@@ -62,6 +62,7 @@ struct compile_options {
     struct mesh mesh;
     struct cluster cluster;
     struct optimizer_options optimizer; /* TASK_TRAIN */
+    double label_smoothing, z_loss;     /* of the head's cross-entropy; see token_loss */
     bool scores;                        /* TASK_EVAL: also plan->scores, where labels are classes or tokens */
     enum problem problem;               /* of a classification head; PROBLEM_UNSAID: the config's */
     loss_fn *loss;                      /* NULL: cross-entropy of the head */

@@ -49,6 +49,7 @@ struct train_options {
     const char *freeze;
     /* optimizer */
     double learning_rate, warmup_steps, warmup_ratio, weight_decay, beta1, beta2, epsilon, max_grad_norm;
+    double label_smoothing_factor, z_loss;
     int lr_scheduler_type, optim;
     const char *lr_scheduler_kwargs;
     /* log, evaluation, checkpoints. An interval below 1 is a part of all steps; 0: not given */

@@ -23,9 +23,6 @@
 
 const struct option train_other_options[] = {
     /* what would change the result or the run: refused */
-    { "label_smoothing_factor", OPTION_REFUSE, .help = "this version has no label smoothing (expected 0)",
-      .choices = NAMES("0") },
-    { "z_loss", OPTION_REFUSE, .help = "this version has no z-loss (expected 0)", .choices = NAMES("0") },
     { "neftune_noise_alpha", OPTION_REFUSE, .help = "this version adds no noise to embeddings",
       .choices = NAMES("0") },
     { "train_sampling_strategy", OPTION_REFUSE,

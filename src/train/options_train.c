@@ -77,6 +77,12 @@ const struct option train_optimizer_options[] = {
     { "max_grad_norm", OPTION_DOUBLE, AT(max_grad_norm), "1.0",
       "gradients are clipped to this norm; 0: they are not", .min = 0, .max = 1e30,
       .aliases = NAMES("grad_norm_clip") },
+    { "label_smoothing_factor", OPTION_DOUBLE, AT(label_smoothing_factor), "0.0",
+      "part of a label's weight that all entries of the vocabulary share; not in evaluation", .min = 0,
+      .max = 1 },
+    { "z_loss", OPTION_DOUBLE, AT(z_loss), "0.0",
+      "this times log(sum of exp of the logits)^2 is added to each label's loss; not in evaluation", .min = 0,
+      .max = 1e9 },
     { "optim", OPTION_CHOICE, AT(optim), "adamw_torch",
       "AdamW by any of its names; adafactor: as HF's Trainer has it; adafactor_flax (or --adafactor): as "
       "HF's Flax scripts have it, steps in proportion to each parameter's size",

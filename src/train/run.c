@@ -207,6 +207,8 @@ static int compile(struct run *r, enum task task, struct plan **out)
     c.labels = job->objective.kind == OBJECTIVE_CLASSIFICATION ? samples : c.rows;
     if (task == TASK_TRAIN) {
         c.optimizer = optimizer_options(o);
+        c.label_smoothing = o->label_smoothing_factor;
+        c.z_loss = o->z_loss;
         c.frozen = freeze_matches;
         c.frozen_context = &r->freeze;
         c.stage = job->stage;

@@ -53,3 +53,8 @@ factored="$plain --per_device_train_batch_size 4 --freeze c_attn.bias"
 run adafactor adafactor $factored --optim adafactor
 run adafactor adafactor_tp2 $factored --optim adafactor --tensor_parallel_size 2
 run adafactor_flax adafactor_flax $factored --adafactor
+
+# Label smoothing and z-loss: the vocabulary whole, and dealt out
+smooth="$accumulate --per_device_train_batch_size 4 --gradient_accumulation_steps 2 --label_smoothing_factor 0.1 --z_loss 0.01"
+run smooth smooth $smooth
+run smooth smooth_tp2 $smooth --tensor_parallel_size 2

@@ -6,6 +6,7 @@ struct head_form {
     bool out_first, bias, adds;
     unsigned wants; /* bits of optional outputs */
     bool every;     /* x has labelled rows alone */
+    bool smooth;    /* with a gradient of the mean */
 };
 
 /* The five inputs; returns the dim of labels. */
@@ -41,7 +42,7 @@ static void build_head_stats(struct ops_case *c)
     struct tensor *in[5];
 
     head_inputs(c, f, in);
-    c->probes = 1 << HEAD_STATS_LSE | 1 << HEAD_STATS_TARGET;
+    c->probes = 1 << HEAD_STATS_LSE | 1 << HEAD_STATS_TARGET | (f->wants & 1 << HEAD_STATS_MEAN);
     ops_under_test(c, graph_node(&c->b, &op_head_stats, 5, in, ATTRS({ "out_first", f->out_first })),
                    f->wants);
 }
@@ -69,6 +70,9 @@ static const struct ops_case_def list_head_stats[] = {
       &(struct head_form){ 4, 3, 9, 4, (const int64_t[]){ 0, 1, 2, 3 }, (const int64_t[]){ 8, 4, 0, 2 }, true,
                            true } },
     { "every_row", build_head_stats, &(struct head_form){ 5, 4, 6, 5, .bias = true, .every = true } },
+    { "mean", build_head_stats,
+      &(struct head_form){ 4, 3, 7, 3, (const int64_t[]){ 0, 1, 3 }, (const int64_t[]){ 6, 4, 0 }, true, true,
+                           .wants = 1 << HEAD_STATS_MEAN } },
     { "lse_alone", build_lse_alone,
       &(struct head_form){ 3, 4, 5, 2, (const int64_t[]){ 0, 2 }, (const int64_t[]){ 4, 1 }, true, true } },
     { "target_alone", build_target_alone,
@@ -77,7 +81,7 @@ static const struct ops_case_def list_head_stats[] = {
       &(struct head_form){ 4, 3, 5, 0, .out_first = true, .wants = 1 << HEAD_STATS_BEST } },
     { "large", build_head_stats, &(struct head_form){ 70, 77, 1003, 70, .out_first = true, .bias = true } },
     { "large_in_first", build_head_stats,
-      &(struct head_form){ 40, 33, 517, 33, .wants = 1 << HEAD_STATS_BEST } },
+      &(struct head_form){ 40, 33, 517, 33, .wants = 1 << HEAD_STATS_BEST | 1 << HEAD_STATS_MEAN } },
     { 0 },
 };
 
@@ -114,15 +118,16 @@ const struct op_cases cases_head_stats = {
 static void build_head_grad(struct ops_case *c)
 {
     const struct head_form *f = c->with;
-    struct tensor *in[HEAD_GRAD_DTARGET + 1];
+    struct tensor *in[HEAD_GRAD_DMEAN + 1];
     struct dim labels = head_inputs(c, f, in);
     struct node *stats = graph_node(&c->b, &op_head_stats, 5, in, ATTRS({ "out_first", f->out_first }));
 
     in[HEAD_GRAD_LSE] = stats->out[HEAD_STATS_LSE];
     in[HEAD_GRAD_DLSE] = ops_value(c, SHAPE(labels));
     in[HEAD_GRAD_DTARGET] = ops_value(c, SHAPE(labels));
+    in[HEAD_GRAD_DMEAN] = f->smooth ? ops_value(c, SHAPE(labels)) : NULL;
     ops_under_test(
-        c, graph_node(&c->b, &op_head_grad, HEAD_GRAD_DTARGET + 1, in, ATTRS({ "out_first", f->out_first })),
+        c, graph_node(&c->b, &op_head_grad, HEAD_GRAD_DMEAN + 1, in, ATTRS({ "out_first", f->out_first })),
         f->wants);
     for (int j = HEAD_GRAD_DWEIGHT; f->adds && j <= HEAD_GRAD_DBIAS; j++)
         if (c->node->out[j])
@@ -150,7 +155,11 @@ static const struct ops_case_def list_head_grad[] = {
     { "large", build_head_grad,
       &(struct head_form){ 70, 77, 1003, 70, .out_first = true, .bias = true, .adds = true,
                            .wants = DWEIGHT | DBIAS } },
-    { "large_in_first", build_head_grad, &(struct head_form){ 40, 33, 517, 33, .wants = DWEIGHT } },
+    { "smooth", build_head_grad,
+      &(struct head_form){ 6, 5, 7, 4, (const int64_t[]){ 0, 2, 3, 5 }, (const int64_t[]){ 6, 0, 3, 3 }, true,
+                           true, true, DWEIGHT | DBIAS, .smooth = true } },
+    { "large_in_first", build_head_grad,
+      &(struct head_form){ 40, 33, 517, 33, .wants = DWEIGHT, .smooth = true } },
     { 0 },
 };
 
@@ -211,6 +220,15 @@ static void build_token_loss(struct ops_case *c)
     ops_under_test(c, graph_node(&c->b, &op_token_loss, 2, in, NULL), 0);
 }
 
+static void build_smooth_loss(struct ops_case *c)
+{
+    struct dim rows = ops_rows(c, 5);
+    struct tensor *in[] = { ops_value(c, SHAPE(rows)), ops_value(c, SHAPE(rows)), ops_value(c, SHAPE(rows)) };
+
+    c->node = graph_node(&c->b, &op_token_loss, 3, in, ATTRS({ "smoothing", 0.1 }, { "z", 0.02 }));
+    ops_under_test(c, c->node, 0);
+}
+
 static void adds_token_loss(struct ops_case *c) /* over microbatches */
 {
     build_token_loss(c);
@@ -219,11 +237,9 @@ static void adds_token_loss(struct ops_case *c) /* over microbatches */
 }
 
 static const struct ops_case_def list_token_loss[] = {
-    { "plain", build_token_loss, &(int64_t){ 7 } },
-    { "adds", adds_token_loss, &(int64_t){ 3 } },
-    { "empty", build_token_loss, &(int64_t){ 0 } },
-    { "large", build_token_loss, &(int64_t){ 5000 } },
-    { 0 },
+    { "plain", build_token_loss, &(int64_t){ 7 } },    { "smooth", build_smooth_loss, NULL },
+    { "adds", adds_token_loss, &(int64_t){ 3 } },      { "empty", build_token_loss, &(int64_t){ 0 } },
+    { "large", build_token_loss, &(int64_t){ 5000 } }, { 0 },
 };
 
 const struct op_cases cases_token_loss = { .tolerance = 1e-12, .cases = list_token_loss };
@@ -238,7 +254,17 @@ static void build_token_loss_grad(struct ops_case *c)
     ops_under_test(c, graph_node(&c->b, &op_token_loss_grad, 2, in, NULL), 0);
 }
 
+static void build_smooth_grad(struct ops_case *c)
+{
+    struct tensor *in[] = { ops_double(c, SCALAR), ops_value(c, SHAPE(ops_rows(c, 4))) };
+
+    ops_under_test(c,
+                   graph_node(&c->b, &op_token_loss_grad, 2, in, ATTRS({ "smoothing", 0.1 }, { "z", 0.02 })),
+                   1 << TOKEN_LOSS_GRAD_DMEAN);
+}
+
 static const struct ops_case_def list_token_loss_grad[] = {
+    { "smooth", build_smooth_grad, NULL },
     { "plain", build_token_loss_grad, &(int64_t){ 7 } },
     { "empty", build_token_loss_grad, &(int64_t){ 0 } },
     { 0 }

@@ -367,7 +367,7 @@ def stats_of(c, x, weight, bias):
 
 def head_stats(c):
     lse, target, logits = stats_of(c, *c.x[:3])
-    return {"lse": lse, "target": target, "best": logits.max(-1).values}
+    return {"lse": lse, "target": target, "best": logits.max(-1).values, "mean": logits.mean(-1)}
 
 
 def head_leaves(c):
@@ -381,8 +381,9 @@ def grads(x, weight, bias):
 
 def head_grad(c):
     leaves = head_leaves(c)
-    lse, target, _ = stats_of(c, *leaves)
-    (lse @ c.x[6] + target @ c.x[7]).backward()
+    lse, target, logits = stats_of(c, *leaves)
+    smooth = 0 if c.x[8] is None else logits.mean(-1) @ c.x[8]
+    (lse @ c.x[6] + target @ c.x[7] + smooth).backward()
     return grads(*leaves)
 
 
@@ -394,12 +395,19 @@ def head_loss(c):
     return {"loss": loss.detach(), **grads(*leaves)}
 
 
+def token_losses(c, lse, target, mean):
+    s = c.attrs["smoothing"]
+    return lse - (1 - s) * target - s * mean + c.attrs["z"] * lse**2
+
+
 def token_loss(c):
-    return {"loss": (c.x[0] - c.x[1]).sum()}
+    return {"loss": token_losses(c, *c.x[:2], 0 if c.x[2] is None else c.x[2]).sum()}
 
 
 def token_loss_grad(c):
-    return {"dlse": c.x[0].expand(c.x[1].shape), "dtarget": -c.x[0].expand(c.x[1].shape)}
+    lse, target, mean = (c.x[1].clone().requires_grad_() for _ in range(3))
+    (token_losses(c, lse, target, mean).sum() * c.x[0]).backward()
+    return {"dlse": lse.grad, "dtarget": target.grad, "dmean": mean.grad}
 
 
 def target_losses(c, logits, targets):

@@ -111,7 +111,7 @@ static void what_contradicts_itself(void **state)
     refuse("--report_to wandb", "nothing is sent elsewhere");
     refuse("--report_to tensorbord", "no such place");
     refuse("--lr_scheduler_type reduce_lr_on_plateau", "--lr_scheduler_type");
-    refuse("--label_smoothing_factor 0.1", "no label smoothing");
+    refuse("--label_smoothing_factor 1.1", "--label_smoothing_factor: out of range");
     refuse("--deepspeed x.json", "--zero_stage");
     refuse("--objective mlmm", "--objective");
     refuse("--warmup_step 3", "did you mean --warmup_steps?");
