@@ -56,6 +56,7 @@ static const struct command_part plan_parts[] = {
     { "", hub_notes, 0 },
     { "", input_other_options, 0 },
     { "", train_other_options, 0 },
+    { "", train_elsewhere_options, 0 },
     { 0 },
 };
 

@@ -68,7 +68,7 @@ extern const char *const optim_names[];
 extern const struct option train_run_options[], train_batch_options[], train_optimizer_options[],
     train_log_options[], train_save_options[];
 /* Names that other programs have: accepted with a note or refused with a sentence; bound to nothing. */
-extern const struct option train_other_options[], input_other_options[];
+extern const struct option train_other_options[], input_other_options[], train_elsewhere_options[];
 
 /* What no table can see: values that contradict each other. given: to know defaults from wishes; NULL: all
  * that differs from zero was given. Settles what follows from other options (do_train, strategies). */
