@@ -43,7 +43,9 @@ static const struct field own_fields[] = {
     MEMBER(FIELD_UINT, data_seed),        MEMBER(FIELD_DOUBLE, loss_sum),
     MEMBER(FIELD_INT, loss_tokens),       MEMBER(FIELD_DOUBLE, train_loss_sum),
     MEMBER(FIELD_INT, train_loss_tokens), MEMBER(FIELD_INT, skipped_steps),
-    MEMBER(FIELD_DOUBLE, train_seconds),
+    MEMBER(FIELD_DOUBLE, train_seconds),  MEMBER(FIELD_DOUBLE, lr_factor),
+    MEMBER(FIELD_DOUBLE, lr_best),        MEMBER(FIELD_INT, lr_bad),
+    MEMBER(FIELD_INT, lr_cooldown),
 };
 
 enum {
@@ -53,7 +55,7 @@ enum {
 
 void trainer_state_init(struct trainer_state *t)
 {
-    *t = (struct trainer_state){ .best_metric = NAN };
+    *t = (struct trainer_state){ .best_metric = NAN, .lr_factor = 1, .lr_best = NAN };
 }
 
 void trainer_state_release(struct trainer_state *t)

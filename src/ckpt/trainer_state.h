@@ -35,6 +35,9 @@ struct trainer_state {
     int64_t train_loss_tokens;
     int64_t skipped_steps; /* steps left out because of a non-finite loss or norm */
     double train_seconds;  /* over all starts of the run */
+    /* of the schedule that evaluations decide */
+    double lr_factor, lr_best; /* lr_best: NaN: none yet */
+    int64_t lr_bad, lr_cooldown;
 };
 
 void trainer_state_init(struct trainer_state *t);

@@ -19,9 +19,15 @@ struct loop {
     int bad;               /* left out in a row */
     double stop;           /* agreed on */
     const char *reason;    /* the first rank's, for its message */
+    struct lr_plateau plateau;
 };
 
 /* ---- one step ---- */
+
+static double rate_of(const struct loop *l)
+{
+    return lr_at(&l->w->run->lr, l->step) * l->plateau.factor;
+}
 
 static int look_for_stop(struct loop *l)
 {
@@ -68,7 +74,7 @@ static int update(struct loop *l, double labels)
     double *settings = executor_input(w->train, "settings"), *count = executor_input(w->train, "label_count");
 
     *count = labels;
-    settings[SETTING_LEARNING_RATE] = lr_at(&w->run->lr, l->step);
+    settings[SETTING_LEARNING_RATE] = rate_of(l);
     settings[SETTING_STEP] = (double)(l->step - l->skipped + 1);
     settings[SETTING_MAX_NORM] = w->run->o->max_grad_norm;
     return executor_run(w->train, PROGRAM_UPDATE, &run);
@@ -101,7 +107,7 @@ static int take_result(struct loop *l, double counts[2], double seconds)
 {
     struct worker *w = l->w;
     const double *control = executor_view(w->train, w->run->plan->control).data;
-    struct step_result s = { .learning_rate = lr_at(&w->run->lr, l->step),
+    struct step_result s = { .learning_rate = rate_of(l),
                              .loss = control[CONTROL_LOSS],
                              .grad_norm = control[CONTROL_GRAD_NORM],
                              .applied = control[CONTROL_APPLY] != 0,
@@ -163,6 +169,22 @@ static bool eval_is_due(const struct run *r, int64_t step)
     return is_due(r->eval_every, step) && passed >= r->o->eval_delay;
 }
 
+/* Every rank for itself: all have the same evaluation. The first one's is saved. */
+static void take_plateau(struct loop *l, const struct evaluation *e)
+{
+    struct run *r = l->w->run;
+    struct trainer_state *t = &r->state;
+    bool accuracy = train_wants_accuracy(r->o);
+
+    lr_plateau_take(&r->lr, &l->plateau, accuracy ? e->accuracy : e->loss, accuracy);
+    if (!l->w->first)
+        return;
+    t->lr_factor = l->plateau.factor;
+    t->lr_best = l->plateau.best;
+    t->lr_bad = l->plateau.bad;
+    t->lr_cooldown = l->plateau.cooldown;
+}
+
 static int evaluate_now(struct loop *l, bool saving)
 {
     struct worker *w = l->w;
@@ -173,6 +195,7 @@ static int evaluate_now(struct loop *l, bool saving)
     TRY(evaluate(w, &e, &stopped));
     if (stopped)
         return look_for_stop(l);
+    take_plateau(l, &e);
     if (w->first) {
         best = finish_evaluation(w->run, &e, saving);
         save = best && w->run->o->save_strategy == STRATEGY_BEST;
@@ -213,7 +236,7 @@ static int begin(struct loop *l)
 int loop_run(struct worker *w)
 {
     struct run *r = w->run;
-    struct loop l = { .w = w, .step = r->first_step, .skipped = r->first_skipped };
+    struct loop l = { .w = w, .step = r->first_step, .skipped = r->first_skipped, .plateau = r->plateau };
 
     TRY(begin(&l));
     while (l.step < r->total_steps && l.stop == 0) {

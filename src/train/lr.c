@@ -3,7 +3,6 @@
 #include "train/lr.h"
 
 #include <math.h>
-#include <stdbool.h>
 #include <string.h>
 
 #include "base/err.h"
@@ -28,6 +27,11 @@ static const char *const argument_names[LR_ARGUMENTS] = {
     [LR_MIN_RATIO] = "min_lr_ratio",
     [LR_WARMUP_TYPE] = "warmup_type",
     [LR_DECAY_TYPE] = "decay_type",
+    [LR_FACTOR] = "factor",
+    [LR_PATIENCE] = "patience",
+    [LR_THRESHOLD] = "threshold",
+    [LR_COOLDOWN] = "cooldown",
+    [LR_EPS] = "eps",
 };
 
 /* ---- factors ---- */
@@ -166,6 +170,9 @@ static const struct kind {
       .takes = TAKES(LR_NUM_CYCLES) | TAKES(LR_DECAY_STEPS) | TAKES(LR_STABLE_STEPS) | TAKES(LR_MIN_RATIO) |
                TAKES(LR_WARMUP_TYPE) | TAKES(LR_DECAY_TYPE),
       .num_cycles = 0.5 },
+    { constant, .cold = true,
+      .takes = TAKES(LR_FACTOR) | TAKES(LR_PATIENCE) | TAKES(LR_THRESHOLD) | TAKES(LR_COOLDOWN) |
+               TAKES(LR_MIN) | TAKES(LR_EPS) },
 };
 
 const char *const lr_names[] = {
@@ -179,6 +186,7 @@ const char *const lr_names[] = {
     "cosine_with_min_lr",
     "cosine_warmup_with_min_lr",
     "warmup_stable_decay",
+    "reduce_lr_on_plateau",
     NULL,
 };
 
@@ -189,6 +197,38 @@ double lr_at(const struct lr_schedule *s, int64_t step)
     if (step < s->warmup && !k->cold && !k->own_start)
         return s->peak * warming(s, (double)step);
     return s->peak * k->factor(s, (double)step);
+}
+
+bool lr_needs_evaluation(int kind)
+{
+    return (kinds[kind].takes & TAKES(LR_PATIENCE)) != 0;
+}
+
+void lr_plateau_take(const struct lr_schedule *s, struct lr_plateau *p, double metric, bool higher_is_better)
+{
+    const double *a = s->argument;
+    double bound = p->best * (higher_is_better ? 1 + a[LR_THRESHOLD] : 1 - a[LR_THRESHOLD]), old, new;
+    double least = isnan(a[LR_MIN]) ? 0 : a[LR_MIN];
+
+    if (!lr_needs_evaluation(s->kind))
+        return;
+    p->bad++;
+    if (isnan(p->best) || (higher_is_better ? metric > bound : metric < bound)) {
+        p->best = metric;
+        p->bad = 0;
+    }
+    if (p->cooldown > 0) {
+        p->cooldown--;
+        p->bad = 0;
+    }
+    if ((double)p->bad <= a[LR_PATIENCE])
+        return;
+    old = s->peak * p->factor;
+    new = old *a[LR_FACTOR] > least ? old *a[LR_FACTOR] : least;
+    if (old - new > a[LR_EPS])
+        p->factor = new / s->peak;
+    p->cooldown = (int64_t)a[LR_COOLDOWN];
+    p->bad = 0;
 }
 
 /* ---- arguments ---- */
@@ -254,7 +294,7 @@ static void preset(struct lr_schedule *s, enum lr_argument argument, double valu
 
 static int check_floor(struct lr_schedule *s)
 {
-    if (!(kinds[s->kind].takes & TAKES(LR_MIN)))
+    if (!(kinds[s->kind].takes & TAKES(LR_MIN_RATE)))
         return OK;
     if (isnan(s->argument[LR_MIN]) == isnan(s->argument[LR_MIN_RATE]))
         return fail(ERR_USAGE,
@@ -291,6 +331,11 @@ int lr_init(struct lr_schedule *s, const char *arguments)
     preset(s, LR_MIN_RATIO, 0);
     preset(s, LR_WARMUP_TYPE, SHAPE_LINEAR);
     preset(s, LR_DECAY_TYPE, SHAPE_COSINE);
+    preset(s, LR_FACTOR, 0.1);
+    preset(s, LR_PATIENCE, 10);
+    preset(s, LR_THRESHOLD, 1e-4);
+    preset(s, LR_COOLDOWN, 0);
+    preset(s, LR_EPS, 1e-8);
     if (kinds[s->kind].factor == polynomial && s->argument[LR_END] >= s->peak)
         return fail(ERR_USAGE, "lr_end (%g) must be smaller than initial lr (%g)", s->argument[LR_END],
                     s->peak);

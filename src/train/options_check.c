@@ -5,6 +5,7 @@
 
 #include "base/err.h"
 #include "base/log.h"
+#include "train/lr.h"
 #include "train/options.h"
 
 /* ---- durations ---- */
@@ -190,6 +191,8 @@ int train_options_check(struct train_options *t, const struct input_options *in,
         t->do_train = !t->do_eval || t->eval_strategy != STRATEGY_NO;
     if (t->eval_strategy != STRATEGY_NO || t->eval_on_start)
         t->do_eval = true;
+    if (lr_needs_evaluation(t->lr_scheduler_type) && t->eval_strategy == STRATEGY_NO)
+        return fail(ERR_USAGE, "--lr_scheduler_type reduce_lr_on_plateau requires an eval strategy");
     TRY(check_best(t));
     return check_data(t, in);
 }

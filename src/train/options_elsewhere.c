@@ -1,6 +1,5 @@
 /* The options of Merak, redco and the less known ones of transformers that plait does by itself or not at
- * all: accepted with a note, or refused in one sentence. Those that mean one of plait's own are aliases there.
- */
+ * all: accepted with a note, or refused in one sentence. What means an option of plait's is its alias. */
 #include "train/options.h"
 
 #define NAMES(...)        \

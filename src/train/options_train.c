@@ -63,7 +63,7 @@ const struct option train_optimizer_options[] = {
     { "lr_scheduler_type", OPTION_CHOICE, AT(lr_scheduler_type), "linear", "its course", .choices = lr_names,
       .aliases = NAMES("lr_schedule_type") },
     { "lr_scheduler_kwargs", OPTION_STRING, AT(lr_scheduler_kwargs), NULL,
-      "JSON object with what the course takes: num_cycles, power, lr_end, min_lr, num_decay_steps" },
+      "JSON object with what the course takes: num_cycles, power, lr_end, min_lr, num_decay_steps, ..." },
     { "warmup_steps", OPTION_DOUBLE, AT(warmup_steps), "0", "steps of warm-up; below 1 a part of all steps",
       .min = 0, .max = 1e15 },
     { "warmup_ratio", OPTION_DOUBLE, AT(warmup_ratio), "0.0",

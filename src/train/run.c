@@ -157,6 +157,8 @@ static int settle_steps(struct run *r)
     r->log_every = interval(r, o->logging_strategy, o->logging_steps);
     r->eval_every = r->job->eval.count > 0 ? interval(r, o->eval_strategy, o->eval_steps) : 0;
     r->save_every = interval(r, o->save_strategy, o->save_steps);
+    r->plateau =
+        (struct lr_plateau){ r->state.lr_factor, r->state.lr_best, r->state.lr_bad, r->state.lr_cooldown };
     r->lr = (struct lr_schedule){ .kind = o->lr_scheduler_type,
                                   .peak = o->learning_rate,
                                   .total = r->total_steps };

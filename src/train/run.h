@@ -23,6 +23,7 @@ struct run {
     struct machine machine;
     struct loader_options batches, eval_batches;
     struct lr_schedule lr;
+    struct lr_plateau plateau; /* as the run begins */
     int64_t total_steps, steps_per_epoch;
     int64_t log_every, eval_every, save_every; /* steps; 0: never */
     int64_t first_step, first_skipped;         /* done before this start; of these, left out */

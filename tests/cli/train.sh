@@ -79,6 +79,19 @@ cmp factored/checkpoint-30/optimizer.safetensors factored2/checkpoint-30/optimiz
   $(($(stat -c %s whole/checkpoint-30/optimizer.safetensors) / 4)) ] || stop "Adafactor's moments are not factored"
 ends 78 "optimizer is not that of the run" "$PLAIT" train $common --output_dir factored3 --resume_from_checkpoint true
 
+# A rate that evaluations lower goes on where it was.
+plateau="--lr_scheduler_type reduce_lr_on_plateau --eval_steps 3 --validation_file valid.txt"
+kwargs='{"patience": 0, "factor": 0.5, "threshold": 0.2}'
+"$PLAIT" train $common $plateau --lr_scheduler_kwargs "$kwargs" --output_dir flat 2>/dev/null
+ends 75 "stopped at step 13 of 30" "$PLAIT" train $common $plateau --lr_scheduler_kwargs "$kwargs" --output_dir flat2 \
+  --stop_after_steps 13
+"$PLAIT" train $common $plateau --lr_scheduler_kwargs "$kwargs" --output_dir flat2 --resume_from_checkpoint true 2>/dev/null
+cmp flat/model.safetensors flat2/model.safetensors
+tail -n 1 flat/train_log.jsonl | grep -q '"learning_rate": 0.01,' && stop "the rate stays"
+"$PLAIT" train $common $plateau --lr_scheduler_kwargs "$kwargs" --output_dir flat3 --tensor_parallel_size 2 2>/dev/null
+[ "$(grep -o '"learning_rate": [0-9.e-]*' flat/train_log.jsonl)" = \
+  "$(grep -o '"learning_rate": [0-9.e-]*' flat3/train_log.jsonl)" ] || stop "another rate on ranks"
+
 # On other ranks it is the same within rounding.
 says "Layout = 2 ranks (data 2 x tensor 1)" "$PLAIT" train $common --output_dir ranks --world_size 2 --global_batch_size 4
 grep -o '"loss": [0-9.]*' ranks/train_log.jsonl | cut -d' ' -f2 | paste - <(echo "$losses") |

@@ -110,7 +110,8 @@ static void what_contradicts_itself(void **state)
            &v);
     refuse("--report_to wandb", "nothing is sent elsewhere");
     refuse("--report_to tensorbord", "no such place");
-    refuse("--lr_scheduler_type reduce_lr_on_plateau", "--lr_scheduler_type");
+    refuse("--lr_scheduler_type reduce_lr_on_plateau", "requires an eval strategy");
+    accept("--lr_scheduler_type reduce_lr_on_plateau --eval_steps 5", &v);
     refuse("--label_smoothing_factor 1.1", "--label_smoothing_factor: out of range");
     refuse("--deepspeed x.json", "--zero_stage");
     refuse("--objective mlmm", "--objective");
