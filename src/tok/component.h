@@ -90,6 +90,14 @@ void token_list_add(struct token_list *l, const char *bytes, size_t length);
 /* Broken UTF-8 becomes U+FFFD, one for each longest prefix of a character (Unicode 16.0, section 3.9, table
  * 3-8). */
 void token_list_add_lossy(struct token_list *l, const char *bytes, size_t length);
+struct token_place { /* a token, and which of how many */
+    const char *bytes;
+    size_t length, place, count;
+};
+/* Appends what becomes of a token. */
+typedef void token_form_fn(const void *state, const struct token_place *t, struct str *out);
+/* Each token becomes what `form` makes of it. */
+void token_list_map(struct token_list *l, token_form_fn *form, const void *state);
 
 struct component_type {
     const char *name;

@@ -108,28 +108,22 @@ static int word_piece_parse(const struct component_source *s, const struct node 
     return OK;
 }
 
-static int word_piece_decode(const void *state, struct token_list *tokens)
+static void word_piece_form(const void *state, const struct token_place *t, struct str *out)
 {
     const struct decoder *d = state;
-    struct token_list out = { 0 };
-    struct str form;
+    bool inner = t->place > 0 && t->length >= d->length && memcmp(t->bytes, d->text, d->length) == 0;
+    size_t skip = inner ? d->length : 0;
 
-    str_init(&out.bytes);
-    str_init(&form);
-    for (size_t i = 0; i < tokens->count; i++) {
-        size_t length;
-        const char *p = token_list_get(tokens, i, &length);
-        bool inner = i > 0 && length >= d->length && memcmp(p, d->text, d->length) == 0;
-        str_clear(&form);
-        if (i > 0 && !inner)
-            str_append_char(&form, ' ');
-        str_append_bytes(&form, inner ? p + d->length : p, inner ? length - d->length : length);
-        if (d->cleanup)
-            clean_up(&form);
-        token_list_add(&out, form.data, form.length);
-    }
-    str_release(&form);
-    take(tokens, &out);
+    if (t->place > 0 && !inner)
+        str_append_char(out, ' ');
+    str_append_bytes(out, t->bytes + skip, t->length - skip);
+    if (d->cleanup)
+        clean_up(out);
+}
+
+static int word_piece_decode(const void *state, struct token_list *tokens)
+{
+    token_list_map(tokens, word_piece_form, state);
     return OK;
 }
 
@@ -158,23 +152,16 @@ static int bpe_parse(const struct component_source *s, const struct node *n, voi
 }
 
 /* The end of a word is a blank, but not the last one. */
-static int bpe_decode(const void *state, struct token_list *tokens)
+static void bpe_form(const void *state, const struct token_place *t, struct str *out)
 {
     const struct decoder *d = state;
-    struct token_list out = { 0 };
-    struct str form;
 
-    str_init(&out.bytes);
-    str_init(&form);
-    for (size_t i = 0; i < tokens->count; i++) {
-        size_t length;
-        const char *p = token_list_get(tokens, i, &length);
-        str_clear(&form);
-        append_replaced(&form, p, length, d->text, i + 1 == tokens->count ? "" : " ");
-        token_list_add(&out, form.data, form.length);
-    }
-    str_release(&form);
-    take(tokens, &out);
+    append_replaced(out, t->bytes, t->length, d->text, t->place + 1 == t->count ? "" : " ");
+}
+
+static int bpe_decode(const void *state, struct token_list *tokens)
+{
+    token_list_map(tokens, bpe_form, state);
     return OK;
 }
 
@@ -283,24 +270,24 @@ static int strip_parse(const struct component_source *s, const struct node *n, v
 }
 
 /* At most `start` times the character off the front of each token and `stop` times off its end. */
-static int strip_decode(const void *state, struct token_list *tokens)
+static void strip_form(const void *state, const struct token_place *t, struct str *out)
 {
     const struct decoder *d = state;
-    struct token_list out = { 0 };
+    size_t n = d->length, length = t->length;
+    const char *p = t->bytes;
 
-    str_init(&out.bytes);
-    for (size_t i = 0; i < tokens->count; i++) {
-        size_t length, n = d->length;
-        const char *p = token_list_get(tokens, i, &length);
-        for (int64_t k = 0; k < d->start && length >= n && memcmp(p, d->text, n) == 0; k++) {
-            p += n;
-            length -= n;
-        }
-        for (int64_t k = 0; k < d->stop && length >= n && memcmp(p + length - n, d->text, n) == 0; k++)
-            length -= n;
-        token_list_add(&out, p, length);
+    for (int64_t k = 0; k < d->start && length >= n && memcmp(p, d->text, n) == 0; k++) {
+        p += n;
+        length -= n;
     }
-    take(tokens, &out);
+    for (int64_t k = 0; k < d->stop && length >= n && memcmp(p + length - n, d->text, n) == 0; k++)
+        length -= n;
+    str_append_bytes(out, p, length);
+}
+
+static int strip_decode(const void *state, struct token_list *tokens)
+{
+    token_list_map(tokens, strip_form, state);
     return OK;
 }
 

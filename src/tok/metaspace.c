@@ -144,32 +144,25 @@ const struct component_type pre_tokenizer_metaspace = {
 /* ---- decoder ---- */
 
 /* In the first token the replacement stands for nothing: there it was put in front. */
-static int metaspace_decode(const void *state, struct token_list *tokens)
+static void metaspace_form(const void *state, const struct token_place *t, struct str *out)
 {
     const struct metaspace *m = state;
-    struct token_list out = { 0 };
-    struct str form;
+    const char *p = t->bytes, *end = p + t->length;
 
-    str_init(&out.bytes);
-    str_init(&form);
-    for (size_t i = 0; i < tokens->count; i++) {
-        size_t length;
-        const char *p = token_list_get(tokens, i, &length), *end = p + length;
-        str_clear(&form);
-        while (p < end) {
-            if (!begins(m, p, (size_t)(end - p))) {
-                str_append_char(&form, *p++);
-                continue;
-            }
-            if (i > 0 || m->scheme == PREPEND_NEVER)
-                str_append_char(&form, ' ');
-            p += m->length;
+    while (p < end) {
+        if (!begins(m, p, (size_t)(end - p))) {
+            str_append_char(out, *p++);
+            continue;
         }
-        token_list_add(&out, form.data, form.length);
+        if (t->place > 0 || m->scheme == PREPEND_NEVER)
+            str_append_char(out, ' ');
+        p += m->length;
     }
-    str_release(&form);
-    token_list_release(tokens);
-    *tokens = out;
+}
+
+static int metaspace_decode(const void *state, struct token_list *tokens)
+{
+    token_list_map(tokens, metaspace_form, state);
     return OK;
 }
 

@@ -123,6 +123,25 @@ void token_list_add(struct token_list *l, const char *bytes, size_t length)
     token_list_end(l);
 }
 
+void token_list_map(struct token_list *l, token_form_fn *form, const void *state)
+{
+    struct token_list out = { 0 };
+    struct str made;
+
+    str_init(&out.bytes);
+    str_init(&made);
+    for (size_t i = 0; i < l->count; i++) {
+        struct token_place t = { .place = i, .count = l->count };
+        t.bytes = token_list_get(l, i, &t.length);
+        str_clear(&made);
+        form(state, &t, &made);
+        token_list_add(&out, made.data, made.length);
+    }
+    str_release(&made);
+    token_list_release(l);
+    *l = out;
+}
+
 /* Bytes at p that are the longest proper prefix of some character, at least 1. */
 static size_t broken_length(const char *p, const char *end)
 {
