@@ -3,7 +3,6 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "base/err.h"
 #include "base/json.h"
@@ -47,30 +46,6 @@ const char *weights_save_dtype(const char *name)
         }
     }
     return NULL;
-}
-
-int weights_parse_shard_size(const char *text, uint64_t *bytes)
-{
-    static const struct {
-        const char *unit;
-        double factor;
-    } units[] = {
-        { "", 1 },      { "B", 1 },        { "KB", 1e3 },     { "MB", 1e6 },     { "GB", 1e9 },
-        { "TB", 1e12 }, { "KiB", 0x1p10 }, { "MiB", 0x1p20 }, { "GiB", 0x1p30 }, { "TiB", 0x1p40 }
-    };
-    char *end;
-    double value = strtod(text, &end);
-    for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
-        if (end == text || strcasecmp(end, units[i].unit) != 0)
-            continue;
-        value *= units[i].factor;
-        if (!(value >= 1 && value < 0x1p63)) /* NaN too */
-            break;
-        *bytes = (uint64_t)value;
-        return OK;
-    }
-    return fail(ERR_USAGE,
-                "size \"%s\" of a shard is not understood (expected a number with KB, MB, GB or TB)", text);
 }
 
 static int64_t param_count(const struct weights_param *p)

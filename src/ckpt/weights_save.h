@@ -35,9 +35,6 @@ int weights_save(struct save *s, const struct weights_param *params, size_t coun
 uint64_t weights_save_bytes(const struct weights_param *params, size_t count,
                             const struct weights_save_options *o);
 
-/* "5GB", "500MB", "1.5GiB", "200000000": what --max_shard_size takes. ERR_USAGE. */
-int weights_parse_shard_size(const char *text, uint64_t *bytes);
-
 /* "F32" from HF's "float32", "fp32", "F32", and so on; NULL when it is none that can be saved. */
 const char *weights_save_dtype(const char *name);
 

@@ -23,9 +23,10 @@ int parse_bytes(const char *option, const char *text, uint64_t *bytes)
     double v = digits ? strtod(text, &end) : NAN;
 
     for (size_t i = 0; digits && end == text + digits && i < sizeof(units) / sizeof(units[0]); i++) {
-        if (strcasecmp(end + (*end == ' '), units[i].unit) != 0 || !(v * units[i].factor < 0x1p62))
+        double size = v * units[i].factor;
+        if (strcasecmp(end + (*end == ' '), units[i].unit) != 0 || !(size >= 1 && size < 0x1p62))
             continue;
-        *bytes = (uint64_t)(v * units[i].factor);
+        *bytes = (uint64_t)size;
         return OK;
     }
     return fail(ERR_USAGE,

@@ -144,8 +144,7 @@ struct model_def {
                   struct model_outputs *out);
 };
 
-extern const struct model_def *const model_table[];         /* ends with NULL */
-const struct model_def *model_find(const char *model_type); /* NULL when unknown */
+extern const struct model_def *const model_table[]; /* ends with NULL */
 
 /* ---- heads.c: what stands on the trunk ---- */
 /* Scope of the trunk's parameters, "bert": base-model classes leave it out. */

@@ -1,5 +1,3 @@
-#include <string.h>
-
 #include "models/model.h"
 
 extern const struct model_def model_bert, model_gpt2, model_gpt_neo, model_llama, model_roberta, model_t5;
@@ -11,12 +9,4 @@ const struct model_def *const model_table[] = {
 int64_t model_position_limit(const struct model_sizes *s)
 {
     return s->any_position ? INT32_MAX : s->positions;
-}
-
-const struct model_def *model_find(const char *model_type)
-{
-    for (int i = 0; model_table[i]; i++)
-        if (strcmp(model_table[i]->name, model_type) == 0)
-            return model_table[i];
-    return NULL;
 }

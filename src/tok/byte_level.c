@@ -37,12 +37,6 @@ int byte_level_byte(uint32_t c)
     return (int)(c <= 0x20 ? c : c - 0x21 + 0x7F);
 }
 
-void byte_level_append(struct str *s, const char *bytes, size_t length)
-{
-    for (size_t i = 0; i < length; i++)
-        str_append_utf8(s, byte_level_char((uint8_t)bytes[i]));
-}
-
 struct piece byte_level_form(const struct piece *p, struct text *scratch)
 {
     char form[4];

@@ -8,7 +8,6 @@
 
 uint32_t byte_level_char(uint8_t byte);  /* the character of a byte, U+0021 .. U+0143 */
 int byte_level_byte(uint32_t character); /* -1: stands for no byte */
-void byte_level_append(struct str *s, const char *bytes, size_t length); /* their form, as UTF-8 */
 /* The piece in its printable form, in scratch. */
 struct piece byte_level_form(const struct piece *p, struct text *scratch);
 

@@ -121,3 +121,10 @@ inspect " truncated, " --train_file "$GOLDEN/tokenizer/mixed.txt" --block_size 8
 ! grep -q '^sample ' printed.out || stop "no samples were asked for"
 refuses 66 "nothing.txt" "$PLAIT" inspect --train_file nothing.txt --tokenizer_name m
 refuses 64 "--tokenizer_name is missing" "$PLAIT" inspect --train_file "$GOLDEN/tokenizer/english.txt"
+
+# ---- sizes of shards
+for size in "" GB "5 GBs" 0 0.2 -1GB nan inf 1e30GB 5G5; do
+  refuses 64 "--max_shard_size: no size (found \"$size\"" "$PLAIT" init --model_name_or_path m --output_dir sizes --max_shard_size "$size"
+done
+"$PLAIT" init --model_name_or_path m --output_dir sizes --max_shard_size 1.5kib --log_level warning
+[ "$(ls sizes/model-*.safetensors | wc -l)" -gt 1 ] || stop "one shard of 1.5 KiB"

@@ -165,23 +165,6 @@ static void converts_to_the_type_asked_for(void **state)
     assert_null(weights_save_dtype("F64"));
 }
 
-static void reads_sizes_of_shards(void **state)
-{
-    static const char *const bad[] = { "", "GB", "5 GBs", "0", "-1GB", "nan", "inf", "1e30GB", "5G5" };
-    uint64_t bytes;
-    assert_int_equal(weights_parse_shard_size("5GB", &bytes), OK);
-    assert_int_equal(bytes, 5000000000u);
-    assert_int_equal(weights_parse_shard_size("1.5kib", &bytes), OK);
-    assert_int_equal(bytes, 1536);
-    assert_int_equal(weights_parse_shard_size("123", &bytes), OK);
-    assert_int_equal(bytes, 123);
-    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-        error_clear();
-        assert_int_equal(weights_parse_shard_size(bad[i], &bytes), ERR_USAGE);
-    }
-    error_clear();
-}
-
 static void saves_nothing_as_an_empty_file(void **state)
 {
     struct weights w;
@@ -198,7 +181,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         IN_SCRATCH(writes_one_file_sorted_by_name), IN_SCRATCH(splits_as_transformers_does),
         IN_SCRATCH(reads_through_a_function),       IN_SCRATCH(converts_to_the_type_asked_for),
-        IN_SCRATCH(saves_nothing_as_an_empty_file), cmocka_unit_test(reads_sizes_of_shards),
+        IN_SCRATCH(saves_nothing_as_an_empty_file),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
