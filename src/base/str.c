@@ -23,11 +23,16 @@ void str_release(struct str *s)
     str_init(s);
 }
 
+void str_cut(struct str *s, size_t length)
+{
+    s->length = length;
+    if (s->capacity)
+        s->data[length] = '\0';
+}
+
 void str_clear(struct str *s)
 {
-    s->length = 0;
-    if (s->capacity)
-        s->data[0] = '\0';
+    str_cut(s, 0);
 }
 
 /* Room for `more` bytes and the NUL. */

@@ -15,6 +15,7 @@ struct str {
 void str_init(struct str *s);
 void str_release(struct str *s);
 void str_clear(struct str *s);
+void str_cut(struct str *s, size_t length); /* to its first `length` bytes, which it has */
 void str_append(struct str *s, const char *text);
 void str_append_bytes(struct str *s, const void *bytes, size_t length);
 void str_append_char(struct str *s, char c);

@@ -346,13 +346,11 @@ static int read_map(struct reading *r, uint64_t pairs, int depth)
         TRY(cursor_append(&r->cursor, t.length, &r->path));
         bool is_chunked = i == 0 && strcmp(r->path.data + begin, chunked) == 0;
         if (is_chunked) {
-            r->path.length = length;
-            r->path.data[length] = '\0';
+            str_cut(&r->path, length);
             return read_chunked(r, pairs);
         }
         TRY(read_value(r, depth + 1));
-        r->path.length = length;
-        r->path.data[length] = '\0';
+        str_cut(&r->path, length);
     }
     return OK;
 }

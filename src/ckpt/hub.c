@@ -100,7 +100,7 @@ static int read_hash(const char *folder, const char *revision, struct str *hash)
     } else {
         status = regular_read(path.data, hash);
         while (hash->length > 0 && (unsigned char)hash->data[hash->length - 1] <= ' ')
-            hash->data[--hash->length] = '\0';
+            str_cut(hash, hash->length - 1);
     }
     if (status == OK && !path_is_plain_name(hash->data, hash->length))
         str_clear(hash); /* no snapshot has such a name */

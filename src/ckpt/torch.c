@@ -88,7 +88,7 @@ struct archive {
 
 static const struct zip_entry *find_entry(struct archive *a, const char *name, const char *more)
 {
-    a->name.length = a->folder;
+    str_cut(&a->name, a->folder);
     str_append(&a->name, name);
     str_append(&a->name, more);
     return zip_find(&a->zip, a->name.data);

@@ -163,7 +163,8 @@ int source_head_read(struct source_file *f, struct source_head *h)
         str_append_bytes(&h->bytes, bytes, status == OK ? count : 0);
     }
     h->whole = h->bytes.length <= h->limit;
-    h->bytes.length = h->whole ? h->bytes.length : h->limit;
+    if (!h->whole)
+        str_cut(&h->bytes, h->limit);
     unpacker_free(u);
     close(fd);
     return status;

@@ -87,10 +87,8 @@ void bar_compose(struct str *line, const struct bar_state *s, size_t width)
     for (size_t i = 0; i < cells; i++)
         str_append_char(line, (double)i < floor((double)cells * part) ? '#' : ' ');
     str_appendf(line, "| %s", tail.data);
-    if (line->length > width) {
-        line->length = width;
-        line->data[width] = '\0';
-    }
+    if (line->length > width)
+        str_cut(line, width);
     str_release(&tail);
 }
 
