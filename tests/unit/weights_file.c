@@ -410,7 +410,9 @@ static void refuses_malformed_msgpack(void **state)
         { MSGPACK(MAP1 "\xc7\x13\1\x93\xdc\0\x11\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1"), "more than 16 dimensions" },
         { MSGPACK(MAP1 "\1"), "16 bytes after the last value" },
         { EXACT(MAP1 "\xd9\10\0\0\0\0\0\0\0\0"), "no arrays in it" },
-        { EXACT("\x82\xa0\1\xa4step\1"), "no arrays in it" }, /* an empty key */
+        { EXACT("\x82\xda\0\0\1\xac" /* an empty key */
+                "step of step\1"),
+          "no arrays in it" },
         { EXACT("\x81\xa1"
                 "a\x82\xb9__msgpack_chunked_array__\xc3\xa5shape\x81\xa1"
                 "1\2"),
