@@ -140,7 +140,7 @@ static int run_rank(void *context, int rank, struct comm *comm)
  */
 static bool adds(const struct forward *f, const struct tensor *t, int rank)
 {
-    for (int axis = 0; axis < AXIS_COUNT; axis++)
+    for (int axis = 0; axis < PLACEMENT_AXES; axis++)
         if (t->layout.on[axis].kind == REPLICATE && mesh_coordinate(&f->mesh, rank, (enum axis)axis) != 0)
             return false;
     return true;

@@ -1,40 +1,78 @@
-/* comm -- collectives along a mesh axis, behind a small vtable: `self` (one rank), `local` (ranks are threads
- * of this process). Every rank of the axis must call the same function in the same order. Reductions go in
- * rank order, so that all ranks get the same bits. */
+/* comm -- transfers among the ranks of a mesh: along an axis, among some of its ranks, or among all. A
+ * transfer is started and waited for; in between it goes on by itself. Ranks are threads of this process
+ * (local.c), processes of one host, or processes of several (MPI, remote.h). On one host there is one
+ * path, through shared memory, for threads and processes alike (exchange.c), and it reduces in rank order:
+ * all ranks get the same bits, however they were started.
+ *
+ * Transfers among the same ranks (for send and receive: from one rank to another) are matched in the order
+ * in which each rank starts them. Those among different ranks do not wait for each other. */
 #ifndef PLAIT_COMM_COMM_H
 #define PLAIT_COMM_COMM_H
+
+#include <stdbool.h>
 
 #include "core/dtype.h"
 #include "core/placement.h"
 
+enum { AXIS_ALL = AXIS_COUNT }; /* of a transfer: all ranks of the mesh, coordinate = rank */
+
+enum transfer_kind {
+    TRANSFER_ALL_REDUCE,     /* out[count] = reduction of all in[count]; out may be in */
+    TRANSFER_ALL_GATHER,     /* out[ranks][count] = in[count] of each; in may be its place in out */
+    TRANSFER_REDUCE_SCATTER, /* out[count] = reduction of all in[ranks][count], each rank its part */
+    TRANSFER_BROADCAST,      /* out[count] = in[count] of the rank at `peer` */
+    TRANSFER_SEND,           /* in[count] to the rank at `peer` */
+    TRANSFER_RECV,           /* out[count] from the rank at `peer` */
+    TRANSFER_BARRIER,        /* nobody is done before all have started */
+};
+
+struct transfer {
+    enum transfer_kind kind;
+    int axis;         /* among the ranks that differ in this coordinate alone, in its order; or AXIS_ALL */
+    uint64_t members; /* of these, the ones whose bit is set; 0: all. Not for send and receive */
+    enum reduction reduction;
+    enum dtype dtype; /* all, where there is a reduction: F32, F64, BF16 (added in fp32), I32 */
+    int64_t count;
+    int peer; /* a coordinate on the axis */
+};
+
+struct request { /* of the caller, who keeps it and both buffers in place until comm_wait */
+    struct transfer transfer;
+    const void *in;
+    void *out;
+    struct channel *channel;
+    struct request *next;
+    int phase;
+    int64_t at, round; /* elements done; in this round */
+    bool apart, done;  /* apart: started, not only waited for */
+    double start, end;
+};
+
+struct comm_times {
+    double busy, exposed; /* seconds from start to end; those in which the rank has waited */
+    int64_t bytes;        /* of `in`, or of `out` where there is no other */
+    int64_t count;
+};
+
 struct comm { /* one rank's end */
-    const struct comm_ops *ops;
     struct mesh mesh;
     int rank;
-    int status; /* of the first collective in a graph that failed: kernels return nothing, the executor asks
-                 */
+    int status; /* of the first transfer of a graph that failed: kernels return nothing, the executor asks */
+    struct comm_times times;
+    struct traffic *traffic;
 };
 
-struct collective {
-    enum axis axis;
-    enum reduction reduction; /* all_reduce */
-    enum dtype dtype;
-    int64_t count; /* elements of `in` */
-};
-
-struct comm_ops {
-    const char *name;
-    /* out = reduction over the axis of `in`; out may be in. */
-    int (*all_reduce)(struct comm *c, const struct collective *x, const void *in, void *out);
-    /* out: the shares of all ranks of the axis in rank order. */
-    int (*all_gather)(struct comm *c, const struct collective *x, const void *in, void *out);
-    int (*barrier)(struct comm *c); /* all ranks of the mesh */
-    void (*free)(struct comm *c);
-};
+/* Starting cannot fail; what goes wrong is told by comm_wait: ERR_INTERNAL "another rank has failed". */
+void comm_start(struct comm *c, const struct transfer *x, const void *in, void *out, struct request *r);
+int comm_wait(struct comm *c, struct request *r);
+int comm_run(struct comm *c, const struct transfer *x, const void *in, void *out); /* start and wait */
+int comm_barrier(struct comm *c);
+/* Makes every transfer of every rank fail, now and from now on. */
+void comm_break(struct comm *c);
+void comm_free(struct comm *c); /* NULL is fine */
 
 /* Ranks as threads: makes all ends at once; comm_free each of them. */
 int comm_local_create(const struct mesh *mesh, struct comm *ends[]);
-void comm_free(struct comm *c);
 
 /* Runs fn(context, rank, comm) on mesh_ranks(mesh) threads, threads_each for parallel_for in each of them;
  * returns the first failure (the message of the lowest failing rank becomes this thread's). */

@@ -43,27 +43,30 @@ static struct span span_of(const struct view *v, int dim)
     return s;
 }
 
-/* A collective fails when another rank has: the program ends after this node. */
-static bool went_well(const struct kernel_args *a, int status)
+/* A transfer fails when another rank has: the program ends after this node. */
+static bool went_well(const struct kernel_args *a, const struct transfer *x, const void *in, void *out)
 {
+    int status = comm_run(a->comm, x, in, out);
+
     if (status != OK)
         a->comm->status = status;
     return status == OK;
 }
 
-static struct collective collective_of(const struct kernel_args *a, int64_t count)
+static struct transfer transfer_of(const struct kernel_args *a, enum transfer_kind kind, int64_t count)
 {
-    return (struct collective){ .axis = axis_of(a),
-                                .reduction = (enum reduction)a->node->attr[COLLECTIVE_REDUCTION],
-                                .dtype = a->in[0].dtype,
-                                .count = count };
+    return (struct transfer){ .kind = kind,
+                              .axis = axis_of(a),
+                              .reduction = (enum reduction)a->node->attr[COLLECTIVE_REDUCTION],
+                              .dtype = a->in[0].dtype,
+                              .count = count };
 }
 
 static void run_all_reduce(const struct kernel_args *a)
 {
-    struct collective x = collective_of(a, view_count(&a->in[0]));
+    struct transfer x = transfer_of(a, TRANSFER_ALL_REDUCE, view_count(&a->in[0]));
 
-    went_well(a, a->comm->ops->all_reduce(a->comm, &x, a->in[0].data, a->out[0].data));
+    went_well(a, &x, a->in[0].data, a->out[0].data);
 }
 
 /* Copies entries [first, first + n) of the whole dim from `whole` into the share; what lies past the end is
@@ -89,27 +92,11 @@ static void run_keep_shard(const struct kernel_args *a)
     take_share(&a->in[0], &a->out[0], (int)a->node->attr[COLLECTIVE_DIM]);
 }
 
-static int64_t whole_bytes(const struct node *n, const struct mesh *mesh, const struct machine *m)
-{
-    (void)m;
-    return tensor_local_bytes(n->in[0], mesh);
-}
-
-static void run_reduce_scatter(const struct kernel_args *a)
-{
-    struct view whole = a->in[0];
-    struct collective x = collective_of(a, view_count(&whole));
-
-    whole.data = a->workspace;
-    if (went_well(a, a->comm->ops->all_reduce(a->comm, &x, a->in[0].data, whole.data)))
-        take_share(&whole, &a->out[0], (int)a->node->attr[COLLECTIVE_DIM]);
-}
-
 /* Shares of all ranks at capacity: a rank may use fewer rows than another. */
 static int64_t gather_bytes(const struct node *n, const struct mesh *mesh, const struct machine *m)
 {
     (void)m;
-    return tensor_local_bytes(n->in[0], mesh) * mesh->size[(int)n->attr[COLLECTIVE_AXIS]];
+    return tensor_local_bytes(n->in[0], mesh) * mesh_size(mesh, (enum axis)n->attr[COLLECTIVE_AXIS]);
 }
 
 static int64_t share_capacity(const struct kernel_args *a, int dim)
@@ -117,17 +104,60 @@ static int64_t share_capacity(const struct kernel_args *a, int dim)
     return tensor_local_dim(a->node->in[0], dim, &a->comm->mesh);
 }
 
+/* Shares one after the other, zeros where they lack something. */
+static void pack_shares(const struct kernel_args *a, int64_t capacity, int dim, char *to)
+{
+    struct span w = span_of(&a->in[0], dim);
+    int ranks = mesh_size(&a->comm->mesh, axis_of(a));
+    size_t row = (size_t)w.inner * dtype_bytes(a->in[0].dtype);
+
+    for (int r = 0; r < ranks; r++)
+        for (int64_t o = 0; o < w.outer; o++, to += (size_t)capacity * row) {
+            int64_t first = capacity * r, n = w.n - first < capacity ? w.n - first : capacity;
+            n = n > 0 ? n : 0;
+            memcpy(to, (const char *)a->in[0].data + (size_t)(o * w.n + (n ? first : 0)) * row,
+                   (size_t)n * row);
+            memset(to + (size_t)n * row, 0, (size_t)(capacity - n) * row);
+        }
+}
+
+/* Through workspace, where the shares do not lie there as they are dealt: [all packed][this rank's]. */
+static void run_reduce_scatter(const struct kernel_args *a)
+{
+    int dim = (int)a->node->attr[COLLECTIVE_DIM], ranks = mesh_size(&a->comm->mesh, axis_of(a));
+    struct span whole = span_of(&a->in[0], dim), share = span_of(&a->out[0], dim);
+    int64_t capacity = tensor_local_dim(a->node->out[0], dim, &a->comm->mesh);
+    struct transfer x = transfer_of(a, TRANSFER_REDUCE_SCATTER, share.outer * capacity * share.inner);
+    size_t bytes = dtype_bytes(a->in[0].dtype);
+    char *packed = a->workspace, *own = packed + (size_t)(x.count * ranks) * bytes;
+
+    if (whole.outer == 1 && whole.n == capacity * ranks) {
+        went_well(a, &x, a->in[0].data, a->out[0].data);
+        return;
+    }
+    pack_shares(a, capacity, dim, packed);
+    if (went_well(a, &x, packed, own))
+        memcpy(a->out[0].data, own, (size_t)(share.outer * share.n * share.inner) * bytes);
+}
+
+static int64_t scatter_bytes(const struct node *n, const struct mesh *mesh, const struct machine *m)
+{
+    (void)m;
+    return tensor_local_bytes(n->out[0], mesh) * (1 + mesh_size(mesh, (enum axis)n->attr[COLLECTIVE_AXIS]));
+}
+
 static void run_all_gather(const struct kernel_args *a)
 {
-    int dim = (int)a->node->attr[COLLECTIVE_DIM], ranks = a->comm->mesh.size[axis_of(a)];
+    int dim = (int)a->node->attr[COLLECTIVE_DIM], ranks = mesh_size(&a->comm->mesh, axis_of(a));
     struct span whole = span_of(&a->out[0], dim), share = span_of(&a->in[0], dim);
     size_t bytes = dtype_bytes(a->out[0].dtype);
     int64_t capacity = share_capacity(a, dim), piece = share.outer * capacity * share.inner;
-    struct collective x = collective_of(a, piece);
+    struct transfer x = transfer_of(a, TRANSFER_ALL_GATHER, piece);
+    bool direct = whole.outer == 1 && whole.n == capacity * ranks;
 
     if (dim > 0 && share.n != capacity)
         BUG("all_gather: a dim other than the first has a run-time count");
-    if (!went_well(a, a->comm->ops->all_gather(a->comm, &x, a->in[0].data, a->workspace)))
+    if (!went_well(a, &x, a->in[0].data, direct ? a->out[0].data : a->workspace) || direct)
         return;
     for (int r = 0; r < ranks; r++) {
         int64_t first = capacity * r, n = whole.n - first < capacity ? whole.n - first : capacity;
@@ -148,7 +178,7 @@ static const struct kernel all_gather_kernels[] = {
     { .name = "all_gather", .workspace = gather_bytes, .run = run_all_gather }, { 0 }
 };
 static const struct kernel reduce_scatter_kernels[] = {
-    { .name = "reduce_scatter", .workspace = whole_bytes, .run = run_reduce_scatter }, { 0 }
+    { .name = "reduce_scatter", .workspace = scatter_bytes, .run = run_reduce_scatter }, { 0 }
 };
 static const struct kernel keep_shard_kernels[] = { { .name = "copy", .run = run_keep_shard }, { 0 } };
 static const struct kernel keep_first_kernels[] = { { .name = "alias", .run = run_keep_first }, { 0 } };

@@ -79,7 +79,7 @@ int64_t tensor_local_dim(const struct tensor *t, int dim, const struct mesh *mes
 {
     int64_t size = t->dims[dim].size;
 
-    for (int a = 0; a < AXIS_COUNT; a++) {
+    for (int a = 0; a < PLACEMENT_AXES; a++) {
         struct placement p = t->layout.on[a];
         if (p.kind != SHARD || p.dim != dim || (a == AXIS_DP && t->dims[dim].count != COUNT_FIXED))
             continue;
@@ -92,7 +92,7 @@ int64_t tensor_first(const struct tensor *t, int dim, const struct mesh *mesh, i
 {
     int64_t size = t->dims[dim].size, first = 0;
 
-    for (int a = 0; a < AXIS_COUNT; a++) {
+    for (int a = 0; a < PLACEMENT_AXES; a++) {
         struct placement p = t->layout.on[a];
         if (p.kind != SHARD || p.dim != dim || (a == AXIS_DP && t->dims[dim].count != COUNT_FIXED))
             continue;

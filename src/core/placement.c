@@ -11,9 +11,14 @@ bool placement_equal(struct placement a, struct placement b)
 
 const char *axis_name(enum axis axis)
 {
-    static const char *const names[AXIS_COUNT] = { "dp", "tp" };
+    static const char *const names[AXIS_COUNT] = { "dp", "tp", "pp" };
 
     return names[axis];
+}
+
+int mesh_size(const struct mesh *m, enum axis axis)
+{
+    return m->size[axis] > 0 ? m->size[axis] : 1;
 }
 
 int mesh_ranks(const struct mesh *m)
@@ -21,12 +26,24 @@ int mesh_ranks(const struct mesh *m)
     int ranks = 1;
 
     for (int a = 0; a < AXIS_COUNT; a++)
-        ranks *= m->size[a];
+        ranks *= mesh_size(m, (enum axis)a);
     return ranks;
 }
 
-/* tp is innermost: neighbours in rank order talk most. */
+/* Ranks between neighbours along the axis. */
+static int stride(const struct mesh *m, enum axis axis)
+{
+    int tp = mesh_size(m, AXIS_TP);
+
+    return axis == AXIS_TP ? 1 : axis == AXIS_DP ? tp : tp * mesh_size(m, AXIS_DP);
+}
+
 int mesh_coordinate(const struct mesh *m, int rank, enum axis axis)
 {
-    return axis == AXIS_TP ? rank % m->size[AXIS_TP] : rank / m->size[AXIS_TP];
+    return rank / stride(m, axis) % mesh_size(m, axis);
+}
+
+int mesh_neighbour(const struct mesh *m, int rank, enum axis axis, int coordinate)
+{
+    return rank + (coordinate - mesh_coordinate(m, rank, axis)) * stride(m, axis);
 }

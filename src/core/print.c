@@ -22,7 +22,7 @@ static void print_name(const struct tensor *t, struct str *out)
 
 static void print_layout(const struct layout *l, struct str *out)
 {
-    for (int a = 0; a < AXIS_COUNT; a++) {
+    for (int a = 0; a < PLACEMENT_AXES; a++) {
         struct placement p = l->on[a];
         if (p.kind == SHARD)
             str_appendf(out, " %s:S%d", axis_name((enum axis)a), p.dim);

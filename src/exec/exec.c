@@ -323,6 +323,9 @@ void executor_print_profile(const struct executor *e, struct str *out)
 
     for (int i = 0; i < OP_COUNT; i++)
         total += e->seconds[i];
+    if (e->comm)
+        str_appendf(out, "%-20s %8.3f s waited of %.3f s under way, %8" PRId64 " transfers\n",
+                    "communication", e->comm->times.exposed, e->comm->times.busy, e->comm->times.count);
     for (int i = 0; i < OP_COUNT; i++)
         if (e->calls[i])
             str_appendf(out, "%-20s %8.3f s %5.1f %% %8" PRId64 " calls\n", op_table[i]->name, e->seconds[i],

@@ -154,10 +154,13 @@ static int ask(struct run *run)
     if (!comm || comm->rank == 0)
         stop = r->proceed && !r->proceed(r->context);
     if (comm)
-        TRY(comm->ops->all_reduce(
-            comm,
-            &(struct collective){ .axis = AXIS_TP, .reduction = REDUCE_SUM, .dtype = DT_F64, .count = 1 },
-            &stop, &stop));
+        TRY(comm_run(comm,
+                     &(struct transfer){ .kind = TRANSFER_ALL_REDUCE,
+                                         .axis = AXIS_ALL,
+                                         .reduction = REDUCE_MAX,
+                                         .dtype = DT_F64,
+                                         .count = 1 },
+                     &stop, &stop));
     run->results->stopped = run->results->stopped || stop > 0;
     return OK;
 }

@@ -23,7 +23,7 @@ struct narrowing {
 
 static bool is_partial(const struct tensor *t)
 {
-    for (int a = 0; a < AXIS_COUNT; a++)
+    for (int a = 0; a < PLACEMENT_AXES; a++)
         if (t->layout.on[a].kind == PARTIAL)
             return true;
     return false;

@@ -341,7 +341,7 @@ static void shard_axis(struct graph *g, const struct axis_cost *cost, const stru
 int shard_graph(struct graph *g, const struct mesh *mesh, const struct cluster *cluster,
                 const struct graph *beside, struct tensor **const outputs[], int count)
 {
-    for (int a = 0; a < AXIS_COUNT; a++)
+    for (int a = 0; a < PLACEMENT_AXES; a++)
         if (mesh->size[a] > 1)
             shard_axis(g,
                        &(struct axis_cost){ .axis = (enum axis)a, .size = mesh->size[a], .cluster = cluster },

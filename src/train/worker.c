@@ -72,13 +72,13 @@ void worker_release(struct worker *w)
 
 /* ---- agreement ---- */
 
-static int reduce(const struct worker *w, enum axis axis, enum reduction kind, double *values, int count)
+static int reduce(const struct worker *w, int axis, enum reduction kind, double *values, int count)
 {
-    struct collective x = { .axis = axis, .reduction = kind, .dtype = DT_F64, .count = count };
-
-    if (w->run->mesh.size[axis] == 1)
-        return OK;
-    return w->comm->ops->all_reduce(w->comm, &x, values, values);
+    return comm_run(
+        w->comm,
+        &(struct transfer){
+            .kind = TRANSFER_ALL_REDUCE, .axis = axis, .reduction = kind, .dtype = DT_F64, .count = count },
+        values, values);
 }
 
 int agree_sum(const struct worker *w, double *values, int count)
@@ -88,11 +88,10 @@ int agree_sum(const struct worker *w, double *values, int count)
 
 int agree_max(const struct worker *w, double *value)
 {
-    TRY(reduce(w, AXIS_DP, REDUCE_MAX, value, 1));
-    return reduce(w, AXIS_TP, REDUCE_MAX, value, 1);
+    return reduce(w, AXIS_ALL, REDUCE_MAX, value, 1);
 }
 
 int agree_wait(const struct worker *w)
 {
-    return mesh_ranks(&w->run->mesh) > 1 ? w->comm->ops->barrier(w->comm) : OK;
+    return comm_barrier(w->comm);
 }

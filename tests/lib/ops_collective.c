@@ -82,7 +82,7 @@ static double entry(const struct meeting *m, const struct tensor *t, const struc
         stride *= v->whole[d];
     }
     x = ops_value_of(m->c, m->v, m->c->node->in[0])[index];
-    for (int a = 0; a < AXIS_COUNT; a++)
+    for (int a = 0; a < PLACEMENT_AXES; a++)
         if (t->layout.on[a].kind == PARTIAL)
             x = part(t->layout.on[a].reduction, x, m->mesh.size[a],
                      mesh_coordinate(&m->mesh, rank, (enum axis)a));
@@ -119,7 +119,7 @@ static int run_rank(void *context, int rank, struct comm *comm)
     if (m->in_place)
         out.data = in.data;
     k->run(&args);
-    comm->ops->barrier(comm); /* a rank that fails would break the others' collectives */
+    comm_barrier(comm); /* a rank that fails would break the others' collectives */
     status = check_rank(m, &out, rank);
     mem_free(in.data);
     mem_free(own.data);
@@ -171,7 +171,7 @@ void ops_check_collective(const struct op_def *op, const struct op_cases *l, con
     ops_case_init(&c, op, def, -1);
     ops_values_init(&v, &c);
     ops_run(&c, &v, 0, (size_t)c.node->id);
-    for (int a = 0; a < AXIS_COUNT && !op->alias; a++) {
+    for (int a = 0; a < PLACEMENT_AXES && !op->alias; a++) {
         bool counted = c.groups > 0;
         if (a == AXIS_DP && counted && op != &op_all_reduce)
             continue; /* rows of dp ranks are never gathered or dealt out */
@@ -183,7 +183,7 @@ void ops_check_collective(const struct op_def *op, const struct op_cases *l, con
             run_mesh(&m, def->name);
         }
         run_square(&m, (enum axis)a, def->name);
-        for (int i = 0; i < AXIS_COUNT; i++)
+        for (int i = 0; i < PLACEMENT_AXES; i++)
             c.node->in[0]->layout.on[i] = c.node->out[0]->layout.on[i] =
                 (struct placement){ .kind = REPLICATE };
     }

@@ -235,7 +235,7 @@ static void rank_call(const struct sharding *s, struct ops_call *call, int rank,
     memset(call, 0, sizeof(*call));
     call->c = s->c;
     call->node = s->c->node;
-    for (int a = 0; a < AXIS_COUNT; a++)
+    for (int a = 0; a < PLACEMENT_AXES; a++)
         call->mesh.size[a] = a == (int)s->axis ? s->ranks : 1;
     for (int i = s->c->groups - 1; i >= 0; i--) {
         int64_t used = s->dealt ? s->cut[i].used[rank] : s->c->group[i].used;

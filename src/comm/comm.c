@@ -1,0 +1,300 @@
+#include "comm/comm.h"
+
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/mem.h"
+#include "base/parallel.h"
+#include "comm/traffic.h"
+
+/* ---- channels ---- */
+
+static int axis_size(const struct comm *c, int axis)
+{
+    return axis == AXIS_ALL ? mesh_ranks(&c->mesh) : mesh_size(&c->mesh, (enum axis)axis);
+}
+
+static int coordinate(const struct comm *c, int axis)
+{
+    return axis == AXIS_ALL ? c->rank : mesh_coordinate(&c->mesh, c->rank, (enum axis)axis);
+}
+
+static int rank_at(const struct comm *c, int axis, int coordinate)
+{
+    return axis == AXIS_ALL ? coordinate : mesh_neighbour(&c->mesh, c->rank, (enum axis)axis, coordinate);
+}
+
+static bool is_pair(const struct transfer *x)
+{
+    return x->kind == TRANSFER_SEND || x->kind == TRANSFER_RECV;
+}
+
+/* The first rank of the line of an axis names it; sender and receiver name a pair. */
+static struct group_key key_of(const struct comm *c, const struct transfer *x)
+{
+    uint64_t me = (uint64_t)c->rank, other, line;
+
+    if (is_pair(x)) {
+        other = (uint64_t)rank_at(c, x->axis, x->peer);
+        line = x->kind == TRANSFER_SEND ? me << 20 | other : other << 20 | me;
+        return (struct group_key){ line << 4 | 8 | (uint64_t)x->axis, 0 };
+    }
+    line = (uint64_t)rank_at(c, x->axis, 0);
+    return (struct group_key){ line << 4 | (uint64_t)x->axis, x->members };
+}
+
+static void set_ranks(const struct comm *c, const struct transfer *x, struct channel *ch)
+{
+    int size = axis_size(c, x->axis);
+
+    ch->ranks = mem_alloc_array((size_t)size + 2, sizeof(ch->ranks[0]));
+    if (is_pair(x)) {
+        ch->size = 2;
+        ch->me = x->kind == TRANSFER_RECV;
+        ch->ranks[ch->me] = c->rank;
+        ch->ranks[!ch->me] = rank_at(c, x->axis, x->peer);
+        return;
+    }
+    for (int i = 0; i < size; i++) {
+        if (x->members && !(x->members >> i & 1))
+            continue;
+        if (i == coordinate(c, x->axis))
+            ch->me = ch->size;
+        ch->ranks[ch->size++] = rank_at(c, x->axis, i);
+    }
+}
+
+static struct channel *channel_of(struct comm *c, const struct transfer *x)
+{
+    struct traffic *t = c->traffic;
+    struct group_key key = key_of(c, x);
+    struct channel *ch;
+
+    for (size_t i = 0; i < t->channel_count; i++) {
+        ch = t->channels[i];
+        if (ch->key.ranks == key.ranks && ch->key.members == key.members)
+            return ch;
+    }
+    ch = mem_alloc(sizeof(*ch));
+    ch->key = key;
+    set_ranks(c, x, ch);
+    ch->sources = mem_alloc_array((size_t)ch->size, sizeof(ch->sources[0]));
+    ch->group = segment_group(t->segment, key, ch->size);
+    if (!ch->group)
+        BUG("too many groups of ranks");
+    t->channels = mem_grow(t->channels, t->channel_count, &t->channel_capacity, sizeof(t->channels[0]));
+    t->channels[t->channel_count++] = ch;
+    return ch;
+}
+
+/* ---- moving on ---- */
+
+static bool move_channel(struct traffic *t, struct channel *ch)
+{
+    bool moved = false;
+
+    while (ch->first && exchange_step(t, ch, ch->first)) {
+        struct request *r = ch->first;
+        moved = true;
+        if (!r->done)
+            continue;
+        ch->first = r->next;
+        t->open -= r->apart;
+    }
+    return moved;
+}
+
+static bool move_all(struct traffic *t)
+{
+    bool moved = false;
+
+    for (size_t i = 0; i < t->channel_count; i++)
+        moved = move_channel(t, t->channels[i]) || moved;
+    return moved;
+}
+
+static bool is_broken(const struct traffic *t)
+{
+    return atomic_load(&t->segment->broken) != 0;
+}
+
+static void *help(void *context)
+{
+    struct comm *c = context;
+    struct traffic *t = c->traffic;
+
+    parallel_set_threads(1);
+    pthread_mutex_lock(&t->mutex);
+    while (!t->leaving) {
+        uint32_t bell = bell_value(t->segment, c->rank);
+        if (t->open == 0 || is_broken(t)) {
+            pthread_cond_wait(&t->work, &t->mutex);
+        } else if (!move_all(t)) {
+            pthread_mutex_unlock(&t->mutex);
+            bell_sleep(t->segment, c->rank, bell);
+            pthread_mutex_lock(&t->mutex);
+        }
+    }
+    pthread_mutex_unlock(&t->mutex);
+    return NULL;
+}
+
+/* ---- requests ---- */
+
+static void enqueue(struct channel *ch, struct request *r)
+{
+    r->channel = ch;
+    if (ch->first)
+        ch->last->next = r;
+    else
+        ch->first = r;
+    ch->last = r;
+}
+
+/* Among one rank: a copy. */
+static void finish_alone(struct request *r)
+{
+    const struct transfer *x = &r->transfer;
+
+    if (is_pair(x))
+        BUG("a rank sends to itself");
+    if (r->in && r->out && r->in != r->out)
+        memcpy(r->out, r->in, (size_t)x->count * dtype_bytes(x->dtype));
+    r->done = true;
+    r->end = r->start;
+}
+
+static void begin(struct comm *c, const struct transfer *x, const void *in, void *out, struct request *r)
+{
+    struct channel *ch = channel_of(c, x);
+    bool apart = r->apart;
+
+    *r = (struct request){ .transfer = *x, .in = in, .out = out, .apart = apart, .start = clock_seconds() };
+    c->times.count++;
+    c->times.bytes += x->count * (int64_t)dtype_bytes(x->dtype);
+    if (ch->size == 1)
+        finish_alone(r);
+    else if (!is_broken(c->traffic))
+        enqueue(ch, r);
+}
+
+void comm_start(struct comm *c, const struct transfer *x, const void *in, void *out, struct request *r)
+{
+    struct traffic *t = c->traffic;
+
+    pthread_mutex_lock(&t->mutex);
+    r->apart = true;
+    begin(c, x, in, out, r);
+    if (!r->done) {
+        t->open++;
+        if (!t->has_helper && pthread_create(&t->helper, NULL, help, c) != 0)
+            BUG("no thread for transfers of rank %d", c->rank);
+        t->has_helper = true;
+        pthread_cond_signal(&t->work);
+    }
+    pthread_mutex_unlock(&t->mutex);
+}
+
+/* Nobody reads this rank's memory when this returns. */
+static int fail_broken(struct traffic *t)
+{
+    reading_settle(t->segment);
+    return fail(ERR_INTERNAL, "another rank has failed");
+}
+
+int comm_wait(struct comm *c, struct request *r)
+{
+    struct traffic *t = c->traffic;
+    double start = clock_seconds();
+    bool moved, done, broken;
+
+    do {
+        uint32_t bell = bell_value(t->segment, c->rank);
+        pthread_mutex_lock(&t->mutex);
+        moved = !r->done && move_all(t);
+        done = r->done;
+        broken = is_broken(t);
+        pthread_mutex_unlock(&t->mutex);
+        if (!done && !moved && !broken)
+            bell_sleep(t->segment, c->rank, bell);
+    } while (!done && !broken);
+    if (!done)
+        return fail_broken(t);
+    c->times.exposed += clock_seconds() - start;
+    c->times.busy += r->end - r->start;
+    return OK;
+}
+
+int comm_run(struct comm *c, const struct transfer *x, const void *in, void *out)
+{
+    struct traffic *t = c->traffic;
+    struct request r = { 0 };
+
+    pthread_mutex_lock(&t->mutex);
+    begin(c, x, in, out, &r);
+    pthread_mutex_unlock(&t->mutex);
+    return comm_wait(c, &r);
+}
+
+int comm_barrier(struct comm *c)
+{
+    return comm_run(c, &(struct transfer){ .kind = TRANSFER_BARRIER, .axis = AXIS_ALL }, NULL, NULL);
+}
+
+void comm_break(struct comm *c)
+{
+    segment_break(c->traffic->segment);
+    reading_settle(c->traffic->segment);
+}
+
+/* ---- life ---- */
+
+struct comm *traffic_create(const struct mesh *mesh, int rank, struct segment *s)
+{
+    struct comm *c = mem_alloc(sizeof(*c));
+    struct traffic *t = mem_alloc(sizeof(*t));
+
+    c->mesh = *mesh;
+    c->rank = rank;
+    c->traffic = t;
+    t->segment = s;
+    pthread_mutex_init(&t->mutex, NULL);
+    pthread_cond_init(&t->work, NULL);
+    return c;
+}
+
+static void end_helper(struct comm *c)
+{
+    struct traffic *t = c->traffic;
+
+    if (!t->has_helper)
+        return;
+    pthread_mutex_lock(&t->mutex);
+    t->leaving = true;
+    pthread_cond_signal(&t->work);
+    pthread_mutex_unlock(&t->mutex);
+    bell_ring(t->segment, c->rank);
+    pthread_join(t->helper, NULL);
+}
+
+void comm_free(struct comm *c)
+{
+    struct traffic *t;
+
+    if (!c)
+        return;
+    t = c->traffic;
+    end_helper(c);
+    for (size_t i = 0; i < t->channel_count; i++) {
+        mem_free(t->channels[i]->ranks);
+        mem_free(t->channels[i]->sources);
+        mem_free(t->channels[i]);
+    }
+    mem_free(t->channels);
+    pthread_cond_destroy(&t->work);
+    pthread_mutex_destroy(&t->mutex);
+    t->release(t);
+    mem_free(t);
+    mem_free(c);
+}
