@@ -8,17 +8,18 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/parallel.h"
-#include "base/rng.h"
 #include "ckpt/hf.h"
+#include "cli/bench_data.h"
 #include "cli/cli.h"
 #include "cpu/machine.h"
 
 struct values {
     struct {
         const char *model, *overrides;
-        int64_t batch, length, steps, seed;
+        int64_t batch, length, target_length, steps, seed;
+        double padding;
         bool json, profile;
-        int recompute, dtype;
+        int objective, recompute, dtype;
     } own;
 };
 
@@ -33,10 +34,16 @@ static const struct option own_options[] = {
     { "model", OPTION_STRING, OWN(model), "gpt2", "directory, built-in config, or name in a cache of the hub",
       .aliases = (const char *const[]){ "config_name", NULL } },
     { "config_overrides", OPTION_STRING, OWN(overrides), NULL, "k=v,...: changes to the config" },
+    { "objective", OPTION_CHOICE, OWN(objective), NULL,
+      "what is learned; without it what the model's class is for", .choices = objective_names },
     { "batch", OPTION_INT, OWN(batch), "2", "samples of a step", 1, 1 << 20,
       .aliases = (const char *const[]){ "per_device_train_batch_size", NULL } },
-    { "seq", OPTION_INT, OWN(length), "512", "tokens of a sample", 1, 1 << 20,
-      .aliases = (const char *const[]){ "block_size", NULL } },
+    { "seq", OPTION_INT, OWN(length), "512", "tokens of a sample, as the model or its encoder reads it", 1,
+      1 << 20, .aliases = (const char *const[]){ "block_size", NULL } },
+    { "target_seq", OPTION_INT, OWN(target_length), "128", "objective seq2seq: tokens of a target", 1,
+      1 << 20 },
+    { "pad_fraction", OPTION_DOUBLE, OWN(padding), "0",
+      "samples shorter than --seq, by this share of the tokens of all", 0, 0.99 },
     { "steps", OPTION_INT, OWN(steps), "8", "steps that are timed, after two that are not", 1, 1 << 20 },
     { "seed", OPTION_INT, OWN(seed), "42", "of weights and tokens", 0, 1e15 },
     { "recompute", OPTION_CHOICE, OWN(recompute), "selective", "what is made again in the backward pass",
@@ -60,55 +67,38 @@ struct bench {
     struct plan *plan;
     struct store *store;
     struct executor *e;
-    struct batch batch;
-    double *seconds;  /* [steps] */
-    double cpu_share; /* of the processors' time that the threads got */
+    struct bench_data data;
+    double *seconds;    /* [steps] */
+    double cpu_seconds; /* of a step, all threads together: what is left to compare on a busy machine */
+    double cpu_share;   /* of the processors' time that the threads got */
 };
-
-static void fill_batch(struct bench *b)
-{
-    int64_t n = b->v->own.length;
-    int32_t *ids = mem_alloc_array((size_t)n, sizeof(ids[0]));
-    struct rng_key key = { .seed = (uint64_t)b->v->own.seed, .stream = rng_stream("bench") };
-
-    batch_init(&b->batch,
-               &(struct batch_capacity){ .rows = b->v->own.batch * n, .sequences = b->v->own.batch });
-    batch_clear(&b->batch);
-    for (int64_t s = 0; s < b->v->own.batch; s++) {
-        for (int64_t i = 0; i < n; i++)
-            ids[i] = (int32_t)rng_below(key, (uint64_t)s, (uint64_t)i, (uint64_t)b->config.sizes.vocab);
-        batch_add_causal(&b->batch, ids, NULL, n, s, n);
-    }
-    mem_free(ids);
-}
 
 static int prepare(struct bench *b)
 {
     const struct values *v = b->v;
     struct compile_options o = { .task = TASK_TRAIN,
-                                 .rows = v->own.batch * v->own.length,
-                                 .labels = v->own.batch * v->own.length,
-                                 .sequences = v->own.batch,
                                  .mesh = { { 1, 1 } },
                                  .recompute = (enum recompute)v->own.recompute,
                                  .dtype = v->own.dtype ? DT_BF16 : DT_F32,
                                  .optimizer = {
                                      .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .weight_decay = 0.01 } };
+    const struct bench_data_options d = { .objective = v->own.objective,
+                                          .samples = v->own.batch,
+                                          .length = v->own.length,
+                                          .target_length = v->own.target_length,
+                                          .padding = v->own.padding,
+                                          .seed = (uint64_t)v->own.seed };
     double *settings;
 
-    if (v->own.length > model_position_limit(&b->config.sizes))
-        return fail(ERR_USAGE,
-                    "--seq: longer than the model's positions (found %" PRId64 ", expected at most %" PRId64
-                    ")",
-                    v->own.length, b->config.sizes.positions);
+    TRY(bench_data_init(&b->data, &b->config, &d));
+    bench_data_capacity(&b->data, &o);
     TRY(machine_detect(&b->machine));
     TRY(plan_compile(&b->config, &o, &b->machine, &b->plan));
     b->store = store_create();
     TRY(executor_create(b->plan, b->store, NULL, 0, &b->e));
     model_init_store(b->store, (uint64_t)v->own.seed);
-    fill_batch(b);
-    executor_set_batch(b->e, &b->batch);
-    *(double *)executor_input(b->e, "label_count") = (double)b->batch.label_count;
+    executor_set_batch(b->e, &b->data.batch);
+    *(double *)executor_input(b->e, "label_count") = (double)b->data.batch.label_count;
     settings = executor_input(b->e, "settings");
     settings[SETTING_LEARNING_RATE] = 1e-4;
     settings[SETTING_MAX_NORM] = 1;
@@ -150,37 +140,63 @@ static int measure(struct bench *b)
         if (i >= WARM_UP)
             b->seconds[i - WARM_UP] = clock_seconds() - start;
     }
-    b->cpu_share = (double)(clock() - cpu) / CLOCKS_PER_SEC / (clock_seconds() - begun) / parallel_threads();
+    b->cpu_seconds = (double)(clock() - cpu) / CLOCKS_PER_SEC / (double)steps;
+    b->cpu_share = b->cpu_seconds * (double)steps / (clock_seconds() - begun) / parallel_threads();
     qsort(b->seconds, (size_t)steps, sizeof(b->seconds[0]), by_value);
     return OK;
 }
 
-/* Keys as bench/peer_gpt2.py writes them. */
-static void print_json(const struct bench *b, double median, double loss, struct str *out)
+static double tokens_per_second(const struct bench *b, double seconds)
+{
+    return (double)bench_data_rows(&b->data) / seconds;
+}
+
+static void write_shape(const struct bench *b, struct json_writer *w)
 {
     const struct values *v = b->v;
+
+    json_write_key(w, "program");
+    json_write_string(w, "plait");
+    json_write_key(w, "model");
+    json_write_string(w, v->own.model);
+    json_write_key(w, "objective");
+    json_write_string(w, objective_names[b->data.loader.options.objective.kind]);
+    json_write_key(w, "batch");
+    json_write_int(w, v->own.batch);
+    json_write_key(w, "seq");
+    json_write_int(w, v->own.length);
+    json_write_key(w, "pad_fraction");
+    json_write_double(w, v->own.padding);
+    json_write_key(w, "encoder_tokens");
+    json_write_int(w, b->data.batch.encoder.count);
+    json_write_key(w, "tokens");
+    json_write_int(w, b->data.batch.rows.count);
+    json_write_key(w, "labels");
+    json_write_int(w, b->data.batch.label_count);
+    json_write_key(w, "recompute");
+    json_write_string(w, recomputes[v->own.recompute]);
+    json_write_key(w, "dtype");
+    json_write_string(w, dtypes[v->own.dtype]);
+    json_write_key(w, "threads");
+    json_write_int(w, parallel_threads());
+}
+
+/* Keys as bench/peer.py writes them. */
+static void print_json(const struct bench *b, double median, double loss, struct str *out)
+{
     struct json_writer w;
 
     json_writer_init(&w, out, 0);
     json_write_object_begin(&w);
-    json_write_key(&w, "program");
-    json_write_string(&w, "plait");
-    json_write_key(&w, "batch");
-    json_write_int(&w, v->own.batch);
-    json_write_key(&w, "seq");
-    json_write_int(&w, v->own.length);
-    json_write_key(&w, "recompute");
-    json_write_string(&w, recomputes[v->own.recompute]);
-    json_write_key(&w, "dtype");
-    json_write_string(&w, dtypes[v->own.dtype]);
-    json_write_key(&w, "threads");
-    json_write_int(&w, parallel_threads());
+    write_shape(b, &w);
     json_write_key(&w, "tokens_per_second");
-    json_write_double(&w, (double)(v->own.batch * v->own.length) / median);
+    json_write_double(&w, tokens_per_second(b, median));
     json_write_key(&w, "step_ms");
     json_write_double(&w, 1e3 * median);
     json_write_key(&w, "fastest_step_ms");
     json_write_double(&w, 1e3 * b->seconds[0]);
+    json_write_key(&w, "cpu_ms");
+    json_write_double(&w, 1e3 * b->cpu_seconds);
     json_write_key(&w, "cpu_share");
     json_write_double(&w, b->cpu_share);
     json_write_key(&w, "peak_rss_bytes");
@@ -196,11 +212,16 @@ static void print_json(const struct bench *b, double median, double loss, struct
 static void print_table(const struct bench *b, double median, double loss, struct str *out)
 {
     const struct values *v = b->v;
+    const struct batch *batch = &b->data.batch;
 
-    str_appendf(out, "%s, batch %" PRId64 ", %" PRId64 " tokens each, %d threads, %s\n", v->own.model,
-                v->own.batch, v->own.length, parallel_threads(), isa_name(b->machine.isa));
-    str_appendf(out, "%.1f tokens/s, step %.1f ms (best %.1f), peak memory ",
-                (double)(v->own.batch * v->own.length) / median, 1e3 * median, 1e3 * b->seconds[0]);
+    str_appendf(out, "%s, %s, batch %" PRId64 ", %" PRId64 " tokens", v->own.model,
+                objective_names[b->data.loader.options.objective.kind], v->own.batch, batch->rows.count);
+    if (batch->encoder.count > 0)
+        str_appendf(out, " and %" PRId64 " of the encoder", batch->encoder.count);
+    str_appendf(out, ", %" PRId64 " labels, %d threads, %s\n", batch->label_count, parallel_threads(),
+                isa_name(b->machine.isa));
+    str_appendf(out, "%.1f tokens/s, step %.1f ms (best %.1f), peak memory ", tokens_per_second(b, median),
+                1e3 * median, 1e3 * b->seconds[0]);
     str_append_bytes_human(out, (double)mem_peak_resident());
     str_append(out, " (planned ");
     str_append_bytes_human(out, (double)plan_bytes(b->plan));
@@ -247,7 +268,7 @@ static int run(void *values, struct options *options)
     if (status == OK)
         status = report(&b);
     mem_free(b.seconds);
-    batch_release(&b.batch);
+    bench_data_release(&b.data);
     executor_free(b.e);
     store_free(b.store);
     plan_free(b.plan);

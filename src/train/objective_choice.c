@@ -8,25 +8,32 @@
 
 /* ---- which ---- */
 
+enum objective_kind objective_usual(const struct config *config)
+{
+    switch (config->head) {
+    case HEAD_MASKED: return OBJECTIVE_MLM;
+    case HEAD_CLASSIFICATION: return OBJECTIVE_CLASSIFICATION;
+    case HEAD_CONDITIONAL: return OBJECTIVE_SPAN_CORRUPTION;
+    default: break;
+    }
+    if (config->head == HEAD_NONE && config->def->encoder)
+        return OBJECTIVE_SPAN_CORRUPTION;
+    return config->head == HEAD_NONE && !config->def->causal ? OBJECTIVE_MLM : OBJECTIVE_CLM;
+}
+
 static enum objective_kind choose(const struct input_options *in, const struct config *config)
 {
-    bool pairs = in->source_column || in->target_column;
+    enum objective_kind usual;
 
     if (in->objective >= 0)
         return (enum objective_kind)in->objective;
     if (in->label_column)
         return OBJECTIVE_CLASSIFICATION;
-    switch (config->head) {
-    case HEAD_MASKED: return OBJECTIVE_MLM;
-    case HEAD_CLASSIFICATION: return OBJECTIVE_CLASSIFICATION;
-    case HEAD_CONDITIONAL: return pairs ? OBJECTIVE_SEQ2SEQ : OBJECTIVE_SPAN_CORRUPTION;
-    default: break;
-    }
-    if (config->head == HEAD_NONE && config->def->encoder)
-        return pairs ? OBJECTIVE_SEQ2SEQ : OBJECTIVE_SPAN_CORRUPTION;
-    if (config->head == HEAD_NONE && !config->def->causal)
-        return OBJECTIVE_MLM;
-    return pairs ? OBJECTIVE_SEQ2SEQ : OBJECTIVE_CLM;
+    usual = objective_usual(config);
+    if ((in->source_column || in->target_column) &&
+        (usual == OBJECTIVE_SPAN_CORRUPTION || usual == OBJECTIVE_CLM))
+        return OBJECTIVE_SEQ2SEQ;
+    return usual;
 }
 
 static enum head_kind head_of(enum objective_kind kind, const struct config *config)
@@ -39,19 +46,21 @@ static enum head_kind head_of(enum objective_kind kind, const struct config *con
     }
 }
 
-static int set_head(const struct objective_choice *c, struct config *config)
+int objective_set_head(enum objective_kind kind, struct config *config)
 {
-    enum head_kind head = head_of(c->kind, config);
+    enum head_kind head = head_of(kind, config);
 
-    if (c->kind == OBJECTIVE_CLM && (!config->def->causal || config->def->encoder))
+    if (kind == OBJECTIVE_CLM && (!config->def->causal || config->def->encoder))
         return fail(ERR_CONFIG, "--objective clm: a %s model does not go from what is before to what comes",
                     config->def->name);
-    if (config->head == head)
-        return OK;
-    if (config_set_head(config, head) == OK)
-        return OK;
-    error_prefix("--objective %s: ", objective_names[c->kind]);
-    return ERR_CONFIG;
+    if (config->head != head && config_set_head(config, head) != OK) {
+        error_prefix("--objective %s: ", objective_names[kind]);
+        return ERR_CONFIG;
+    }
+    if (config->def->encoder &&
+        config->decoder_start == INT_NONE) /* T5's decoder begins with the pad token */
+        TRY(config_set_int(config, "decoder_start_token_id", config->pad));
+    return OK;
 }
 
 static int check_options(const struct objective_choice *c)
@@ -102,10 +111,7 @@ int objective_choice_settle(struct objective_choice *c, struct config *config, b
 
     c->kind = choose(c->in, config);
     TRY(check_options(c));
-    TRY(set_head(c, config));
-    if (config->def->encoder &&
-        config->decoder_start == INT_NONE) /* T5's decoder begins with the pad token */
-        TRY(config_set_int(config, "decoder_start_token_id", config->pad));
+    TRY(objective_set_head(c->kind, config));
     if (c->kind != OBJECTIVE_CLASSIFICATION)
         return OK;
     TRY(collect_labels(c));

@@ -11,6 +11,11 @@
 #include "tok/tok.h"
 #include "train/data_files.h"
 
+/* What a model of this class is for. */
+enum objective_kind objective_usual(const struct config *config);
+/* Gives the model the head and the keys that the objective needs. ERR_CONFIG when no class of it can. */
+int objective_set_head(enum objective_kind kind, struct config *config);
+
 struct objective_choice {
     const struct input_options *in;
     const struct option_list *files; /* that labels are read from */
