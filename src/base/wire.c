@@ -205,10 +205,3 @@ float wire_float(const struct wire_field *f)
     memcpy(&v, &bits, sizeof(v));
     return v;
 }
-
-double wire_double(const struct wire_field *f)
-{
-    double v;
-    memcpy(&v, &f->value, sizeof(v));
-    return v;
-}

@@ -36,8 +36,7 @@ void wire_reader_init(struct wire_reader *r, const char *name, const void *bytes
 /* False at the end and after an error: wire_status tells which, its sentence is "NAME: byte N: WHAT". */
 bool wire_next(struct wire_reader *r, struct wire_field *f);
 int wire_status(const struct wire_reader *r);
-float wire_float(const struct wire_field *f);   /* of a WIRE_32_BIT field */
-double wire_double(const struct wire_field *f); /* of a WIRE_64_BIT field */
+float wire_float(const struct wire_field *f); /* of a WIRE_32_BIT field */
 
 void wire_put_varint(struct str *s, int field, uint64_t v);
 void wire_put_double(struct str *s, int field, double v);

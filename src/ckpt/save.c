@@ -206,14 +206,12 @@ int save_file(struct save *s, const char *name, enum manifest_kind kind, const v
     return save_file_end(s, sink->write(sink, bytes, length));
 }
 
-/* Gives all bytes of a file to a function, in order. */
-static int each_part(const char *path, int fd, int (*take)(struct save *s, const void *bytes, size_t length),
-                     struct save *s)
+static int write_all(struct save *s, const char *path, int fd)
 {
     enum { PART_BYTES = 1 << 20 };
     char *buffer = mem_alloc(PART_BYTES);
     int status = OK;
-    for (;;) {
+    while (status == OK) {
         ssize_t n = read(fd, buffer, PART_BYTES);
         if (n < 0 && errno == EINTR)
             continue;
@@ -221,23 +219,10 @@ static int each_part(const char *path, int fd, int (*take)(struct save *s, const
             status = fail(ERR_IO, "%s: cannot read: %s", path, strerror(errno));
         if (n <= 0)
             break;
-        status = take(s, buffer, (size_t)n);
-        if (status != OK)
-            break;
+        status = write_sink(&s->sink, buffer, (size_t)n);
     }
     mem_free(buffer);
     return status;
-}
-
-static int take_write(struct save *s, const void *bytes, size_t length)
-{
-    return write_sink(&s->sink, bytes, length);
-}
-
-static int take_checksum(struct save *s, const void *bytes, size_t length)
-{
-    checksum_add(&s->checksum, bytes, length);
-    return OK;
 }
 
 int save_file_copy(struct save *s, const char *name, enum manifest_kind kind, const char *from)
@@ -249,31 +234,9 @@ int save_file_copy(struct save *s, const char *name, enum manifest_kind kind, co
         return fail_save(s, status);
     status = save_file_begin(s, name, kind, &sink);
     if (status == OK)
-        status = save_file_end(s, each_part(from, fd, take_write, s));
+        status = save_file_end(s, write_all(s, from, fd));
     close(fd);
     return status;
-}
-
-const char *save_path(const struct save *s)
-{
-    return s->temporary;
-}
-
-int save_file_adopt(struct save *s, const char *name, enum manifest_kind kind)
-{
-    int fd;
-    begin_file(s, name, kind);
-    int status = file_open(s->file, &fd);
-    if (status == OK) {
-        status = each_part(s->file, fd, take_checksum, s);
-        if (status == OK)
-            status = fd_sync(fd, s->file);
-        close(fd);
-    }
-    if (status == OK)
-        record_file(s);
-    forget_file(s);
-    return status == OK ? OK : fail_save(s, status);
 }
 
 void save_note(struct save *s, const char *key, const char *value)

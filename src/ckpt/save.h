@@ -44,10 +44,6 @@ int save_file(struct save *s, const char *name, enum manifest_kind kind, const v
 /* Copies a file; links are followed. */
 int save_file_copy(struct save *s, const char *name, enum manifest_kind kind, const char *from);
 
-/* For what writes files by itself: write into this directory, then declare each file. */
-const char *save_path(const struct save *s);
-int save_file_adopt(struct save *s, const char *name, enum manifest_kind kind);
-
 /* A word for the manifest: hashes of config, tokenizer and data, for example. */
 void save_note(struct save *s, const char *key, const char *value);
 

@@ -14,7 +14,8 @@
 struct values {
     struct option_list files, specials;
     int type, post_processor;
-    int64_t vocab_size, min_frequency, limit_alphabet, max_piece_length, seed_size, sub_iterations;
+    int64_t vocab_size, min_frequency, limit_alphabet, max_token_length, max_piece_length, seed_size,
+        sub_iterations;
     double shrinking_factor;
     const char *output_dir, *text_column, *json_field, *normalizer, *pre_tokenizer, *roles[TOK_SPECIAL_COUNT];
     bool add_prefix_space, byte_fallback;
@@ -59,6 +60,9 @@ static const struct option own_options[] = {
       .min = 0, .max = 0x110000 },
     { "byte_fallback", OPTION_BOOL, offsetof(struct values, byte_fallback), "false",
       "256 entries for the bytes of characters that are no entries, of unigram and sentencepiece_bpe" },
+    { "max_token_length", OPTION_INT, offsetof(struct values, max_token_length), NULL,
+      "as in HF's BpeTrainer: merges of more than two characters stay below it (bytes, of byte_level_bpe)",
+      .min = 1, .max = 1 << 30 },
     { "max_piece_length", OPTION_INT, offsetof(struct values, max_piece_length), "16",
       "characters of an entry of unigram", .min = 1, .max = 1000 },
     { "shrinking_factor", OPTION_DOUBLE, offsetof(struct values, shrinking_factor), "0.75",
@@ -143,6 +147,9 @@ static int check_types(const struct values *v)
     if (v->byte_fallback && v->type != TOK_TRAIN_UNIGRAM && v->type != TOK_TRAIN_SENTENCEPIECE)
         return fail(ERR_CONFIG, "--byte_fallback is for unigram and sentencepiece_bpe (found %s)",
                     types[v->type]);
+    if (v->max_token_length && v->type != TOK_TRAIN_BYTE_LEVEL && v->type != TOK_TRAIN_SENTENCEPIECE)
+        return fail(ERR_CONFIG, "--max_token_length is for byte_level_bpe and sentencepiece_bpe (found %s)",
+                    types[v->type]);
     if (v->add_prefix_space && v->type != TOK_TRAIN_BYTE_LEVEL)
         return fail(ERR_CONFIG, "--add_prefix_space is for byte_level_bpe (found %s)", types[v->type]);
     return OK;
@@ -162,6 +169,7 @@ static int train(const struct values *v, const struct option_list *specials, str
                                                .pre_tokenizer = v->pre_tokenizer,
                                                .byte_fallback = v->byte_fallback,
                                                .limit_alphabet = v->limit_alphabet,
+                                               .max_token_length = v->max_token_length,
                                                .max_piece_length = v->max_piece_length,
                                                .seed_size = v->seed_size,
                                                .sub_iterations = v->sub_iterations,

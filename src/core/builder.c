@@ -165,11 +165,6 @@ static int attr_index(const struct op_def *op, const char *name)
     BUG("%s has no attr \"%s\"", op->name, name);
 }
 
-double node_attr(const struct node *n, const char *name)
-{
-    return n->attr[attr_index(n->op, name)];
-}
-
 /* The k-th random op of a scope has stream hash("scope/op/k"). */
 static uint32_t stream_of(const struct builder *b, const struct op_def *op)
 {

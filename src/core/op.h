@@ -83,7 +83,6 @@ enum op_id {
 extern const struct op_def *const op_table[OP_COUNT]; /* core's row of cards, in the order of ops.def */
 enum op_id op_find(const struct op_def *op);
 
-double node_attr(const struct node *n, const char *name);      /* BUG when the card has no such attr */
 void node_want(struct builder *b, struct node *n, int output); /* asks for an optional output */
 
 /* ---- For gradients ---- */

@@ -174,17 +174,3 @@ int loader_fill(struct loader *l, int64_t step, int64_t m, int64_t r, struct bat
     }
     return OK;
 }
-
-int loader_label_count(struct loader *l, int64_t step, int64_t r, int64_t *labels)
-{
-    int64_t sum = 0, first, count;
-    for (int64_t m = 0; m < l->options.accumulation; m++) {
-        loader_share(l, step, m, r, &first, &count);
-        for (int64_t position = first; position < first + count; position++) {
-            TRY(read_example(l, step, position));
-            sum += example_label_count(&l->example);
-        }
-    }
-    *labels = sum;
-    return OK;
-}

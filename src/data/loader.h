@@ -74,7 +74,5 @@ void loader_batch_init(const struct loader *l, struct batch *b); /* of the capac
 /* Makes b microbatch m of a step on dp rank r, as the objective shows samples. What the source says, or
  * ERR_DATA when a sample of it is none. */
 int loader_fill(struct loader *l, int64_t step, int64_t m, int64_t r, struct batch *b);
-/* Labels that all microbatches of a step have on dp rank r, without making them. */
-int loader_label_count(struct loader *l, int64_t step, int64_t r, int64_t *labels);
 
 #endif

@@ -155,15 +155,6 @@ void objective_apply(const struct objective *o, const struct example_key *key, c
     }
 }
 
-int64_t example_label_count(const struct example *e)
-{
-    int64_t count = 0;
-
-    for (int64_t i = 0; i < e->length; i++)
-        count += e->labels[i] >= 0;
-    return count;
-}
-
 /* ---- packing ---- */
 
 /* A document after the other, each a sequence of its own. */

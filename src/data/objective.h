@@ -67,7 +67,6 @@ struct example_key { /* what its random numbers depend on */
 /* The sample stays in use as long as the example. */
 void objective_apply(const struct objective *o, const struct example_key *key, const struct sample *s,
                      struct example *e);
-int64_t example_label_count(const struct example *e);
 /* Packs it. place: of its first row; encoder_place: of its encoder's. */
 void example_pack(const struct objective *o, const struct example *e, struct batch *b, int64_t place,
                   int64_t encoder_place);

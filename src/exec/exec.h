@@ -34,11 +34,8 @@ struct stored *store_find(const struct store *s, const char *name); /* NULL when
 /* Gives its memory back; no executor may use it any more. */
 void store_remove(struct store *s, const char *name);
 
-/* Copies between a stored share and the whole tensor as files hold it (fp32, row-major, file dims = logical
- * dims). What the whole tensor lacks (padding of the share) is zero. `whole` has room for all elements of
- * dims. */
-void stored_from_whole(struct stored *s, const float *whole);
-/* Writes this rank's part of the whole tensor; parts of other ranks are left alone. */
+/* Copies a stored share, without its padding, into the whole tensor as files hold it (fp32, row-major, file
+ * dims = logical dims), which has room for all elements of dims. Parts of other ranks are left alone. */
 void stored_to_whole(const struct stored *s, float *whole);
 
 /* ---- Executor ---- */

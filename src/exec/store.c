@@ -186,18 +186,6 @@ static int64_t row_total(const struct stored *s)
     return rows;
 }
 
-void stored_from_whole(struct stored *s, const float *whole)
-{
-    int64_t n = row_inside(s), rows = row_total(s), width = s->ndim > 0 ? s->local[s->ndim - 1] : 1;
-    struct walk w;
-
-    for (int64_t row = 0; row < rows && walk_row(s, &w, row); row++) {
-        int64_t use = w.inside ? n : 0;
-        memcpy(s->data + w.share, whole + w.whole, (size_t)use * sizeof(float));
-        memset(s->data + w.share + use, 0, (size_t)(width - use) * sizeof(float));
-    }
-}
-
 void stored_to_whole(const struct stored *s, float *whole)
 {
     int64_t n = row_inside(s), rows = row_total(s);

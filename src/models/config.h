@@ -64,7 +64,6 @@ void config_build(const struct config *c, struct builder *b, struct model_inputs
 int config_preset(struct config *c, const char *name);
 /* What transformers takes when only model_type is given. ERR_CONFIG when there is no such type. */
 int config_default(struct config *c, const char *model_type);
-const char *config_preset_name(size_t i);                /* NULL after the last */
 const char *config_default_text(const char *model_type); /* JSON; NULL when there is no such type */
 
 #endif

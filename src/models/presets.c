@@ -223,11 +223,6 @@ static const struct preset {
 
 enum { PRESETS = sizeof(presets) / sizeof(presets[0]), DEFAULTS = sizeof(defaults) / sizeof(defaults[0]) };
 
-const char *config_preset_name(size_t i)
-{
-    return i < PRESETS ? presets[i].name : NULL;
-}
-
 static int fail_no_preset(const char *name)
 {
     const char *names[2 * PRESETS], *nearest;

@@ -49,8 +49,7 @@ int tokenizer_set_post_processor(struct tokenizer *t, const char *name);
 bool tokenizer_is_special(const struct tokenizer *t, int32_t id); /* left out by decode's skip_special */
 int64_t tokenizer_max_length(const struct tokenizer *t); /* model_max_length; INT64_MAX when there is none */
 double tokenizer_dropout(const struct tokenizer *t); /* of merges, where encode_options ask for it; 0: none */
-void tokenizer_set_max_length(struct tokenizer *t, int64_t length);
-uint64_t tokenizer_hash(const struct tokenizer *t); /* of everything that decides ids */
+uint64_t tokenizer_hash(const struct tokenizer *t);  /* of everything that decides ids */
 
 /* ---- text to ids ---- */
 
@@ -128,6 +127,7 @@ struct tok_train_options { /* 0 and NULL: the default */
     const char *normalizer, *pre_tokenizer;
     bool byte_fallback;     /* of Unigram and SentencePiece-style: tokens for bytes instead of unknown ones */
     int64_t limit_alphabet; /* most characters that become tokens, of WordPiece and SentencePiece-style */
+    int64_t max_token_length; /* of BPE: characters that merges do not reach (bytes, where byte-level) */
     int64_t max_piece_length; /* characters, of Unigram: 16 */
     int64_t seed_size;        /* pieces Unigram begins with: 1,000,000 */
     int64_t sub_iterations;   /* of EM between two prunings: 2 */

@@ -156,11 +156,6 @@ int64_t tokenizer_max_length(const struct tokenizer *t)
     return t->max_length;
 }
 
-void tokenizer_set_max_length(struct tokenizer *t, int64_t length)
-{
-    t->max_length = length;
-}
-
 uint64_t tokenizer_hash(const struct tokenizer *t)
 {
     struct str s;

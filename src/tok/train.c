@@ -267,6 +267,7 @@ static int train_pairs(struct tok_trainer *t, const struct train_progress *progr
     bool pieces = t->options.type == TOK_TRAIN_WORDPIECE;
     const struct train_merge_options o = { .vocab_size = t->options.vocab_size,
                                            .min_frequency = t->options.min_frequency,
+                                           .max_token_length = t->options.max_token_length,
                                            .continuing = pieces ? "##" : "",
                                            .progress = *progress };
     struct train_words words;

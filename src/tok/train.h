@@ -42,6 +42,8 @@ struct pairs {
     uint32_t free_words; /* index + 1 */
     uint32_t *touched;   /* entries with words since the last step */
     size_t touched_count, touched_capacity;
+    int64_t max_length;    /* characters that a merge does not reach, beyond two; 0: any */
+    const struct map *ids; /* of the tokens that are merged */
 };
 
 static inline uint64_t pair_of(int32_t left, int32_t right)
@@ -96,7 +98,8 @@ struct train_progress {
 
 struct train_merge_options {
     int64_t vocab_size, min_frequency;
-    const char *continuing; /* what tokens begin with that do not begin a word; "": nothing */
+    int64_t max_token_length; /* 0: any */
+    const char *continuing;   /* what tokens begin with that do not begin a word; "": nothing */
     struct train_progress progress;
 };
 

@@ -18,7 +18,8 @@ static int check_options(const struct tok_train_options *o)
         return fail(ERR_CONFIG, "vocab_size %lld (expected 1 to %d)", (long long)o->vocab_size, INT32_MAX);
     if (o->min_frequency < 0)
         return fail(ERR_CONFIG, "min_frequency %lld (expected at least 0)", (long long)o->min_frequency);
-    if (o->limit_alphabet < 0 || o->max_piece_length < 0 || o->seed_size < 0 || o->sub_iterations < 0)
+    if (o->limit_alphabet < 0 || o->max_token_length < 0 || o->max_piece_length < 0 || o->seed_size < 0 ||
+        o->sub_iterations < 0)
         return fail(ERR_CONFIG, "a negative size (expected at least 0)");
     if (!(o->shrinking_factor >= 0 && o->shrinking_factor < 1))
         return fail(ERR_CONFIG, "shrinking_factor %g (expected more than 0 and less than 1)",

@@ -60,11 +60,33 @@ static uint32_t pool_take(struct pairs *p, uint32_t word)
     return i;
 }
 
+static int64_t characters_of(const struct pairs *p, int32_t id)
+{
+    const struct map_entry *token = &p->ids->entries[id];
+    int64_t count = 0;
+
+    for (size_t i = 0; i < token->length; i++)
+        count += (token->key[i] & 0xc0) != 0x80;
+    return count;
+}
+
+/* As tokenizers has it: a pair of characters is never too long, and other tokens stay below the maximum. */
+static bool too_long(const struct pairs *p, int32_t left, int32_t right)
+{
+    int64_t count = p->max_length > 0 ? characters_of(p, left) + characters_of(p, right) : 0;
+
+    return count > 2 && count >= p->max_length;
+}
+
 void pairs_change(struct pairs *p, int32_t left, int32_t right, uint32_t word, int64_t weight)
 {
-    uint32_t index = entry_of(p, pair_of(left, right)), place;
-    struct pair_entry *e = &p->entries[index];
+    uint32_t index, place;
+    struct pair_entry *e;
 
+    if (weight > 0 && too_long(p, left, right))
+        return;
+    index = entry_of(p, pair_of(left, right));
+    e = &p->entries[index];
     e->count += weight;
     if (weight <= 0 || (e->last && p->pool[e->last - 1].word == word))
         return;
@@ -271,7 +293,7 @@ static void merge_loop(struct train_words *words, const struct train_merge_optio
 void train_merges(struct train_words *words, const struct train_merge_options *options,
                   struct train_result *result)
 {
-    struct pairs pairs = { 0 };
+    struct pairs pairs = { .max_length = options->max_token_length, .ids = &result->ids };
 
     count_pairs(words, &pairs);
     merge_loop(words, options, &pairs, result);

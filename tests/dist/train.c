@@ -105,7 +105,7 @@ static int train(void *context, int rank, struct comm *comm)
     double *settings, *label_count;
 
     TRY(executor_create(r->plan, store, comm, rank, &e));
-    TRY(case_fill_store(store, r->model, r->config.def->prefix));
+    TRY(case_fill_store(store, r->model));
     batch_init(&b, &(struct batch_capacity){ .rows = BATCH * LENGTH, .sequences = BATCH });
     settings = executor_input(e, "settings");
     label_count = executor_input(e, "label_count");

@@ -45,7 +45,7 @@ static int run_rank(void *context, int rank, struct comm *comm)
 
     j->stores[rank] = store_create();
     TRY(executor_create(j->plan, j->stores[rank], comm, rank, &e));
-    TRY(case_fill_store(j->stores[rank], j->dir, j->config.def->prefix));
+    TRY(case_fill_store(j->stores[rank], j->dir));
     batch_init(&b, &(struct batch_capacity){ .rows = share * j->in.length, .sequences = share });
     case_batch(&b, &j->in, dp * share, share);
     executor_set_batch(e, &b);

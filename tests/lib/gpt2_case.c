@@ -6,33 +6,18 @@
 
 #include "base/err.h"
 #include "base/file.h"
-#include "ckpt/weights.h"
+#include "ckpt/hf.h"
 
 const struct cluster case_fast_links = { .link_bytes = 1e15, .message_seconds = 1e-12 };
 
-int case_fill_store(struct store *s, const char *dir, const char *prefix)
+int case_fill_store(struct store *s, const char *dir)
 {
-    struct weights w;
+    struct model m;
     int status;
 
-    TRY(weights_open(&w, dir));
-    status = OK;
-    for (size_t i = 0; i < store_count(s) && status == OK; i++) {
-        struct stored *p = store_at(s, i);
-        struct weights_tensor *t;
-        float *whole;
-        if (p->kind != TENSOR_PARAM)
-            continue;
-        status = weights_get(&w, p->name, prefix, &t);
-        if (status != OK)
-            break;
-        whole = mem_alloc_array(t->info->count + 1, sizeof(float));
-        status = weights_read(t, NULL, whole, NULL);
-        if (status == OK)
-            stored_from_whole(p, whole);
-        mem_free(whole);
-    }
-    weights_close(&w);
+    TRY(model_open(&m, &(struct model_options){ .name = dir }));
+    status = model_fill_store(&m, s);
+    model_close(&m);
     return status;
 }
 

@@ -11,7 +11,7 @@
 extern const struct cluster case_fast_links;
 
 /* Fills the parameters of a store from the model directory. */
-int case_fill_store(struct store *s, const char *dir, const char *prefix);
+int case_fill_store(struct store *s, const char *dir);
 
 /* A batch from inputs.safetensors: rows of samples first..first+count-1. */
 struct case_inputs {

@@ -11,6 +11,8 @@ every corpus. What is easy to get wrong:
     left to right inside a word, without a new count.
   * A merge may give the text of a token that is there (a special token that is a word): it gets that token's
     id, the vocabulary does not grow, and the merge is recorded all the same.
+  * max_token_length stops pairs that a merge makes: those of as many characters or more are not counted.
+    Pairs of two characters always are.
   * Special tokens that stand in the text are text like any other: nothing is cut out before training.
 """
 import heapq
@@ -44,7 +46,8 @@ def merge_word(word, pair, new):
 
 
 class Training:
-    def __init__(self, words, special_tokens):
+    def __init__(self, words, special_tokens, max_token_length=None):
+        self.max_token_length = max_token_length or float("inf")
         alphabet = sorted(pre_tokenizers.ByteLevel.alphabet(), key=ord)
         self.texts = []
         for t in list(special_tokens) + alphabet:
@@ -94,15 +97,17 @@ class Training:
         places = defaultdict(set)
         for i in where:
             for changed, by in merge_word(self.words[i], pair, self.ids[text]):
+                if by > 0 and sum(len(self.texts[t]) for t in changed) >= self.max_token_length:
+                    continue
                 self.counts[changed] += by * self.freq[i]
                 if by > 0:
                     places[changed].add(i)
         self.push(places)
 
 
-def train(words, vocab_size, min_frequency, special_tokens):
+def train(words, vocab_size, min_frequency, special_tokens, max_token_length=None):
     """(vocabulary text -> id, merges [(left, right)], statistics)."""
-    t = Training(words, special_tokens)
+    t = Training(words, special_tokens, max_token_length)
     run(t, vocab_size, min_frequency)
     merges = [(t.texts[a], t.texts[b]) for a, b in sorted(t.rank, key=t.rank.get)]
     return t.ids, merges, dict(ties=t.ties, repeats=t.repeats)

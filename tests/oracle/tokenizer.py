@@ -2,7 +2,7 @@
 
 tests/golden/tokenizer/ holds
     english.txt japanese.txt mixed.txt    what the tokenizers are trained on (corpora.py)
-    train.json             a list of {name, files, vocab_size, min_frequency, special_tokens}
+    train.json             a list of {name, files, vocab_size, min_frequency, special_tokens, max_token_length?}
     trained/NAME.json      the tokenizer.json HF writes for each (`model` has vocabulary and merges)
     lines.jsonl            hard lines, a JSON string a line (lines.py)
     encoders.txt           names of the directories under encode/
@@ -19,7 +19,7 @@ Training is checked against bpe_reference.py, entry for entry.
 import json
 import sys
 
-from tokenizers import AddedToken, ByteLevelBPETokenizer, Tokenizer, normalizers, pre_tokenizers, processors
+from tokenizers import AddedToken, ByteLevelBPETokenizer, Tokenizer, normalizers, pre_tokenizers, processors, trainers
 from transformers import AutoTokenizer
 
 import bpe_reference
@@ -41,8 +41,10 @@ TRAIN = [
     ("three_files", ["english.txt", "japanese.txt", "mixed.txt"], 1000, 2, SPECIAL),
     ("special_words", ["english.txt"], 500, 2, ["<s>", "the", "a", "ing", "tion", "Ġthe", "日本"]),
     ("bytes_only", ["english.txt"], 100, 2, SPECIAL),
+    ("short_tokens", ["english.txt", "japanese.txt"], 700, 2, SPECIAL, 5),
+    ("pairs_only", ["mixed.txt"], 2000, 2, ["<s>"], 2),
 ]
-TRAIN_KEYS = ("name", "files", "vocab_size", "min_frequency", "special_tokens")
+TRAIN_KEYS = ("name", "files", "vocab_size", "min_frequency", "special_tokens", "max_token_length")
 
 
 def train_all():
@@ -50,8 +52,9 @@ def train_all():
     for case in cases:
         files = [str(OUT / f) for f in case["files"]]
         t = ByteLevelBPETokenizer()
-        options = {k: case[k] for k in ("vocab_size", "min_frequency", "special_tokens")}
-        t.train(files, show_progress=False, **options)
+        options = {k: case[k] for k in TRAIN_KEYS[2:] if k in case}
+        t._tokenizer.train(files, trainer=trainers.BpeTrainer(
+            show_progress=False, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), **options))
         check_training(case, files, json.loads(t.to_str())["model"])
         t.save(str(OUT / "trained" / f"{case['name']}.json"), pretty=False)
         made[case["name"]] = t
@@ -61,8 +64,7 @@ def train_all():
 
 def check_training(case, files, model):
     words = sum((bpe_reference.words_of(f) for f in files), start=bpe_reference.Counter())
-    options = (case["vocab_size"], case["min_frequency"], case["special_tokens"])
-    vocab, merges, counts = bpe_reference.train(words, *options)
+    vocab, merges, counts = bpe_reference.train(words, *[case[k] for k in TRAIN_KEYS[2:] if k in case])
     assert vocab == model["vocab"], case["name"]
     assert merges == [tuple(m) for m in model["merges"]], case["name"]
     assert counts["ties"] > 20 or not merges, case["name"]

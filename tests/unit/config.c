@@ -281,6 +281,25 @@ static void written_as_transformers_does(void **state)
     config_release(&again);
 }
 
+/* Their names are what the sentence on an unknown one lists. */
+static void every_preset_is_right(const char *sentence)
+{
+    char names[4096], *name = names;
+    struct config c;
+    int count = 0;
+
+    snprintf(names, sizeof(names), "%s", strstr(sentence, "expected one of ") + strlen("expected one of "));
+    for (bool more = true; more; count++) {
+        size_t length = strcspn(name, ",;)");
+        more = name[length] == ',';
+        name[length] = '\0';
+        assert_int_equal(config_preset(&c, name), OK);
+        config_release(&c);
+        name += length + 2;
+    }
+    assert_true(count >= 20);
+}
+
 /* The sizes are those of the published files, which end without a line break. */
 static void presets_are_the_published_files(void **state)
 {
@@ -316,10 +335,7 @@ static void presets_are_the_published_files(void **state)
     error_clear();
     assert_int_equal(config_preset(&c, "gpt2-meduim"), ERR_CONFIG);
     assert_non_null(strstr(error_message(), "did you mean gpt2-medium?"));
-    for (size_t i = 0; config_preset_name(i); i++) {
-        assert_int_equal(config_preset(&c, config_preset_name(i)), OK);
-        config_release(&c);
-    }
+    every_preset_is_right(error_message());
 }
 
 /* Those of BERT and RoBERTa end with a line break. */

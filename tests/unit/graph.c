@@ -55,7 +55,7 @@ static void builder_makes_what_the_card_says(void **state)
     assert_non_null(n->out[LINEAR_PRE]);
     assert_string_equal(n->scope, "h.3.");
     assert_int_equal(n->layer, 3);
-    assert_true(node_attr(n, "in_ndim") == 1);
+    assert_true(n->attr[LINEAR_IN_NDIM] == 1);
     assert_ptr_equal(graph_find(f.g, "w", TENSOR_PARAM), f.w);
     assert_null(graph_find(f.g, "w", TENSOR_INPUT));
     scope_end(&f.b, "h.3");

@@ -68,7 +68,6 @@ static void causal_labels_are_the_next_tokens(void **state)
     begin(&f, &(struct objective){ 0 }, 5, 0);
     show(&f, 0, 0, 0);
     assert_ids(f.e.labels, 5, (const int32_t[]){ 11, 12, 13, 14, -100 });
-    assert_int_equal(example_label_count(&f.e), 4);
     f.s.labelled = true;
     memcpy(f.s.labels, (const int32_t[]){ 7, -100, 8, -100, 9 }, 5 * sizeof(int32_t));
     show(&f, 0, 0, 0);

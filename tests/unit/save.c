@@ -65,20 +65,17 @@ static void commits(void **state)
 {
     struct save *s = begin(state, "checkpoint-900");
     struct manifest m;
-    char *path, *source = scratch_path(state, "source"), *inside;
+    char *path, *source = scratch_path(state, "source");
     add(s, "config.json", MANIFEST_MODEL, "{}");
     add(s, "empty", MANIFEST_STATE, "");
     scratch_put(source, "tokens", 6);
     assert_int_equal(save_file_copy(s, "tokenizer.json", MANIFEST_MODEL, source), OK);
-    inside = path_join(save_path(s), "merges.txt");
-    scratch_put(inside, "a b\n", 4);
-    assert_int_equal(save_file_adopt(s, "merges.txt", MANIFEST_MODEL), OK);
     save_note(s, "data", "9c1d");
     assert_int_equal(save_commit(s, &path), OK);
 
     assert_string_equal(path_base(path), "checkpoint-900");
     assert_int_equal(checkpoint_verify(path, CHECKPOINT_CHECKSUMS, &m), OK);
-    assert_int_equal(m.count, 4);
+    assert_int_equal(m.count, 3);
     assert_int_equal(m.step, 900);
     assert_string_equal(m.run, "r1");
     assert_string_equal(manifest_note(&m, "data"), "9c1d");
@@ -89,7 +86,6 @@ static void commits(void **state)
     manifest_release(&m);
     expect_content(state, "checkpoint-900/tokenizer.json", "tokens");
     assert_int_equal(count_entries(*state), 2); /* nothing left behind */
-    mem_free(path), mem_free(source), mem_free(inside);
 }
 
 static void aborts(void **state)

@@ -63,6 +63,8 @@ static void case_of(const struct tree *t, const struct node *n, struct text_case
     c->options.specials = c->specials;
     assert_int_equal(node_int(t, n, "vocab_size", 0, 1 << 20, &c->options.vocab_size), OK);
     assert_int_equal(node_int(t, n, "min_frequency", 0, 1 << 20, &c->options.min_frequency), OK);
+    if (node_get(n, "max_token_length"))
+        assert_int_equal(node_int(t, n, "max_token_length", 0, 1 << 20, &c->options.max_token_length), OK);
 }
 
 /* ---- comparing ---- */
@@ -251,11 +253,9 @@ static void test_parts(void **state)
     assert_int_equal(tokenizer_special_id(t, TOK_UNK), 3);
     assert_int_equal(tokenizer_special_id(t, TOK_MASK), 4);
     assert_int_equal(tokenizer_special_id(t, TOK_CLS), -1);
-    tokenizer_set_max_length(t, 512);
     assert_int_equal(directory_create(path), OK);
     assert_int_equal(tokenizer_save(t, path), OK);
     assert_int_equal(tokenizer_load(path, &again), OK);
-    assert_int_equal(tokenizer_max_length(again), 512);
     for (int i = 0; i < TOK_SPECIAL_COUNT; i++)
         assert_int_equal(tokenizer_special_id(again, i), tokenizer_special_id(t, i));
     tokenizer_free(t);
