@@ -116,6 +116,20 @@ struct tensor *graph_input(struct builder *b, const char *name, enum dtype dtype
     return named(b, TENSOR_INPUT, name, dtype, ndim, dims);
 }
 
+struct tensor *graph_constant(struct builder *b, const char *name, int64_t rows, int64_t width,
+                              const float values[])
+{
+    struct tensor *t = graph_input(b, name, DT_F32, 2, (struct dim[]){ { .size = rows }, { .size = width } });
+    float *copy;
+
+    if (!t)
+        return NULL;
+    copy = arena_alloc(&b->graph->arena, (size_t)(rows * width) * sizeof(copy[0]));
+    memcpy(copy, values, (size_t)(rows * width) * sizeof(copy[0]));
+    t->constant = copy;
+    return t;
+}
+
 struct tensor *graph_state(struct builder *b, const char *name, enum dtype dtype, int ndim,
                            const struct dim dims[])
 {

@@ -47,7 +47,7 @@ struct dim {
 
 enum tensor_kind {
     TENSOR_VALUE, /* made by a node */
-    TENSOR_INPUT, /* set by the host before a program runs: token ids, offsets, learning rate */
+    TENSOR_INPUT, /* set by the host before a program runs: token ids, learning rate; or a constant */
     TENSOR_PARAM, /* trained or frozen weight, lives for the run, has a name in files */
     TENSOR_STATE, /* lives for the run: optimizer moments, key/value cache */
     TENSOR_GRAD,  /* gradient accumulator of a parameter, or a sum over microbatches: lives for a step */
@@ -76,6 +76,7 @@ struct tensor {
     int output;                     /* which of its outputs */
     struct tensor *into;            /* takes over this tensor's storage; NULL: has its own */
     const struct param_info *param; /* TENSOR_PARAM; also on its gradient and moments */
+    const float *constant;          /* of an input that is one: its values */
     struct tensor *grad;            /* of a parameter: newest version of its accumulator (autodiff) */
     struct layout layout;           /* where it lies on the mesh (shard pass) */
 };
@@ -149,6 +150,9 @@ struct tensor *graph_param(struct builder *b, const char *name, const struct par
                            const int64_t dims[]);
 struct tensor *graph_input(struct builder *b, const char *name, enum dtype dtype, int ndim,
                            const struct dim dims[]);
+/* (rows, width) fp32 that never changes; values are copied. */
+struct tensor *graph_constant(struct builder *b, const char *name, int64_t rows, int64_t width,
+                              const float values[]);
 struct tensor *graph_state(struct builder *b, const char *name, enum dtype dtype, int ndim,
                            const struct dim dims[]);
 

@@ -2,6 +2,15 @@
 #include "cpu/ref.h"
 #include "ops/ops.h"
 
+static float frequency(const struct kernel_args *a, int64_t i, int64_t longest)
+{
+    const struct view *f = &a->in[ROTARY_TABLE_FREQUENCIES];
+
+    if ((double)longest <= a->node->attr[ROTARY_TABLE_ORIGINAL])
+        return (float)ref_load(f, i);
+    return f->dim[0] == 2 ? (float)ref_load(f, f->dim[1] + i) : rotary_grown(a->node, i, longest);
+}
+
 void ref_rotary_table(const struct kernel_args *a)
 {
     const struct view *positions = &a->in[ROTARY_TABLE_POSITIONS];
@@ -11,8 +20,7 @@ void ref_rotary_table(const struct kernel_args *a)
 
     for (int64_t i = 0; i < half; i++) {
         for (int64_t n = 0; n < positions->dim[0]; n++) {
-            float angle =
-                (float)ref_load(positions, n) * rotary_frequency(a->node, i, longest ? longest[n] : 0);
+            float angle = (float)ref_load(positions, n) * frequency(a, i, longest ? longest[n] : 0);
             ref_put(a, 0, n * 2 * half + i, attention * cos(angle));
             ref_put(a, 0, n * 2 * half + half + i, attention * sin(angle));
         }

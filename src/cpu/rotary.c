@@ -14,8 +14,10 @@ struct table_work {
     const struct node *node;
     const int32_t *positions, *longest;
     const float *frequencies;
-    float *table, attention, original;
+    float *table, attention;
+    double original;
     int64_t rows, half, tile_rows;
+    bool grows;
 };
 
 struct work {
@@ -35,9 +37,10 @@ static void table_tile(void *context, int64_t tile)
 
     for (int64_t n = tile * w->tile_rows; n < least(w->rows, (tile + 1) * w->tile_rows); n++) {
         float *row = w->table + n * 2 * w->half;
-        bool grows = w->longest && (float)w->longest[n] > w->original;
+        bool is_long = w->longest && w->longest[n] > w->original;
+        const float *f = w->frequencies + (is_long && !w->grows ? w->half : 0);
         for (int64_t i = 0; i < w->half; i++) {
-            float frequency = grows ? rotary_frequency(w->node, i, w->longest[n]) : w->frequencies[i];
+            float frequency = is_long && w->grows ? rotary_grown(w->node, i, w->longest[n]) : f[i];
             float angle = (float)w->positions[n] * frequency;
             row[i] = (float)cos((double)angle) * w->attention;
             row[w->half + i] = (float)sin((double)angle) * w->attention;
@@ -47,26 +50,19 @@ static void table_tile(void *context, int64_t tile)
 
 static void make_table(const struct kernel_args *a)
 {
-    float *frequencies = a->workspace;
     struct table_work w = { .node = a->node,
                             .longest = input_data(a, ROTARY_TABLE_LONGEST),
-                            .original = (float)a->node->attr[ROTARY_TABLE_ORIGINAL],
+                            .original = a->node->attr[ROTARY_TABLE_ORIGINAL],
+                            .grows = a->in[ROTARY_TABLE_FREQUENCIES].dim[0] == 1,
                             .positions = a->in[ROTARY_TABLE_POSITIONS].data,
-                            .frequencies = frequencies,
+                            .frequencies = a->in[ROTARY_TABLE_FREQUENCIES].data,
                             .table = a->out[0].data,
                             .attention = (float)a->node->attr[ROTARY_TABLE_ATTENTION],
                             .rows = a->out[0].dim[0],
                             .half = a->out[0].dim[1] / 2 };
 
-    for (int64_t i = 0; i < w.half; i++)
-        frequencies[i] = rotary_frequency(a->node, i, 0);
     w.tile_rows = ceil_div(TABLE_TILE, w.half);
     parallel_for(ceil_div(w.rows, w.tile_rows), table_tile, &w);
-}
-
-static int64_t table_workspace(const struct node *n, const struct mesh *mesh, const struct machine *m)
-{
-    return n->out[0]->dims[1].size / 2 * (int64_t)sizeof(float);
 }
 
 static void rotate_head(const struct work *w, const float *x, const float *cosines, float *y)
@@ -130,7 +126,7 @@ static const char *refuses(const struct node *n, const struct machine *m)
 }
 
 const struct kernel ISA(cpu_rotary_table)[] = {
-    { "rows " ISA_TEXT, .refuses = refuses_table, .workspace = table_workspace, .run = make_table },
+    { "rows " ISA_TEXT, .refuses = refuses_table, .run = make_table },
     { "reference", .run = ref_rotary_table },
     { 0 },
 };

@@ -79,6 +79,8 @@ static int bind_stored(struct executor *e)
         if (t->kind == TENSOR_INPUT) {
             e->tensors[i].data = e->inputs + input_at;
             input_at += (tensor_local_bytes(t, &e->plan->mesh) + 63) / 64 * 64;
+            if (t->constant)
+                memcpy(e->tensors[i].data, t->constant, (size_t)tensor_bytes(t));
             continue;
         }
         TRY(store_bind(e->store, t, &e->plan->mesh, e->rank, &s));

@@ -12,7 +12,7 @@ struct llama {
     double eps, init_range, attn_dropout, theta;
     bool attn_bias, mlp_bias, tied;
     int act;
-    struct rotary rotary;
+    struct rope rope;
 };
 
 static const struct field fields[] = {
@@ -76,7 +76,7 @@ static int read_rope(const struct config *config, void *values)
     return rope_read(
         config,
         &(struct rope_options){ .width = head_width(c), .positions = c->positions, .theta = c->theta },
-        &c->rotary);
+        &c->rope);
 }
 
 static void sizes(const void *config, struct model_sizes *out)
@@ -165,7 +165,6 @@ static void build(struct builder *b, const void *config, const struct model_inpu
                   struct model_outputs *out)
 {
     const struct llama *c = config;
-    bool dynamic = c->rotary.kind == ROTARY_DYNAMIC;
     struct tensor *tokens, *table, *x;
     char name[32];
 
@@ -173,7 +172,7 @@ static void build(struct builder *b, const void *config, const struct model_inpu
     tokens = padded_table(b, "embed_tokens.weight", (const int64_t[]){ c->vocab, c->width }, c->init_range,
                           c->pad);
     x = padded_embedding(b, tokens, in->rows.ids, c->pad); /* (N, D) */
-    table = rotary_table(b, in->rows.positions, dynamic ? in->rows.longest : NULL, &c->rotary);
+    table = rope_table(b, in, &c->rope);
     for (int i = 0; i < c->layers; i++) {
         snprintf(name, sizeof(name), "layers.%d", i);
         layer_begin(b, i, name);

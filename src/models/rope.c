@@ -7,11 +7,14 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "models/config_internal.h"
 
 struct keys { /* NAN: not said, or null */
     double theta, factor, original, attention, fast, slow, low, high, mscale, mscale_all, partial;
     bool truncate, typed;
-    enum rotary_kind kind;
+    enum rope_kind kind;
+    float factors[2][ROPE_MOST_FACTORS]; /* short_factor, long_factor */
+    int64_t factor_count[2];             /* -1: not said */
 };
 
 struct source { /* the object that is read, for messages too */
@@ -38,11 +41,14 @@ static const struct number {
 };
 enum { NUMBERS = sizeof(numbers) / sizeof(numbers[0]) };
 
-static const char *const kinds[] = { [ROTARY_DEFAULT] = "default",
-                                     [ROTARY_LINEAR] = "linear",
-                                     [ROTARY_DYNAMIC] = "dynamic",
-                                     [ROTARY_LLAMA3] = "llama3",
-                                     [ROTARY_YARN] = "yarn" };
+static const char *const kinds[ROPE_KINDS] = { [ROPE_DEFAULT] = "default",
+                                               [ROPE_LINEAR] = "linear",
+                                               [ROPE_DYNAMIC] = "dynamic",
+                                               [ROPE_LLAMA3] = "llama3",
+                                               [ROPE_YARN] = "yarn",
+                                               [ROPE_LONGROPE] = "longrope",
+                                               [ROPE_PROPORTIONAL] = "proportional" };
+static const char *const factor_keys[] = { "short_factor", "long_factor" };
 
 /* ---- Reading the object ---- */
 
@@ -67,16 +73,37 @@ static void read_kind(struct json_reader *r, struct keys *k)
     }
     if (!json_string(r, &name))
         return;
-    for (int kind = ROTARY_DEFAULT; kind <= ROTARY_YARN; kind++) {
+    for (int kind = ROPE_DEFAULT; kind < ROPE_KINDS; kind++) {
         if (strlen(kinds[kind]) == name.length && memcmp(kinds[kind], name.data, name.length) == 0) {
-            k->kind = (enum rotary_kind)kind;
+            k->kind = (enum rope_kind)kind;
             k->typed = true;
             return;
         }
     }
     r->meaning_status = ERR_CONFIG;
-    json_fail(r, "not supported (found \"%.*s\", expected default, linear, dynamic, llama3 or yarn)",
+    json_fail(r,
+              "not supported (found \"%.*s\", expected default, linear, dynamic, llama3, yarn, longrope or "
+              "proportional)",
               (int)(name.length < 40 ? name.length : 40), name.data);
+}
+
+static void read_factors(struct json_reader *r, float out[], int64_t *count)
+{
+    int64_t n = 0;
+
+    if (json_peek(r) == JSON_NULL) {
+        json_null(r);
+        return;
+    }
+    json_array_begin(r);
+    for (; json_next_element(r); n++) {
+        double factor = json_double(r);
+        if (json_status(r) == OK && (n == ROPE_MOST_FACTORS || !isfinite(factor) || (float)factor <= 0))
+            json_fail(r, "wrong value (expected at most %d numbers greater than 0)", ROPE_MOST_FACTORS);
+        if (json_status(r) == OK)
+            out[n] = (float)factor;
+    }
+    *count = n;
 }
 
 /* "rope_type" holds where "type", its older name, stands beside it. */
@@ -85,6 +112,12 @@ static void read_member(struct json_reader *r, struct keys *k)
     for (int i = 0; i < NUMBERS; i++) {
         if (json_key_is(r, numbers[i].name)) {
             read_number(r, (double *)(void *)((char *)k + numbers[i].offset));
+            return;
+        }
+    }
+    for (int i = 0; i < 2; i++) {
+        if (json_key_is(r, factor_keys[i])) {
+            read_factors(r, k->factors[i], &k->factor_count[i]);
             return;
         }
     }
@@ -104,6 +137,7 @@ static int read_object(struct source *s, const char *json)
 
     for (int i = 0; i < NUMBERS; i++)
         *(double *)(void *)((char *)&s->k + numbers[i].offset) = NAN;
+    s->k.factor_count[0] = s->k.factor_count[1] = -1;
     s->k.truncate = true;
     if (!json)
         return OK;
@@ -118,6 +152,11 @@ static int read_object(struct source *s, const char *json)
 
 /* ---- What it means ---- */
 
+static bool is_empty(const char *json)
+{
+    return !json || strcmp(json, "null") == 0 || strcmp(json, "{}") == 0;
+}
+
 static int positive(const struct source *s, const char *key, double value)
 {
     if (value > 0)
@@ -129,7 +168,7 @@ static int positive(const struct source *s, const char *key, double value)
                 s->config->name, s->key, key, value);
 }
 
-static int use_llama3(const struct source *s, struct rotary *out)
+static int use_llama3(const struct source *s, struct rope *out)
 {
     out->low = s->k.low;
     out->high = s->k.high;
@@ -143,7 +182,7 @@ static int use_llama3(const struct source *s, struct rotary *out)
 }
 
 /* The feature that turns `turns` times within the original context. */
-static double turning(double turns, const struct rotary *r)
+static double turning(double turns, const struct rope *r)
 {
     return (double)r->width * log(r->original / (turns * 2 * 3.14159265358979323846)) / (2 * log(r->theta));
 }
@@ -153,7 +192,7 @@ static double mscale(double factor, double scale)
     return factor <= 1 ? 1 : 0.1 * scale * log(factor) + 1;
 }
 
-static int use_yarn(const struct source *s, const struct rope_options *o, struct rotary *out)
+static int use_yarn(const struct source *s, const struct rope_options *o, struct rope *out)
 {
     const struct keys *k = &s->k;
     double fast = isnan(k->fast) || k->fast == 0 ? 32 : k->fast;
@@ -186,29 +225,82 @@ static int use_yarn(const struct source *s, const struct rope_options *o, struct
     return positive(s, "attention_factor", out->attention);
 }
 
-static int use(const struct source *s, const struct rope_options *o, struct rotary *out)
+static int use_longrope(const struct source *s, const struct rope_options *o, struct rope *out)
+{
+    for (int i = 0; i < 2; i++) {
+        int64_t count = s->k.factor_count[i];
+        if (count < 0)
+            return fail(ERR_DATA, "%s: $.%s.%s is missing (expected a list of %lld numbers)", s->config->name,
+                        s->key, factor_keys[i], (long long)(out->width / 2));
+        if (count != out->width / 2)
+            return fail(ERR_CONFIG,
+                        "%s: $.%s.%s: wrong length (found %lld numbers, expected %lld for heads of %lld)",
+                        s->config->name, s->key, factor_keys[i], (long long)count,
+                        (long long)(out->width / 2), (long long)out->width);
+        memcpy(out->factors[i], s->k.factors[i], (size_t)count * sizeof(float));
+    }
+    if (isnan(out->factor))
+        out->factor = (double)o->positions / out->original;
+    if (!isnan(s->k.attention))
+        out->attention = s->k.attention;
+    else if (out->factor > 1 && out->original <= 1)
+        return fail(ERR_CONFIG,
+                    "%s: $.%s.original_max_position_embeddings %g: longrope needs one greater than 1",
+                    s->config->name, s->key, out->original);
+    else if (out->factor > 1)
+        out->attention = sqrt(1 + log(out->factor) / log(out->original));
+    return positive(s, "attention_factor", out->attention);
+}
+
+/* As transformers' LLaMA: the default kind does not look at the key, proportional turns the first pairs, and
+ * the others could only cut the table. */
+static int use_partial(const struct source *s, struct rope *out)
+{
+    const char *json = config_get(s->config, "partial_rotary_factor");
+    double width = (double)out->width, part = s->k.partial;
+    char *end = NULL;
+
+    if (isnan(part) && !is_empty(json)) {
+        part = strtod(json, &end);
+        if (*end || !isfinite(part))
+            return config_wrong(s->config, "partial_rotary_factor", json, "a number");
+    }
+    out->turned = out->width / 2;
+    if (isnan(part) || out->kind == ROPE_DEFAULT)
+        return OK;
+    if (out->kind == ROPE_PROPORTIONAL && part >= 0 && floor(part * width / 2) <= width / 2)
+        out->turned = (int64_t)floor(part * width / 2);
+    else if (out->kind == ROPE_PROPORTIONAL || trunc(width * part) != width)
+        return fail(
+            ERR_CONFIG, "%s: partial_rotary_factor %g: heads of %lld cannot be turned so (expected %s)",
+            s->config->name, part, (long long)out->width,
+            out->kind == ROPE_PROPORTIONAL ? "a number from 0 to 1" : "1, or the kind \"proportional\"");
+    return OK;
+}
+
+static int use(const struct source *s, const struct rope_options *o, struct rope *out)
 {
     switch (out->kind) {
-    case ROTARY_LINEAR: return positive(s, "factor", out->factor);
-    case ROTARY_LLAMA3: return use_llama3(s, out);
-    case ROTARY_YARN: return use_yarn(s, o, out);
-    case ROTARY_DYNAMIC:
+    case ROPE_LINEAR: return positive(s, "factor", out->factor);
+    case ROPE_LLAMA3: return use_llama3(s, out);
+    case ROPE_YARN: return use_yarn(s, o, out);
+    case ROPE_LONGROPE: return use_longrope(s, o, out);
+    case ROPE_PROPORTIONAL:
+        out->factor = isnan(out->factor) ? 1 : out->factor;
+        return positive(s, "factor", out->factor);
+    case ROPE_DYNAMIC:
         if (out->width < 4)
             return fail(ERR_CONFIG, "%s: $.%s: heads of width %lld are too small for dynamic scaling",
                         s->config->name, s->key, (long long)out->width);
         out->original = (double)o->positions;
         return positive(s, "factor", out->factor);
-    case ROTARY_DEFAULT: break;
+    case ROPE_DEFAULT:
+    case ROPE_KINDS: break;
     }
     return OK;
 }
 
 /* ---- The whole ---- */
-
-static bool is_empty(const char *json)
-{
-    return !json || strcmp(json, "null") == 0 || strcmp(json, "{}") == 0;
-}
 
 static int find_object(struct source *s, const char **json)
 {
@@ -240,27 +332,23 @@ static int find_original(const struct source *s, const struct rope_options *o, d
     return positive(s, "original_max_position_embeddings", *original);
 }
 
-int rope_read(const struct config *c, const struct rope_options *o, struct rotary *out)
+int rope_read(const struct config *c, const struct rope_options *o, struct rope *out)
 {
     struct source s = { .config = c };
-    struct rotary r = { .width = o->width, .theta = o->theta, .attention = 1 };
     const char *json = NULL;
 
+    *out = (struct rope){ .width = o->width, .theta = o->theta, .attention = 1 };
     TRY(find_object(&s, &json));
     TRY(read_object(&s, json));
     if (!isnan(s.k.theta) && !is_empty(config_get(c, "rope_theta")) && s.k.theta != o->theta)
         return fail(ERR_CONFIG, "%s: $.rope_theta %g and $.%s.rope_theta %g are one key but differ", c->name,
                     o->theta, s.key, s.k.theta);
     if (!isnan(s.k.theta))
-        r.theta = s.k.theta;
-    TRY(positive(&s, "rope_theta", r.theta));
-    if (!isnan(s.k.partial) && s.k.partial != 1)
-        return fail(ERR_CONFIG, "%s: $.%s.partial_rotary_factor: not supported (found %g, expected 1)",
-                    c->name, s.key, s.k.partial);
-    r.kind = s.k.kind;
-    r.factor = r.kind == ROTARY_DEFAULT ? 1 : s.k.factor;
-    TRY(find_original(&s, o, &r.original));
-    TRY(use(&s, o, &r));
-    *out = r;
-    return OK;
+        out->theta = s.k.theta;
+    TRY(positive(&s, "rope_theta", out->theta));
+    out->kind = s.k.kind;
+    out->factor = out->kind == ROPE_DEFAULT ? 1 : s.k.factor;
+    TRY(find_original(&s, o, &out->original));
+    TRY(use(&s, o, out));
+    return use_partial(&s, out);
 }

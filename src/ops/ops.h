@@ -108,35 +108,20 @@ enum { LINEAR_GRAD_WEIGHT_X, LINEAR_GRAD_WEIGHT_DY, LINEAR_GRAD_WEIGHT_LIKE, LIN
 enum { LINEAR_GRAD_WEIGHT_DW, LINEAR_GRAD_WEIGHT_DBIAS };
 
 /* rotary_table: cosines and sines of rotary position embeddings (Su et al., "RoFormer", 2021), made once for
- * all layers: table (N, R) fp32, first R/2 cosines of positions[n] * frequency[i], then their sines, both
- * times `attention`. positions I32 [N]. Frequencies are made in fp32, as transformers' modeling_rope_utils.py
- * does; `kind` says how a longer context is reached:
- *   DEFAULT  theta^(-2i/R)
- *   LINEAR   that / factor
- *   DYNAMIC  theta grows with longest? I32 [N], the positions of the row's sequence, past `original`
- *   LLAMA3   by wavelength, between original / low and original / high; longer ones / factor
- *   YARN     between i = low and i = high from DEFAULT to LINEAR */
-enum { ROTARY_TABLE_POSITIONS, ROTARY_TABLE_LONGEST };
-enum {
-    ROTARY_TABLE_WIDTH, /* R */
-    ROTARY_TABLE_KIND,
-    ROTARY_TABLE_THETA,
-    ROTARY_TABLE_FACTOR,
-    ROTARY_TABLE_LOW,
-    ROTARY_TABLE_HIGH,
-    ROTARY_TABLE_ORIGINAL,
-    ROTARY_TABLE_ATTENTION
+ * all layers: table (N, R) fp32, first R/2 cosines of positions[n] * f[i], then their sines, both times
+ * `attention`. positions I32 [N]; frequencies (1 or 2, R/2): f is row 0, but where longest? I32 [N], the
+ * positions of the row's sequence, is past `original`, it is row 1 or, without one, theta^(-2i/R) for a theta
+ * that grows with longest and `factor`. Angles are made in fp32, as transformers' modeling_rope_utils.py
+ * does. */
+enum { ROTARY_TABLE_POSITIONS, ROTARY_TABLE_FREQUENCIES, ROTARY_TABLE_LONGEST };
+enum { ROTARY_TABLE_ATTENTION, ROTARY_TABLE_ORIGINAL, ROTARY_TABLE_THETA, ROTARY_TABLE_FACTOR };
+struct rotary_options {
+    double attention, original, theta, factor; /* the last three only with longest */
 };
-enum rotary_kind { ROTARY_DEFAULT, ROTARY_LINEAR, ROTARY_DYNAMIC, ROTARY_LLAMA3, ROTARY_YARN };
-struct rotary {
-    enum rotary_kind kind;
-    int64_t width;
-    double theta, factor, low, high, original, attention; /* those that the kind reads */
-};
-struct tensor *rotary_table(struct builder *b, struct tensor *positions, struct tensor *longest,
-                            const struct rotary *r);
-/* Frequency i of n, a rotary_table, in a sequence of `longest` positions. */
-float rotary_frequency(const struct node *n, int64_t i, int64_t longest);
+struct tensor *rotary_table(struct builder *b, struct tensor *positions, struct tensor *frequencies,
+                            struct tensor *longest, const struct rotary_options *o);
+/* f[i] of n, a rotary_table with one row, in a sequence of `longest` positions, more than `original`. */
+float rotary_grown(const struct node *n, int64_t i, int64_t longest);
 /* rotary: x (N, P, H, K), of whose P parts the first `parts` are rotated, and of these the first R of K
  * features: features i and R/2 + i as a pair by the angles of row n of table (N, R). Inverse: the other way
  * round, which is its gradient. */

@@ -1,8 +1,7 @@
 /* rotary -- rotary position embeddings (Su et al., "RoFormer", 2021) on queries and keys, and the table of
- * cosines and sines that all layers share. The ways to a longer context: linear (Chen et al., "Extending
- * Context Window of Large Language Models via Positional Interpolation", 2023), dynamic (NTK-aware, u/bloc97
- * and u/emozilla), llama3 (Llama 3.1), YaRN (Peng et al., 2023). A rotation is linear, and its gradient is
- * the rotation back. */
+ * cosines and sines that all layers share. Frequencies come from models/rope.h; only those that change with
+ * every length are made here (dynamic NTK scaling, u/bloc97 and u/emozilla). A rotation is linear, and its
+ * gradient is the rotation back. */
 #include <math.h>
 
 #include "ops/card.h"
@@ -11,23 +10,20 @@
 
 static int infer_table(const struct node *n, struct tensor out[])
 {
-    const struct tensor *positions = n->in[ROTARY_TABLE_POSITIONS];
-    int64_t width = (int64_t)n->attr[ROTARY_TABLE_WIDTH];
+    const struct tensor *f = n->in[ROTARY_TABLE_FREQUENCIES];
 
-    if (width < 2 || width % 2 != 0)
-        return fail(ERR_CONFIG, "rotary: %" PRId64 " features cannot be rotated in pairs", width);
-    if (n->attr[ROTARY_TABLE_KIND] == ROTARY_DYNAMIC && !n->in[ROTARY_TABLE_LONGEST])
-        return fail(ERR_INTERNAL, "rotary: the length of sequences is missing");
-    out[0] = rows_with(positions, DT_F32);
+    if (f->ndim != 2 || f->dims[0].size > 2)
+        return fail(ERR_INTERNAL, "rotary: %" PRId64 " rows of frequencies", f->dims[0].size);
+    out[0] = rows_with(n->in[ROTARY_TABLE_POSITIONS], DT_F32);
     out[0].ndim = 2;
-    out[0].dims[1] = (struct dim){ .size = width };
+    out[0].dims[1] = (struct dim){ .size = 2 * f->dims[1].size };
     return OK;
 }
 
 static void shard_table(const struct node *n, const struct placement have[], struct shard_rules *r)
 {
     (void)have;
-    shard_rules_add(r, n, (struct placement[]){ ON_SHARD(0), ON_SHARD(0) },
+    shard_rules_add(r, n, (struct placement[]){ ON_SHARD(0), ON_ALL, ON_SHARD(0) },
                     (struct placement[]){ ON_SHARD(0) }, true);
 }
 
@@ -40,16 +36,9 @@ static struct op_cost cost_table(const struct node *n)
 
 const struct op_def op_rotary_table = {
     .name = "rotary_table",
-    .inputs = { "positions", "?longest" },
+    .inputs = { "positions", "frequencies", "?longest" },
     .outputs = { "table" },
-    .attrs = { { "width", 0 },
-               { "kind", ROTARY_DEFAULT },
-               { "theta", 10000 },
-               { "factor", 1 },
-               { "low", 0 },
-               { "high", 0 },
-               { "original", 0 },
-               { "attention", 1 } },
+    .attrs = { { "attention", 1 }, { "original", 0 }, { "theta", 10000 }, { "factor", 1 } },
     .infer = infer_table,
     .no_gradient = true,
     .shard = shard_table,
@@ -57,76 +46,29 @@ const struct op_def op_rotary_table = {
     .keeps_f32 = 1 << 0,
 };
 
-struct tensor *rotary_table(struct builder *b, struct tensor *positions, struct tensor *longest,
-                            const struct rotary *r)
+struct tensor *rotary_table(struct builder *b, struct tensor *positions, struct tensor *frequencies,
+                            struct tensor *longest, const struct rotary_options *o)
 {
-    return output_of(graph_node(b, &op_rotary_table, 2, (struct tensor *const[]){ positions, longest },
-                                (struct attr_value[]){ { "width", (double)r->width },
-                                                       { "kind", r->kind },
-                                                       { "theta", r->theta },
-                                                       { "factor", r->factor },
-                                                       { "low", r->low },
-                                                       { "high", r->high },
-                                                       { "original", r->original },
-                                                       { "attention", r->attention },
+    struct tensor *const in[] = { positions, frequencies, longest };
+
+    return output_of(graph_node(b, &op_rotary_table, 3, in,
+                                (struct attr_value[]){ { "attention", o->attention },
+                                                       { "original", o->original },
+                                                       { "theta", o->theta },
+                                                       { "factor", o->factor },
                                                        { 0 } }),
                      0);
 }
 
-static float inverse_power(double theta, int64_t i, int64_t width)
-{
-    return 1.0F / (float)pow(theta, (float)(2 * i) / (float)width);
-}
-
-static float llama3(const struct node *n, float inverse)
-{
-    float factor = (float)n->attr[ROTARY_TABLE_FACTOR], original = (float)n->attr[ROTARY_TABLE_ORIGINAL];
-    float low = (float)n->attr[ROTARY_TABLE_LOW], high = (float)n->attr[ROTARY_TABLE_HIGH];
-    float wavelength = (float)(2 * 3.14159265358979323846) / inverse, smooth;
-
-    if (wavelength < original / high)
-        return inverse;
-    if (wavelength > original / low)
-        return inverse / factor;
-    smooth = (original / wavelength - low) / (high - low);
-    return (1 - smooth) * inverse / factor + smooth * inverse;
-}
-
-static float yarn(const struct node *n, int64_t i, int64_t width)
-{
-    float power = (float)pow(n->attr[ROTARY_TABLE_THETA], (float)(2 * i) / (float)width);
-    float low = (float)n->attr[ROTARY_TABLE_LOW], high = (float)n->attr[ROTARY_TABLE_HIGH];
-    float ramp = ((float)i - low) / (high - low), kept;
-
-    kept = 1 - (ramp < 0 ? 0 : ramp > 1 ? 1 : ramp);
-    return 1 / ((float)n->attr[ROTARY_TABLE_FACTOR] * power) * (1 - kept) + 1 / power * kept;
-}
-
-/* In fp32 step by step, since transformers makes it with a tensor. */
-static double grown(const struct node *n, int64_t longest)
+/* In fp32 step by step, since transformers makes theta with a tensor. */
+float rotary_grown(const struct node *n, int64_t i, int64_t longest)
 {
     double theta = n->attr[ROTARY_TABLE_THETA], factor = n->attr[ROTARY_TABLE_FACTOR];
-    double original = n->attr[ROTARY_TABLE_ORIGINAL], width = n->attr[ROTARY_TABLE_WIDTH];
+    double original = n->attr[ROTARY_TABLE_ORIGINAL], width = (double)n->out[0]->dims[1].size;
     float ratio = (float)factor * (float)longest / (float)original - (float)(factor - 1);
 
-    if ((double)longest <= original)
-        return theta;
-    return (float)theta * (float)pow(ratio, (float)(width / (width - 2)));
-}
-
-float rotary_frequency(const struct node *n, int64_t i, int64_t longest)
-{
-    double theta = n->attr[ROTARY_TABLE_THETA], factor = n->attr[ROTARY_TABLE_FACTOR];
-    int64_t width = (int64_t)n->attr[ROTARY_TABLE_WIDTH];
-
-    switch ((enum rotary_kind)n->attr[ROTARY_TABLE_KIND]) {
-    case ROTARY_LINEAR: return inverse_power(theta, i, width) / (float)factor;
-    case ROTARY_LLAMA3: return llama3(n, inverse_power(theta, i, width));
-    case ROTARY_YARN: return yarn(n, i, width);
-    case ROTARY_DYNAMIC: return inverse_power(grown(n, longest), i, width);
-    case ROTARY_DEFAULT: break;
-    }
-    return inverse_power(theta, i, width);
+    theta = (float)theta * (float)pow(ratio, (float)(width / (width - 2)));
+    return 1.0F / (float)pow(theta, (float)(2 * i) / (float)width);
 }
 
 /* ---- The rotation ---- */

@@ -4,9 +4,8 @@
 
 struct table_form {
     int64_t rows;
-    int width;
-    enum rotary_kind kind;
-    double theta, factor, low, high, original, attention;
+    int64_t kinds, half; /* dims of frequencies */
+    double attention, original, theta, factor;
     int64_t longest; /* 0: not given */
 };
 
@@ -15,38 +14,34 @@ static void build_table(struct ops_case *c)
     const struct table_form *f = c->with;
     struct dim rows = ops_rows(c, f->rows);
     int64_t positions[400], longest[400];
-    struct tensor *in[2] = { NULL, NULL };
+    struct tensor *in[3] = { NULL };
 
     for (int64_t n = 0; n < f->rows; n++) {
         positions[n] = n < 3 ? n : n * n * 7 % 5000;
         longest[n] = f->longest - n % 3 * 400;
     }
     in[ROTARY_TABLE_POSITIONS] = ops_ints(c, DT_I32, SHAPE(rows), positions);
+    in[ROTARY_TABLE_FREQUENCIES] = ops_state(c, SHAPE(FIX(f->kinds), FIX(f->half)));
     if (f->longest)
         in[ROTARY_TABLE_LONGEST] = ops_ints(c, DT_I32, SHAPE(rows), longest);
     c->large = f->rows > 100;
     ops_under_test(c,
-                   graph_node(&c->b, &op_rotary_table, 2, in,
-                              ATTRS({ "width", f->width }, { "kind", f->kind }, { "theta", f->theta },
-                                    { "factor", f->factor }, { "low", f->low }, { "high", f->high },
-                                    { "original", f->original }, { "attention", f->attention })),
+                   graph_node(&c->b, &op_rotary_table, 3, in,
+                              ATTRS({ "attention", f->attention }, { "original", f->original },
+                                    { "theta", f->theta }, { "factor", f->factor })),
                    0);
 }
 
 static const struct ops_case_def list_table[] = {
-    { "plain", build_table, &(struct table_form){ 9, 10, ROTARY_DEFAULT, 1e4, .attention = 1 } },
-    { "pair", build_table, &(struct table_form){ 4, 2, ROTARY_DEFAULT, 5e5, .attention = 1 } },
-    { "linear", build_table, &(struct table_form){ 9, 14, ROTARY_LINEAR, 1e4, 2.5, .attention = 1 } },
-    { "dynamic", build_table,
-      &(struct table_form){ 7, 12, ROTARY_DYNAMIC, 1e4, 2, .original = 512, .attention = 1,
-                            .longest = 1300 } },
-    { "dynamic_large", build_table,
-      &(struct table_form){ 391, 12, ROTARY_DYNAMIC, 1e4, 2, .original = 512, .attention = 1,
-                            .longest = 1300 } },
-    { "llama3", build_table, &(struct table_form){ 9, 32, ROTARY_LLAMA3, 5e5, 8, 1, 4, 8192, 1 } },
-    { "yarn", build_table, &(struct table_form){ 9, 32, ROTARY_YARN, 1e4, 4, 6, 13, .attention = 1.138 } },
-    { "empty", build_table, &(struct table_form){ 0, 6, ROTARY_DEFAULT, 1e4, .attention = 1 } },
-    { "large", build_table, &(struct table_form){ 391, 66, ROTARY_LLAMA3, 5e5, 8, 1, 4, 8192, 1 } },
+    { "plain", build_table, &(struct table_form){ 9, 1, 5, 1 } },
+    { "pair", build_table, &(struct table_form){ 4, 1, 1, 1.138 } },
+    { "grows", build_table, &(struct table_form){ 7, 1, 6, 1.2, 512, 1e4, 2, 1300 } },
+    { "grows_large", build_table, &(struct table_form){ 391, 1, 6, 1, 512, 1e4, 2, 1300 } },
+    { "two", build_table, &(struct table_form){ 8, 2, 7, 1.1, 900, .longest = 1300 } },
+    { "two_short", build_table, &(struct table_form){ 3, 2, 4, 1, 900 } },
+    { "two_large", build_table, &(struct table_form){ 391, 2, 33, 1.3, 900, .longest = 1300 } },
+    { "empty", build_table, &(struct table_form){ 0, 1, 3, 1 } },
+    { "large", build_table, &(struct table_form){ 391, 1, 33, 1 } },
     { 0 },
 };
 
@@ -70,8 +65,9 @@ static void build(struct ops_case *c)
     for (int64_t n = 0; n < f->rows; n++)
         positions[n] = n * 5 % 17;
     in[ROTARY_X] = ops_value(c, SHAPE(rows, FIX(f->parts), FIX(f->heads), FIX(f->features)));
-    in[ROTARY_TABLE] = rotary_table(&c->b, ops_ints(c, DT_I32, SHAPE(rows), positions), NULL,
-                                    &(struct rotary){ .width = f->width, .theta = 100, .attention = 1.25 });
+    in[ROTARY_TABLE] = rotary_table(&c->b, ops_ints(c, DT_I32, SHAPE(rows), positions),
+                                    ops_state(c, SHAPE(FIX(1), FIX(f->width / 2))), NULL,
+                                    &(struct rotary_options){ .attention = 1.25 });
     c->large = f->rows > 100;
     ops_under_test(
         c, graph_node(&c->b, &op_rotary, 2, in, ATTRS({ "parts", f->rotated }, { "inverse", f->inverse })),

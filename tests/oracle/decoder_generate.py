@@ -1,7 +1,8 @@
 """Goldens for `plait generate` on LLaMA and GPT-Neo: golden/<family>/generate/, files as gpt2_generate.py
-describes. Prompts are longer than GPT-Neo's window and than the positions that LLaMA's dynamic scaling starts
-from. That scaling keeps what it grew to from one prompt to the next, so that prompts go one at a time there, each
-with the model as it was loaded.
+describes. Prompts are shorter and longer than GPT-Neo's window and than the positions from which LLaMA's dynamic
+scaling and longrope change frequencies (keys that are cached already stay as they are). Those look at the longest
+prompt of a batch, and the first keeps what it grew to from one batch to the next, so that prompts go one at a time
+there, each with the model as it was loaded.
 
 No decision is close: seeds are searched for which float32, float64 and two changed copies of the weights agree.
 """
@@ -20,10 +21,13 @@ NEO = dict(TOKENS, hidden_size=24, intermediate_size=32, num_layers=2, num_heads
            max_position_embeddings=48, attention_types=[[["global", "local"], 1]])
 DYNAMIC = dict(rope_theta=50.0, rope_type="dynamic", factor=2.0)
 YARN = dict(rope_theta=100.0, rope_type="yarn", factor=2.0, original_max_position_embeddings=16)
+LONG = dict(rope_theta=50.0, rope_type="longrope", short_factor=[1.0, 1.1, 1.3, 1.2], long_factor=[1.5, 3.0, 4.0, 8.0],
+            original_max_position_embeddings=9)
 MODELS = {
     "llama": {"model": (LlamaForCausalLM, LlamaConfig(**LLAMA)),
               "model_dynamic": (LlamaForCausalLM, LlamaConfig(
                   **dict(LLAMA, max_position_embeddings=8, rope_parameters=DYNAMIC))),
+              "model_longrope": (LlamaForCausalLM, LlamaConfig(**dict(LLAMA, rope_parameters=LONG))),
               "model_yarn": (LlamaForCausalLM, LlamaConfig(**dict(LLAMA, rope_parameters=YARN)))},
     "gpt_neo": {"model": (GPTNeoForCausalLM, GPTNeoConfig(**NEO))},
 }
@@ -90,7 +94,7 @@ def cases_of(family, name, seed):
         if len({tuple(row[len(p):]) for group, p in zip(ids, prompts) for row in group}) < 3:
             return f"{case}: always the same"
         done.append(dict(name=f"{name}_{case}", model=name, options=options, input_ids=prompts, ids=ids))
-        if name != "model_dynamic":
+        if name not in ("model_dynamic", "model_longrope"):
             rows = generate(model, prompts, options)
             if unpadded(rows, prompts, [EOS]) != ids:
                 return f"{case}: the batch gives something else"

@@ -18,6 +18,7 @@ def rope(**keys):
 
 ROTATED = "grad.model.layers.0.self_attn.q_proj.weight"
 YARN = dict(rope_type="yarn", factor=4.0, original_max_position_embeddings=10)
+LONG = dict(rope_type="longrope", short_factor=[1.0, 1.5, 1.7, 2.0], long_factor=[1.2, 2.5, 4.0, 7.5])
 MODELS = {
     # name: (config keys, name of the model whose weights it shares or None, gradients that are kept then)
     "plain": (SMALL, None),
@@ -38,6 +39,13 @@ MODELS = {
     "yarn_mscale": (rope(**YARN, mscale=1.5, mscale_all_dim=0.5, truncate=False, beta_fast=3, beta_slow=0.4),
                     "plain"),
     "yarn_attention": (rope(**YARN, attention_factor=1.3), "plain"),
+    "longrope": (rope(**LONG, original_max_position_embeddings=19), "plain", ROTATED),
+    "longrope_short": (rope(**LONG, original_max_position_embeddings=20), "plain"),
+    "longrope_factor": (rope(**LONG, original_max_position_embeddings=7, factor=3.0), "plain"),
+    "longrope_attention": (rope(**LONG, original_max_position_embeddings=7, attention_factor=0.8), "plain"),
+    "proportional": (rope(rope_type="proportional", partial_rotary_factor=0.7), "plain", ROTATED),
+    "partial_default": (dict(rope(rope_type="default"), partial_rotary_factor=0.5), "plain"),
+    "partial_beside": (dict(rope(rope_type="proportional", factor=2.0), partial_rotary_factor=0.5), "plain"),
 }
 
 
@@ -50,12 +58,12 @@ def base_names(path, tensors, keys):
     return keys
 
 
-def version_4(scaling):
+def version_4(scaling, **more):
     def change(path, tensors, keys):
         link(path / "model.safetensors", path.parent / "plain" / "model.safetensors")
         old = {k: v for k, v in keys.items() if k not in ("rope_parameters", "dtype", "head_dim")}
         return dict(old, torch_dtype="float32", rope_theta=100.0, rope_scaling=scaling, pretraining_tp=1,
-                    transformers_version="4.40.0")
+                    transformers_version="4.40.0", **more)
     return change
 
 
@@ -76,6 +84,8 @@ def main():
     family.write_file_form("file_v4_linear", "plain", version_4(dict(type="linear", factor=2.0)))
     family.write_file_form("file_v4_dynamic", "plain", version_4(dict(type="dynamic", factor=3.0)))
     family.write_file_form("file_v4_yarn", "plain", version_4(dict(rope_type="yarn", factor=4.0)))
+    family.write_file_form("file_v4_longrope", "plain", version_4(
+        dict(LONG, original_max_position_embeddings=30), original_max_position_embeddings=10))
     family.finish()
 
 

@@ -217,34 +217,21 @@ def linear_grad_weight(c):
 
 # ---- rotary position embeddings ----
 
-KINDS = ["default", "linear", "dynamic", "llama3", "yarn"]
-
-
-def frequencies(c, longest=None):
-    """As transformers makes them; yarn's ramp is given here by its ends, and so is written out."""
-    a, kind = c.attrs, KINDS[int(c.attrs["kind"])]
-    width = int(a["width"])
-    torch.set_default_dtype(torch.float32)
-    power = a["theta"] ** (torch.arange(0, width, 2).float() / width)
-    if kind == "yarn":
-        keep = 1 - ((torch.arange(width // 2).float() - a["low"]) / (a["high"] - a["low"])).clamp(0, 1)
-        inverse = 1 / (a["factor"] * power) * (1 - keep) + 1 / power * keep
-    elif kind == "default":
-        inverse = 1 / power
-    else:
-        config = LlamaConfig(head_dim=width, max_position_embeddings=int(a["original"]) or 2048, rope_parameters={
-            "rope_type": kind, "rope_theta": a["theta"], "factor": a["factor"], "low_freq_factor": a["low"],
-            "high_freq_factor": a["high"], "original_max_position_embeddings": int(a["original"])})
-        inverse, attention = ROPE_INIT_FUNCTIONS[kind](config, seq_len=longest)
-        assert attention == 1
-    torch.set_default_dtype(torch.float64)
-    return inverse
-
-
 def rotary_table(c):
-    of_row = [frequencies(c, None if c.x[1] is None else c.x[1][n]).float() for n in range(len(c.x[0]))]
-    of_row = torch.stack(of_row) if of_row else torch.zeros(0, int(c.attrs["width"]) // 2)
-    angle = (c.x[0][:, None].float() * of_row).double()
+    positions, frequencies, longest = c.x
+    original, half = c.attrs["original"], frequencies.shape[1]
+    rows = [frequencies[0].float()] * len(positions)
+    for n in range(len(positions)) if longest is not None else ():
+        if longest[n] > original and len(frequencies) == 2:
+            rows[n] = frequencies[1].float()
+        elif longest[n] > original:  # as transformers makes them
+            torch.set_default_dtype(torch.float32)
+            config = LlamaConfig(head_dim=2 * half, max_position_embeddings=int(original), rope_parameters=dict(
+                rope_type="dynamic", rope_theta=c.attrs["theta"], factor=c.attrs["factor"]))
+            rows[n] = ROPE_INIT_FUNCTIONS["dynamic"](config, seq_len=longest[n])[0]
+            torch.set_default_dtype(torch.float64)
+    rows = torch.stack(rows) if rows else torch.zeros(0, half)
+    angle = (positions[:, None].float() * rows.float()).double()
     return {"table": torch.cat((angle.cos(), angle.sin()), -1) * c.attrs["attention"]}
 
 

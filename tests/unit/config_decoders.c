@@ -41,8 +41,9 @@ static void presets(void **state)
     }
 }
 
-#define LLAMA "{\"model_type\": \"llama\", \"hidden_size\": 32, \"num_attention_heads\": 4, "
-#define NEO   "{\"model_type\": \"gpt_neo\", \"num_layers\": 2, "
+#define LLAMA    "{\"model_type\": \"llama\", \"hidden_size\": 32, \"num_attention_heads\": 4, "
+#define LONGROPE "\"rope_scaling\": {\"rope_type\": \"longrope\", "
+#define NEO      "{\"model_type\": \"gpt_neo\", \"num_layers\": 2, "
 
 static void refuses(const char *text, const char *part)
 {
@@ -75,7 +76,22 @@ static void rotary_positions_that_cannot_be(void **state)
             "\"rope_scaling\": {\"type\": \"linear\", \"factor\": 2}, \"rope_parameters\": {\"rope_type\":"
             "\"default\"}}",
             "names of one key but differ");
-    refuses(LLAMA "\"rope_parameters\": {\"partial_rotary_factor\": 0.5}}", "partial_rotary_factor");
+    refuses(LLAMA "\"partial_rotary_factor\": 0.5, \"rope_scaling\": {\"type\": \"linear\", \"factor\": 2}}",
+            "partial_rotary_factor 0.5");
+    refuses(LLAMA "\"rope_parameters\": {\"rope_type\": \"proportional\", \"partial_rotary_factor\": 1.5}}",
+            "expected a number from 0 to 1");
+    refuses(LLAMA "\"partial_rotary_factor\": true, \"rope_parameters\": {\"rope_type\": \"linear\","
+                  "\"factor\": 2}}",
+            "$.partial_rotary_factor");
+    refuses(LLAMA LONGROPE "\"long_factor\": [1, 1, 1, 1]}}", "$.rope_scaling.short_factor is missing");
+    refuses(LLAMA LONGROPE "\"short_factor\": [1, 1, 1, 1], \"long_factor\": [1, 1, 1, 1, 1]}}",
+            "long_factor: wrong length (found 5 numbers, expected 4 for heads of 8)");
+    refuses(LLAMA LONGROPE "\"short_factor\": [1, 1, 0, 1], \"long_factor\": [1, 1, 1, 1]}}",
+            "numbers greater than 0");
+    refuses(LLAMA LONGROPE "\"short_factor\": 2, \"long_factor\": [1, 1, 1, 1]}}", "short_factor");
+    refuses(LLAMA LONGROPE "\"short_factor\": [1, 1, 1, 1], \"long_factor\": [1, 1, 1, 1],"
+                           "\"original_max_position_embeddings\": 1}}",
+            "longrope needs one greater than 1");
     refuses(LLAMA "\"head_dim\": 7}", "even $.head_dim");
     refuses(LLAMA "\"num_key_value_heads\": 3}", "not a multiple of $.num_key_value_heads 3");
     refuses(LLAMA "\"pretraining_tp\": 2}", "$.pretraining_tp");
