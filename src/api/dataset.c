@@ -74,8 +74,8 @@ static int check_objective(const struct plait_model *m, const struct input_optio
 {
     const struct config *c = &m->model.config;
 
-    if (c->def->causal && !c->def->encoder && c->head != HEAD_CLASSIFICATION && in->objective <= 0 &&
-        !in->source_column && !in->label_column && !in->document_mask)
+    if (config_is_causal(c) && c->head != HEAD_CLASSIFICATION && in->objective <= 0 && !in->source_column &&
+        !in->label_column && !in->document_mask)
         return OK;
     return fail(ERR_CONFIG, "plait_dataset_open: data sets are for objective clm (found %s, %s)",
                 c->architecture,

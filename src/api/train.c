@@ -43,7 +43,7 @@ static int read_sample(void *context, int64_t index, struct sample *s)
 /* A caller's sample is a row of tokens with labels of those to come. */
 static int check_model(const struct config *c)
 {
-    if (c->def->causal && !c->def->encoder && c->head != HEAD_CLASSIFICATION)
+    if (config_is_causal(c) && c->head != HEAD_CLASSIFICATION)
         return OK;
     return fail(ERR_CONFIG,
                 "%s: samples of a program's own train and evaluate causal language models (found %s)",

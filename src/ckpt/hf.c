@@ -92,6 +92,15 @@ static void warn_new(const struct model *m, const struct str *names)
              m->config.architecture, m->weights.path, names->data);
 }
 
+/* A base class leaves the prefix of its parameters out. */
+static bool same_param(const struct model_def *def, const char *a, const char *b)
+{
+    size_t cut = strlen(def->prefix);
+
+    return strcmp(a + (str_starts_with(a, def->prefix) ? cut : 0),
+                  b + (str_starts_with(b, def->prefix) ? cut : 0)) == 0;
+}
+
 /* The parameter, or what is tied to it: converters keep either of the two. */
 static int find_source(struct model *m, const struct param *p, struct weights_tensor **t)
 {
@@ -99,7 +108,7 @@ static int find_source(struct model *m, const struct param *p, struct weights_te
 
     *t = weights_find(&m->weights, p->name, def->prefix);
     for (const struct tied_tensor *other = def->tied; !*t && other && other->name; other++) {
-        if (strcmp(other->param, p->name) == 0)
+        if (same_param(def, other->param, p->name))
             *t = weights_find(&m->weights, other->name, def->prefix);
         else if (strcmp(other->name, p->name) == 0 && p->info->file_ndim == 1) /* of an untied head */
             *t = weights_find(&m->weights, other->param, def->prefix);
@@ -161,16 +170,35 @@ static bool same_values(const struct weights_tensor *a, const struct weights_ten
     return same;
 }
 
+static const struct weights_tensor *source_of_tied(const struct model *m, const char *param)
+{
+    const struct weights_tensor *source = model_source(m, param);
+    struct str longer;
+
+    if (source)
+        return source;
+    str_init(&longer);
+    str_appendf(&longer, "%s%s", m->config.def->prefix, param);
+    source = model_source(m, longer.data);
+    str_release(&longer);
+    return source;
+}
+
+static bool has_language_head(const struct config *c)
+{
+    return c->head == HEAD_CAUSAL || c->head == HEAD_MASKED || c->head == HEAD_CONDITIONAL;
+}
+
 /* A second copy of a parameter, which transformers would drop when it ties them. */
 static int check_tied(struct model *m)
 {
     for (const struct tied_tensor *t = m->config.def->tied; t && t->name; t++) {
-        const struct weights_tensor *source = model_source(m, t->param);
+        const struct weights_tensor *source = source_of_tied(m, t->param);
         struct weights_tensor *copy;
         int status = OK;
-        if (!source || model_source(m, t->name))
-            continue; /* a parameter of its own */
-        copy = weights_find(&m->weights, t->name, NULL);
+        if (!source || model_source(m, t->name) || (!t->trunk && !has_language_head(&m->config)))
+            continue; /* a parameter of its own, or a head that is not used */
+        copy = weights_find(&m->weights, t->name, t->trunk ? m->config.def->prefix : NULL);
         if (!copy || copy == source || same_values(copy, source, &status))
             continue;
         TRY(status);
@@ -302,6 +330,9 @@ int model_open(struct model *m, const struct model_options *o)
         status = config_override(&m->config, o->overrides);
     if (status == OK && o->adapt)
         status = adapt(m, o);
+    if (status == OK && m->config.head == HEAD_CAUSAL && !config_is_causal(&m->config))
+        warn("%s: If you want to use `%s` as a standalone, add `is_decoder=True.` (rows see what is to come)",
+             m->config.name, m->config.architecture);
     if (status == OK && m->has_weights)
         status = check_weights(m);
     mem_free(found);

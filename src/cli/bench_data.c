@@ -30,6 +30,8 @@ static int read_sample(void *context, int64_t index, struct sample *s)
     s->length = length_at(d, index, source->max_length);
     for (int64_t i = 0; i < s->length; i++)
         s->ids[i] = (int32_t)rng_below(key, (uint64_t)index, (uint64_t)i, vocab);
+    if (d->loader.options.objective.kind == OBJECTIVE_CLASSIFICATION)
+        s->ids[s->length - 1] = d->loader.options.objective.eos;
     s->target_length = source->max_target > 0 ? length_at(d, index, source->max_target) : 0;
     for (int64_t i = 0; i < s->target_length; i++)
         s->target[i] = (int32_t)rng_below(target, (uint64_t)index, (uint64_t)i, vocab);

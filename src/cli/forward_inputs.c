@@ -104,22 +104,29 @@ static int read_slots(const struct safetensors *st, struct forward_inputs *in, c
 
 static const struct slot of_none = { .name = "" };
 
+/* Labels of a classification are read by themselves. */
+static struct slot labels_of(const struct config *c, const struct slot *tokens)
+{
+    const struct slot classes = { .name = "labels" };
+
+    if (c->head == HEAD_CLASSIFICATION)
+        return classes;
+    return c->head == HEAD_NONE || c->head == HEAD_ENCODER ? of_none : *tokens;
+}
+
 static int read_rows(const struct safetensors *st, struct forward_inputs *in, const struct config *c)
 {
     const struct slot types = { "token_type_ids", &in->token_types, 0, c->sizes.token_types - 1, false,
                                 &in->length };
     const struct slot tokens = { "labels", &in->labels, 0, c->sizes.vocab - 1, true, &in->length };
     const struct slot token_types = c->def->token_types ? types : of_none;
-    const struct slot classes = { .name = "labels" }, labels = c->head == HEAD_NONE             ? of_none
-                                                               : c->head == HEAD_CLASSIFICATION ? classes
-                                                                                                : tokens;
     const struct slot slots[] = {
         { "input_ids", &in->ids, 0, c->sizes.vocab - 1, false, &in->length },
         { "attention_mask", &in->mask, 0, 1, false, &in->length },
         { "position_ids", &in->positions, 0, c->sizes.first_position + model_position_limit(&c->sizes) - 1,
           false, &in->length },
         token_types,
-        labels,
+        labels_of(c, &tokens),
         { 0 },
     };
     int64_t unshifted = c->head == HEAD_CAUSAL ? 1 : 0;
@@ -140,11 +147,15 @@ static int read_rows(const struct safetensors *st, struct forward_inputs *in, co
 
 /* ---- models with an encoder ---- */
 
-/* The decoder reads its labels, one row late. */
-static int shift_labels(const struct safetensors *st, struct forward_inputs *in, const struct config *c)
+/* The decoder reads its labels or, to classify, what the encoder reads: one row late. */
+static int shift_right(const struct safetensors *st, struct forward_inputs *in, const struct config *c)
 {
-    if (!in->labels)
+    const int64_t *ids = c->head == HEAD_CLASSIFICATION ? in->ids : in->labels;
+
+    if (!ids)
         return fail(ERR_DATA, "%s: tensor \"decoder_input_ids\" missing (or \"labels\")", st->path);
+    if (c->head == HEAD_CLASSIFICATION)
+        in->rows = in->length;
     if (c->decoder_start == INT_NONE || c->pad == INT_NONE)
         return fail(ERR_CONFIG, "%s: $.%s has to be defined", c->name,
                     c->pad == INT_NONE ? "pad_token_id" : "decoder_start_token_id");
@@ -155,7 +166,7 @@ static int shift_labels(const struct safetensors *st, struct forward_inputs *in,
                     c->name, c->decoder_start, c->pad, c->sizes.vocab);
     in->decoder_ids = mem_alloc_array((size_t)(in->samples * in->rows) + 1, sizeof(int64_t));
     for (int64_t i = 0; i < in->samples * in->rows; i++) {
-        int64_t before = i % in->rows ? in->labels[i - 1] : c->decoder_start;
+        int64_t before = i % in->rows ? ids[i - 1] : c->decoder_start;
         in->decoder_ids[i] = before == NO_LABEL ? c->pad : before;
     }
     return OK;
@@ -163,18 +174,23 @@ static int shift_labels(const struct safetensors *st, struct forward_inputs *in,
 
 static int read_both(const struct safetensors *st, struct forward_inputs *in, const struct config *c)
 {
+    const struct slot tokens = { "labels", &in->labels, 0, c->sizes.vocab - 1, true, &in->rows };
     const struct slot slots[] = {
         { "input_ids", &in->ids, 0, c->sizes.vocab - 1, false, &in->length },
         { "attention_mask", &in->mask, 0, 1, false, &in->length },
         { "decoder_input_ids", &in->decoder_ids, 0, c->sizes.vocab - 1, false, &in->rows },
         { "decoder_attention_mask", &in->decoder_mask, 0, 1, false, &in->rows },
-        { "labels", &in->labels, 0, c->sizes.vocab - 1, true, &in->rows },
+        labels_of(c, &tokens),
         { 0 },
     };
 
     TRY(read_slots(st, in, slots, c));
     if (!in->decoder_ids)
-        TRY(shift_labels(st, in, c));
+        TRY(shift_right(st, in, c));
+    if (c->head == HEAD_CLASSIFICATION) {
+        TRY(forward_labels_read(st, in, c));
+        return forward_labels_rows(in, c);
+    }
     for (int64_t i = 0; in->labels && i < in->samples * in->rows; i++)
         in->label_count += in->labels[i] != NO_LABEL;
     return OK;

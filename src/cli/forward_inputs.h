@@ -39,7 +39,7 @@ void forward_inputs_batch(const struct forward_inputs *in, int64_t first, int64_
 struct safetensors;
 /* What a classification head is compared with: classes, or numbers. */
 int forward_labels_read(const struct safetensors *st, struct forward_inputs *in, const struct config *c);
-/* Which row stands for its sample: the first, or the last that is no padding. */
+/* Which row stands for its sample: the first, the last that is no padding, or that of the last eos. */
 int forward_labels_rows(struct forward_inputs *in, const struct config *c);
 
 #endif

@@ -87,11 +87,55 @@ static int64_t last_row(const struct forward_inputs *in, int64_t sample, int64_t
     return row;
 }
 
+static int count_eos(const struct forward_inputs *in, int64_t sample, int64_t eos, int64_t *last)
+{
+    int count = 0;
+
+    for (int64_t i = 0; i < in->length; i++)
+        if (in->ids[sample * in->length + i] == eos) {
+            *last = i;
+            count++;
+        }
+    return count;
+}
+
+/* With an encoder: the row of the decoder where the last eos stands. */
+static int eos_rows(struct forward_inputs *in, const struct config *c)
+{
+    int first = 0;
+
+    if (c->eos_count == 0)
+        return fail(ERR_CONFIG, "%s: $.eos_token_id is missing", c->name);
+    if (in->rows != in->length)
+        return fail(
+            ERR_DATA,
+            "decoder_input_ids: the decoder does not read as many tokens as the encoder (found %" PRId64
+            ", expected %" PRId64 ")",
+            in->rows, in->length);
+    for (int64_t i = 0; i < in->samples; i++) {
+        int count = count_eos(in, i, c->eos[0], &in->class_rows[i]);
+        first = i == 0 ? count : first;
+        if (count != first)
+            return fail(ERR_DATA,
+                        "input_ids: All examples must have the same number of <eos> tokens. (row %" PRId64
+                        " has %d, row 0 has %d)",
+                        i, count, first);
+        if (count == 0)
+            return fail(ERR_DATA,
+                        "input_ids: Each example must contain at least one <eos> token. (row %" PRId64
+                        " has no %" PRId64 ")",
+                        i, c->eos[0]);
+    }
+    return OK;
+}
+
 int forward_labels_rows(struct forward_inputs *in, const struct config *c)
 {
     if (c->def->causal && c->head == HEAD_CLASSIFICATION && c->pad == INT_NONE && in->samples > 1)
         return fail(ERR_CONFIG, "%s: Cannot handle batch sizes > 1 if no padding token is defined.", c->name);
     in->class_rows = mem_alloc_array((size_t)in->samples, sizeof(in->class_rows[0]));
+    if (config_has_encoder(c))
+        return eos_rows(in, c);
     for (int64_t i = 0; i < in->samples; i++)
         in->class_rows[i] = c->def->causal ? last_row(in, i, c->pad) : 0;
     return OK;

@@ -143,7 +143,7 @@ static int append_sample(struct look *v, int64_t index)
     const struct example_key key = { .index = index };
 
     TRY(sample_read(&v->source, index, &(struct sample_limits){ 0 }, &v->sample));
-    objective_apply(&v->corpus.objective, &key, &v->sample, &v->example);
+    TRY(objective_apply(&v->corpus.objective, &key, &v->sample, &v->example));
     str_appendf(v->out, "sample %" PRId64 ": %" PRId64 " tokens\n", index,
                 v->sample.length + v->sample.target_length);
     if (v->choice.kind == OBJECTIVE_CLASSIFICATION)

@@ -154,12 +154,7 @@ static int read_example(struct loader *l, int64_t step, int64_t position)
     loader_sample_at(l, step, position, &key.epoch, &key.index);
     const struct sample_limits limits = { l->options.vocab_size, l->options.token_types };
     TRY(sample_read(&l->source, key.index, &limits, &l->sample));
-    if (o->kind == OBJECTIVE_CLASSIFICATION && o->classes > 0 &&
-        (l->sample.class < 0 || l->sample.class >= o->classes))
-        return fail(ERR_DATA, "sample %lld: class is %d (expected 0 to %lld)", (long long)key.index,
-                    l->sample.class, (long long)o->classes - 1);
-    objective_apply(o, &key, &l->sample, &l->example);
-    return OK;
+    return objective_apply(o, &key, &l->sample, &l->example);
 }
 
 int loader_fill(struct loader *l, int64_t step, int64_t m, int64_t r, struct batch *b)

@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/err.h"
 #include "base/mem.h"
 #include "base/rng.h"
 
@@ -29,6 +30,8 @@ void objective_sizes(const struct objective *o, const struct sample_source *sour
         *sizes = (struct example_sizes){ source->max_target, source->max_length, 1 };
     else if (o->kind == OBJECTIVE_SEQ2SEQ && source->max_target > 0)
         sizes->rows = o->rows;
+    else if (o->kind == OBJECTIVE_CLASSIFICATION && o->encoder)
+        sizes->encoder_rows = source->max_length;
 }
 
 void example_init(struct example *e, const struct example_sizes *sizes)
@@ -46,6 +49,12 @@ void example_release(struct example *e)
 }
 
 /* ---- the objectives ---- */
+
+static void copy_to_encoder(const struct sample *s, struct example *e)
+{
+    e->encoder_length = s->length;
+    memcpy(e->encoder_ids, s->ids, (size_t)s->length * sizeof(*s->ids));
+}
 
 static void copy_ids(const struct sample *s, struct example *e)
 {
@@ -102,20 +111,19 @@ static void masked(const struct objective *o, const struct example_key *key, con
 }
 
 /* The decoder reads what it should write, one row late. */
-static void shift_right(const struct objective *o, struct example *e)
+static void shift_right(const struct objective *o, const int32_t *ids, struct example *e)
 {
-    for (int64_t i = 0; i < e->length; i++)
-        e->ids[i] = i > 0 ? e->labels[i - 1] : o->decoder_start;
+    e->ids[0] = o->decoder_start;
+    memcpy(e->ids + 1, ids, (size_t)(e->length - 1) * sizeof(*ids));
 }
 
 static void translated(const struct objective *o, const struct sample *s, struct example *e)
 {
     if (o->encoder) {
-        e->encoder_length = s->length;
-        memcpy(e->encoder_ids, s->ids, (size_t)s->length * sizeof(*e->ids));
+        copy_to_encoder(s, e);
         e->length = s->target_length;
         memcpy(e->labels, s->target, (size_t)e->length * sizeof(*e->labels));
-        shift_right(o, e);
+        shift_right(o, e->labels, e);
         return;
     }
     if (s->target_length == 0) { /* rows of ids whose labels say what the prompt is */
@@ -130,15 +138,40 @@ static void translated(const struct objective *o, const struct sample *s, struct
         e->labels[i] = i + 1 >= s->length && i + 1 < e->length ? e->ids[i + 1] : NO_LABEL;
 }
 
-static void classified(const struct objective *o, const struct sample *s, struct example *e)
+/* As transformers' T5ForSequenceClassification has it. */
+static int find_eos(const struct objective *o, const struct example_key *key, const struct sample *s,
+                    int64_t *row)
 {
-    copy_ids(s, e);
-    set_unlabelled(e);
-    e->labels[o->causal ? s->length - 1 : 0] = s->class >= 0 ? s->class : 0;
+    for (*row = s->length - 1; *row >= 0 && s->ids[*row] != o->eos;)
+        --*row;
+    return *row >= 0 ? OK
+                     : fail(ERR_DATA,
+                            "sample %lld: Each example must contain at least one <eos> token. (id %d, which "
+                            "the tokenizer does not add)",
+                            (long long)key->index, o->eos);
 }
 
-void objective_apply(const struct objective *o, const struct example_key *key, const struct sample *s,
-                     struct example *e)
+static int classified(const struct objective *o, const struct example_key *key, const struct sample *s,
+                      struct example *e)
+{
+    int64_t row = o->causal ? s->length - 1 : 0;
+
+    if (o->classes > 0 && (s->class < 0 || s->class >= o->classes))
+        return fail(ERR_DATA, "sample %lld: class is %d (expected 0 to %lld)", (long long)key->index,
+                    s->class, (long long)o->classes - 1);
+    copy_ids(s, e);
+    set_unlabelled(e);
+    if (o->encoder) {
+        TRY(find_eos(o, key, s, &row));
+        copy_to_encoder(s, e);
+        shift_right(o, s->ids, e);
+    }
+    e->labels[row] = s->class >= 0 ? s->class : 0;
+    return OK;
+}
+
+int objective_apply(const struct objective *o, const struct example_key *key, const struct sample *s,
+                    struct example *e)
 {
     e->sample = s;
     e->encoder_length = 0;
@@ -146,13 +179,14 @@ void objective_apply(const struct objective *o, const struct example_key *key, c
     case OBJECTIVE_CLM: causal(s, e); break;
     case OBJECTIVE_MLM: masked(o, key, s, e); break;
     case OBJECTIVE_SEQ2SEQ: translated(o, s, e); break;
-    case OBJECTIVE_CLASSIFICATION: classified(o, s, e); break;
+    case OBJECTIVE_CLASSIFICATION: return classified(o, key, s, e);
     case OBJECTIVE_SPAN_CORRUPTION:
         span_corrupt(o, key, s, e);
-        shift_right(o, e);
+        shift_right(o, e->labels, e);
         break;
     case OBJECTIVE_COUNT: break;
     }
+    return OK;
 }
 
 /* ---- packing ---- */

@@ -5,7 +5,8 @@
  *     span_corruption  spans of tokens are cut out of what the encoder reads; the decoder writes them
  *     seq2seq          the decoder writes the target of what the encoder reads; without an encoder the target
  *                      follows its source, which has no labels
- *     classification   one row, the first or (causal models) the last, has the label of the sample
+ *     classification   one row has the label of the sample: the first; in causal models the last; with an
+ *                      encoder that of the last eos, where the decoder reads what the encoder does
  *
  * What is random is a function of (seed, epoch, number of the sample) alone: no layout and no history enters.
  */
@@ -64,9 +65,9 @@ struct example_key { /* what its random numbers depend on */
     uint64_t seed;
     int64_t epoch, index;
 };
-/* The sample stays in use as long as the example. */
-void objective_apply(const struct objective *o, const struct example_key *key, const struct sample *s,
-                     struct example *e);
+/* The sample stays in use as long as the example. ERR_DATA for a sample that cannot be shown. */
+int objective_apply(const struct objective *o, const struct example_key *key, const struct sample *s,
+                    struct example *e);
 /* Packs it. place: of its first row; encoder_place: of its encoder's. */
 void example_pack(const struct objective *o, const struct example *e, struct batch *b, int64_t place,
                   int64_t encoder_place);

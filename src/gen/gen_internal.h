@@ -13,6 +13,7 @@ enum phase { PREFILL, DECODE, PHASES };
 struct feed { /* inputs of an executor; rows and labels are counted as they are added */
     int32_t *ids, *positions, *order, *longest, *slot, *label_rows, *source;
     int64_t rows, labels, row_capacity, label_capacity;
+    int64_t first_position; /* position id of a sequence's first row */
     /* With an encoder: what its rows are fed, and where the decoder's rows find what became of them. */
     int32_t *encoder_ids, *encoder_order, *encoder_key_order, *encoder_offsets, *encoder_slot;
     int32_t *cross_slot, *cross_last;

@@ -44,6 +44,11 @@ static int compile(struct generator *g, enum phase phase, const struct machine *
     if (g->config->head != HEAD_CAUSAL && g->config->head != HEAD_CONDITIONAL)
         return fail(ERR_CONFIG, "%s: this model has no language-model head, so there is nothing to generate",
                     g->config->name);
+    if (g->config->head == HEAD_CAUSAL && !config_is_causal(g->config))
+        return fail(ERR_CONFIG,
+                    "%s: rows see what is to come, so nothing can be generated (found $.is_decoder "
+                    "false, expected true)",
+                    g->config->name);
     if (g->comm)
         o.mesh = g->comm->mesh;
     if (g->comm && phase == DECODE)
@@ -53,6 +58,7 @@ static int compile(struct generator *g, enum phase phase, const struct machine *
     g->feeds[phase].row_capacity = rows;
     g->feeds[phase].encoder_capacity = o.encoder_rows;
     g->feeds[phase].label_capacity = o.labels;
+    g->feeds[phase].first_position = g->config->sizes.first_position;
     return OK;
 }
 
@@ -179,7 +185,8 @@ void feed_row(struct feed *f, int32_t id, int64_t position, int64_t length, int6
     if (f->rows == f->row_capacity)
         BUG("more rows than the %lld of the plan", (long long)f->row_capacity);
     f->ids[f->rows] = id;
-    f->positions[f->rows] = f->order[f->rows] = (int32_t)position;
+    f->order[f->rows] = (int32_t)position;
+    f->positions[f->rows] = (int32_t)(f->first_position + position);
     if (f->longest)
         f->longest[f->rows] = (int32_t)length;
     f->slot[f->rows++] = (int32_t)slot;

@@ -25,12 +25,12 @@ static const struct field fields[] = {
     { "layer_norm_eps", FIELD_DOUBLE, offsetof(struct bert, eps), "1e-12", 1e-30, 1, NULL },
     { "pad_token_id", FIELD_TOKEN, offsetof(struct bert, pad), "0", 0, 0, NULL },
     { "tie_word_embeddings", FIELD_BOOL, offsetof(struct bert, tied), "true", 0, 0, NULL },
+    { "is_decoder", FIELD_BOOL, offsetof(struct bert, decoder), "false", 0, 0, NULL },
     { 0 },
 };
 
 const struct field bert_refused[] = {
     { "position_embedding_type", FIELD_BOOL, 0, "\"absolute\"", 0, 0, NULL },
-    { "is_decoder", FIELD_BOOL, 0, "false", 0, 0, NULL },
     { "add_cross_attention", FIELD_BOOL, 0, "false", 0, 0, NULL },
     { "pruned_heads", FIELD_BOOL, 0, "{}", 0, 0, NULL },
     { 0 },
@@ -58,7 +58,8 @@ void bert_sizes(const void *config, struct model_sizes *out)
                                  .token_types = c->types,
                                  .width = c->width,
                                  .layers = c->layers,
-                                 .heads = c->heads };
+                                 .heads = c->heads,
+                                 .causal = c->decoder };
 }
 
 /* ---- trunk ---- */
@@ -99,7 +100,8 @@ static struct tensor *self_attention(struct builder *b, const struct bert *c, co
     k = heads_of(b, c, "key", x);
     v = heads_of(b, c, "value", x);
     x = attention_layer(b, in, q, k, v,
-                        &(struct attention_options){ .scale = 1 / sqrt((double)head_width),
+                        &(struct attention_options){ .causal = c->decoder,
+                                                     .scale = 1 / sqrt((double)head_width),
                                                      .dropout = c->attention_dropout });
     scope_end(b, "self");
     scope_begin(b, "output");
@@ -236,7 +238,7 @@ static void build(struct builder *b, const void *config, const struct model_inpu
     trunk_begin(b, in, "bert");
     out->hidden = bert_trunk(b, c, in, INT_NONE, &table);
     trunk_end(b, in, "bert");
-    if (in->head == HEAD_MASKED) {
+    if (in->head == HEAD_MASKED || in->head == HEAD_CAUSAL) {
         out->head = bert_decoder(b, c, table, "cls.predictions.decoder", "cls.predictions.bias");
         out->head.prepare = transform;
     } else if (in->head == HEAD_CLASSIFICATION) {
@@ -249,11 +251,9 @@ static void build(struct builder *b, const void *config, const struct model_inpu
 }
 
 static const struct architecture architectures[] = {
-    { "BertForMaskedLM", HEAD_MASKED },
-    { "BertForPreTraining", HEAD_MASKED },
-    { "BertForSequenceClassification", HEAD_CLASSIFICATION },
-    { "BertModel", HEAD_NONE },
-    { 0 },
+    { "BertForMaskedLM", HEAD_MASKED }, { "BertForPreTraining", HEAD_MASKED },
+    { "BertLMHeadModel", HEAD_CAUSAL }, { "BertForSequenceClassification", HEAD_CLASSIFICATION },
+    { "BertModel", HEAD_NONE },         { 0 },
 };
 static const char *const ignored[] = { "embeddings.position_ids", "embeddings.token_type_ids", NULL };
 static const struct tied_tensor tied[] = {

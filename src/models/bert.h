@@ -8,7 +8,7 @@
 struct bert {
     int64_t vocab, positions, types, width, layers, heads, inner, pad;
     double eps, init_range, hidden_dropout, attention_dropout, classifier_dropout;
-    bool tied;
+    bool tied, decoder; /* decoder: rows attend to earlier rows only */
     int act;
 };
 

@@ -52,6 +52,8 @@ void config_write(const struct config *c, struct str *out);
 /* The class of this model that has such a head: the next reading and saving take it. ERR_CONFIG: none has. */
 int config_set_head(struct config *c, enum head_kind head);
 
+/* Rows attend to earlier rows only. */
+bool config_is_causal(const struct config *c);
 /* Rows of an encoder beside the model's own. */
 bool config_has_encoder(const struct config *c);
 

@@ -172,6 +172,21 @@ static int fail_unknown(const struct config *c, const struct config *defaults, c
     return ERR_USAGE;
 }
 
+/* One class: its name makes the list. */
+static void change_class(const struct config *c, struct config *changed, const char *name)
+{
+    struct json_writer w;
+    struct str text;
+
+    str_init(&text);
+    json_writer_init(&w, &text, -1);
+    json_write_array_begin(&w);
+    json_write_string(&w, name);
+    json_write_array_end(&w);
+    change(changed, c->def, "architectures", text.data);
+    str_release(&text);
+}
+
 static int override_one(struct config *c, struct config *changed, const struct config *defaults, char *pair)
 {
     static const char *const wanted[] = {
@@ -189,6 +204,10 @@ static int override_one(struct config *c, struct config *changed, const struct c
                     pair);
     *equals = '\0';
     value = equals + 1;
+    if (strcmp(pair, "architectures") == 0) {
+        change_class(c, changed, value);
+        return OK;
+    }
     json = known_value(c, defaults, pair);
     if (!json)
         return fail_unknown(c, defaults, pair);

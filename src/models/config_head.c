@@ -16,41 +16,67 @@ static const struct architecture *find_class(const struct model_def *def, struct
     return NULL;
 }
 
-static int fail_no_class(const struct config *c, const char *json)
+/* first: the name that the config has. */
+static int fail_no_class(const struct config *c, const struct str *first)
 {
     struct str known;
 
     str_init(&known);
     for (const struct architecture *a = c->def->architectures; a->name; a++)
         str_appendf(&known, "%s\"%s\"", a == c->def->architectures ? "" : ", ", a->name);
-    config_unsupported(c, "architectures", json, &known);
+    fail(ERR_CONFIG, "%s: $.architectures: this class of %s is not supported (found %s, expected one of %s)",
+         c->name, c->def->name, first->data, known.data);
     str_release(&known);
     return ERR_CONFIG;
+}
+
+static void append_quoted(struct str *out, struct json_string name)
+{
+    str_append(out, "\"");
+    str_append_escaped(out, name.data, name.length, 80);
+    str_append(out, "\"");
+}
+
+/* The first class of the list that is known here, NULL if none is; and the first of all by name. */
+static int read_class_list(struct config *c, const char *json, const struct architecture **found,
+                           struct str *first)
+{
+    struct json_reader r;
+    struct json_string name;
+    int status;
+
+    json_reader_init(&r, "architectures", json, strlen(json));
+    if (json_array_begin(&r))
+        while (json_next_element(&r)) {
+            if (!json_string(&r, &name))
+                break;
+            if (first->length == 0)
+                append_quoted(first, name);
+            if (!*found)
+                *found = find_class(c->def, name);
+        }
+    status = json_end(&r);
+    json_reader_release(&r);
+    if (status == OK)
+        return OK;
+    error_clear();
+    return config_wrong(c, "architectures", json, "a list of names of classes");
 }
 
 static int read_class(struct config *c)
 {
     const char *json = config_get(c, "architectures");
     const struct architecture *found = NULL;
-    struct json_reader r;
-    struct json_string name;
-    int status, count = 0;
+    struct str first;
+    int status = OK;
 
-    if (!config_is_null(json)) {
-        json_reader_init(&r, "architectures", json, strlen(json));
-        if (json_array_begin(&r))
-            for (; json_next_element(&r); count++)
-                if (json_string(&r, &name) && !found)
-                    found = find_class(c->def, name);
-        status = json_end(&r);
-        json_reader_release(&r);
-        if (status != OK) {
-            error_clear();
-            return config_wrong(c, "architectures", json, "a list of names of classes");
-        }
-    }
-    if (!found && count > 0)
-        return fail_no_class(c, json);
+    str_init(&first);
+    if (!config_is_null(json))
+        status = read_class_list(c, json, &found, &first);
+    if (status == OK && !found && first.length > 0)
+        status = fail_no_class(c, &first);
+    str_release(&first);
+    TRY(status);
     if (!found)
         found = c->def->architectures;
     c->head = found->head;
@@ -159,6 +185,11 @@ int config_read_head(struct config *c)
         return OK;
     TRY(read_labels(c));
     return read_problem(c);
+}
+
+bool config_is_causal(const struct config *c)
+{
+    return c->def->causal || c->sizes.causal;
 }
 
 bool config_has_encoder(const struct config *c)

@@ -106,6 +106,7 @@ struct model_sizes { /* what others need to know of a config */
     int64_t token_types; /* 0: it has none */
     bool any_position; /* positions is what the model was made for, and no bound: there is no table of them */
     int64_t first_position; /* position id of a sequence's first row: 0, but pad_token_id + 1 in RoBERTa */
+    bool causal;            /* rows attend to earlier rows only, although the architecture's usually do not */
 };
 
 /* The longest sequence. */
@@ -113,6 +114,7 @@ int64_t model_position_limit(const struct model_sizes *s);
 
 struct tied_tensor { /* a second name that files may have for a parameter */
     const char *name, *param;
+    bool trunk; /* of the trunk: not a head's, which only classes with a language-model head have */
 };
 
 struct model_def {
@@ -123,7 +125,7 @@ struct model_def {
     const char *const *ignored_tensors; /* patterns of buffers in files that are no parameters,
                                          * NULL-terminated: suffixes such as ".attn.bias" */
     const struct tied_tensor *tied;     /* copies of parameters that files may hold; ends with name NULL */
-    bool causal;      /* rows attend to earlier rows only: a row's label is the next token */
+    bool causal;      /* rows attend to earlier rows only, always; a sequence is classified by its last */
     bool token_types; /* these three say which inputs the model asks for */
     bool longest;
     bool encoder;

@@ -21,6 +21,7 @@ static const struct field fields[] = {
     { "layer_norm_eps", FIELD_DOUBLE, offsetof(struct bert, eps), "1e-12", 1e-30, 1, NULL },
     { "pad_token_id", FIELD_TOKEN, offsetof(struct bert, pad), "1", 0, 0, NULL },
     { "tie_word_embeddings", FIELD_BOOL, offsetof(struct bert, tied), "true", 0, 0, NULL },
+    { "is_decoder", FIELD_BOOL, offsetof(struct bert, decoder), "false", 0, 0, NULL },
     { 0 },
 };
 
@@ -83,7 +84,7 @@ static void build(struct builder *b, const void *config, const struct model_inpu
     trunk_begin(b, in, "roberta");
     out->hidden = bert_trunk(b, c, in, c->pad, &table);
     trunk_end(b, in, "roberta");
-    if (in->head == HEAD_MASKED) {
+    if (in->head == HEAD_MASKED || in->head == HEAD_CAUSAL) {
         out->head = bert_decoder(b, c, table, "lm_head.decoder", "lm_head.bias");
         out->head.prepare = transform;
     } else if (in->head == HEAD_CLASSIFICATION) {
@@ -97,6 +98,7 @@ static void build(struct builder *b, const void *config, const struct model_inpu
 
 static const struct architecture architectures[] = {
     { "RobertaForMaskedLM", HEAD_MASKED },
+    { "RobertaForCausalLM", HEAD_CAUSAL },
     { "RobertaForSequenceClassification", HEAD_CLASSIFICATION },
     { "RobertaModel", HEAD_NONE },
     { 0 },

@@ -18,7 +18,7 @@
 struct t5 {
     int64_t vocab, width, head_width, inner, layers, decoder_layers, heads, buckets, max_distance;
     int64_t positions; /* that the model was trained with */
-    double dropout, eps, factor;
+    double dropout, classifier_dropout, eps, factor;
     bool tied;
     int scaled, gated;                                      /* -1: not said */
     char feed_forward[FIELD_TEXT_MAX], act[FIELD_TEXT_MAX]; /* act: "" not said */
@@ -37,6 +37,7 @@ static const struct field fields[] = {
       NULL },
     { "n_positions", FIELD_INT, offsetof(struct t5, positions), "512", 1, 1 << 30, NULL },
     { "dropout_rate", FIELD_DOUBLE, offsetof(struct t5, dropout), "0.1", 0, 0.999, NULL },
+    { "classifier_dropout", FIELD_DOUBLE, offsetof(struct t5, classifier_dropout), "0.0", 0, 0.999, NULL },
     { "layer_norm_epsilon", FIELD_DOUBLE, offsetof(struct t5, eps), "1e-6", 1e-30, 1, NULL },
     { "initializer_factor", FIELD_DOUBLE, offsetof(struct t5, factor), "1.0", 0, 1e3, NULL },
     { "feed_forward_proj", FIELD_TEXT, offsetof(struct t5, feed_forward), "\"relu\"", 0, 0, NULL },
@@ -327,6 +328,31 @@ static struct tensor *scale_hidden(struct builder *b, const void *config, struct
     return scale(b, x, 1 / sqrt((double)c->width));
 }
 
+static struct tensor *class_dense(struct builder *b, const void *config, struct tensor *x,
+                                  struct tensor *place)
+{
+    const struct t5 *c = config;
+
+    x = dropout(b, x, place, c->classifier_dropout);
+    x = linear_layer(b, "classification_head.dense", x,
+                     &(struct linear_options){ .in_ndim = 1,
+                                               .in = { c->width },
+                                               .out_ndim = 1,
+                                               .out = { c->width },
+                                               .out_first = true,
+                                               .bias = true,
+                                               .init = spread(c, c->width) });
+    return dropout(b, activation(b, x, ACT_TANH), place, c->classifier_dropout);
+}
+
+static void add_classes(struct builder *b, const struct t5 *c, int64_t labels, struct model_outputs *out)
+{
+    const struct projection p = { labels, c->width, true, spread(c, c->width) };
+
+    out->head = projection_head(b, "classification_head.out_proj", &p);
+    out->head.prepare = class_dense;
+}
+
 static void add_head(struct builder *b, const struct t5 *c, struct tensor *shared, struct model_outputs *out)
 {
     out->head = (struct head){ .weight = shared, .out_first = true };
@@ -336,10 +362,10 @@ static void add_head(struct builder *b, const struct t5 *c, struct tensor *share
         out->head.prepare = scale_hidden;
 }
 
-static void build(struct builder *b, const void *config, const struct model_inputs *in,
-                  struct model_outputs *out)
+/* The token table. */
+static struct tensor *run_stacks(struct builder *b, const struct t5 *c, const struct model_inputs *in,
+                                 struct model_outputs *out)
 {
-    const struct t5 *c = config;
     const struct row_inputs *rows = in->head == HEAD_ENCODER ? &in->rows : &in->encoder;
     struct tensor *shared = embedding_table(b, "shared.weight", c->vocab, c->width, c->factor);
     struct stack encoder = {
@@ -356,9 +382,25 @@ static void build(struct builder *b, const void *config, const struct model_inpu
 
     decoder.encoded = run_stack(b, &encoder, embedding(b, shared, rows->ids));
     out->hidden = decoder.encoded;
-    if (in->head == HEAD_ENCODER)
+    if (in->head != HEAD_ENCODER)
+        out->hidden = run_stack(b, &decoder, embedding(b, shared, in->rows.ids));
+    return shared;
+}
+
+static void build(struct builder *b, const void *config, const struct model_inputs *in,
+                  struct model_outputs *out)
+{
+    const struct t5 *c = config;
+    struct tensor *shared;
+
+    if (in->head == HEAD_CLASSIFICATION) {
+        trunk_begin(b, in, "transformer");
+        run_stacks(b, c, in, out);
+        trunk_end(b, in, "transformer");
+        add_classes(b, c, in->labels, out);
         return;
-    out->hidden = run_stack(b, &decoder, embedding(b, shared, in->rows.ids));
+    }
+    shared = run_stacks(b, c, in, out);
     if (in->head == HEAD_CONDITIONAL)
         add_head(b, c, shared, out);
 }
@@ -366,14 +408,15 @@ static void build(struct builder *b, const void *config, const struct model_inpu
 static const struct architecture architectures[] = {
     { "T5ForConditionalGeneration", HEAD_CONDITIONAL },
     { "T5WithLMHeadModel", HEAD_CONDITIONAL },
+    { "T5ForSequenceClassification", HEAD_CLASSIFICATION },
     { "T5Model", HEAD_NONE },
     { "T5EncoderModel", HEAD_ENCODER },
     { 0 },
 };
 static const char *const ignored[] = { ".EncDecAttention.relative_attention_bias.weight", NULL };
 static const struct tied_tensor tied[] = { { "lm_head.weight", "shared.weight" },
-                                           { "encoder.embed_tokens.weight", "shared.weight" },
-                                           { "decoder.embed_tokens.weight", "shared.weight" },
+                                           { "encoder.embed_tokens.weight", "shared.weight", true },
+                                           { "decoder.embed_tokens.weight", "shared.weight", true },
                                            { 0 } };
 
 const struct model_def model_t5 = {

@@ -18,7 +18,7 @@ enum objective_kind objective_usual(const struct config *config)
     }
     if (config->head == HEAD_NONE && config->def->encoder)
         return OBJECTIVE_SPAN_CORRUPTION;
-    return config->head == HEAD_NONE && !config->def->causal ? OBJECTIVE_MLM : OBJECTIVE_CLM;
+    return config->head == HEAD_NONE && !config_is_causal(config) ? OBJECTIVE_MLM : OBJECTIVE_CLM;
 }
 
 static enum objective_kind choose(const struct input_options *in, const struct config *config)
@@ -42,6 +42,7 @@ static enum head_kind head_of(enum objective_kind kind, const struct config *con
     case OBJECTIVE_MLM: return HEAD_MASKED;
     case OBJECTIVE_SPAN_CORRUPTION: return HEAD_CONDITIONAL;
     case OBJECTIVE_CLASSIFICATION: return HEAD_CLASSIFICATION;
+    case OBJECTIVE_CLM: return HEAD_CAUSAL;
     default: return config->def->encoder ? HEAD_CONDITIONAL : HEAD_CAUSAL;
     }
 }
@@ -50,9 +51,13 @@ int objective_set_head(enum objective_kind kind, struct config *config)
 {
     enum head_kind head = head_of(kind, config);
 
-    if (kind == OBJECTIVE_CLM && (!config->def->causal || config->def->encoder))
-        return fail(ERR_CONFIG, "--objective clm: a %s model does not go from what is before to what comes",
-                    config->def->name);
+    if (head == HEAD_CAUSAL && config->head != HEAD_CAUSAL && !config_is_causal(config)) {
+        fail(ERR_CONFIG, "--objective %s: a %s model does not go from what is before to what comes",
+             objective_names[kind], config->def->name);
+        if (!config->def->encoder)
+            error_hint("--config_overrides is_decoder=true makes it a model that does");
+        return ERR_CONFIG;
+    }
     if (config->head != head && config_set_head(config, head) != OK) {
         error_prefix("--objective %s: ", objective_names[kind]);
         return ERR_CONFIG;
@@ -170,6 +175,15 @@ static int need_eos(struct objective *o, const struct config *config, const stru
     return o->eos >= 0 ? OK : fail(ERR_CONFIG, "span_corruption: the tokenizer has no eos token");
 }
 
+/* A sequence is classified by the last of these that it has. */
+static int need_class_eos(struct objective *o, const struct config *config)
+{
+    if (config->eos_count == 0)
+        return fail(ERR_CONFIG, "%s: $.eos_token_id is missing", config->name);
+    o->eos = (int32_t)config->eos[0];
+    return OK;
+}
+
 static int need_start(struct objective *o, const struct config *config)
 {
     int64_t id = config->decoder_start;
@@ -224,6 +238,8 @@ int objective_choice_make(const struct objective_choice *c, const struct config 
         TRY(need_eos(o, config, tokenizer));
         TRY(check_spans(o, block_size));
     }
+    if (c->kind == OBJECTIVE_CLASSIFICATION && o->encoder)
+        TRY(need_class_eos(o, config));
     return o->encoder ? need_start(o, config) : OK;
 }
 

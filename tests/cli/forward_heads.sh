@@ -40,8 +40,7 @@ changed() { # STATUS SENTENCE CASE SED...: of the config in one line
     --output out.safetensors
 }
 changed 78 '$.position_embedding_type: changes the computation' plain 's/^{/{"position_embedding_type": "relative_key",/'
-changed 78 '$.is_decoder: changes the computation' plain 's/"is_decoder": false/"is_decoder": true/'
-changed 78 '$.architectures: not supported (found [    \"BertForQuestionAnswering\"  ]' plain 's/ForMaskedLM/ForQuestionAnswering/'
+changed 78 '$.architectures: this class of bert is not supported (found "BertForQuestionAnswering", expected one of "BertForMaskedLM", "BertForPreTraining", "BertLMHeadModel", "BertForSequenceClassification", "BertModel")' plain 's/ForMaskedLM/ForQuestionAnswering/'
 changed 65 '$.problem_type: wrong value' class 's/"problem_type": null//; s/^{/{"problem_type": "ranking",/'
 changed 65 '$.id2label: wrong value' class 's/"id2label": {[^}]*}/"id2label": {}/'
 changed 65 '$.num_labels: wrong value' class 's/^{/{"num_labels": 0,/'

@@ -15,7 +15,7 @@ while read -r name; do
   "$PLAIT" inspect "$t5/$name/inputs.safetensors" | grep -q '^labels ' && grad=--grad
   compare "$name" $grad
 done <"$t5/cases.txt"
-for name in heads3 deep_decoder masked untied; do
+for name in heads3 deep_decoder masked untied class class_several class_one; do
   compare $name --grad --tensor_parallel_size 2
   compare $name --grad --data_parallel_size 2
 done
@@ -40,4 +40,12 @@ refused 78 'are not both below $.vocab_size 41' plain --config_overrides decoder
 refused 64 '$.relative_attention_max_distance 4 is not larger than half of $.relative_attention_num_buckets 8' plain \
   --config_overrides relative_attention_max_distance=4
 refused 64 "--config_overrides: \$.feed_forward_proj: " plain --config_overrides feed_forward_proj=gated-what,dense_act_fn=null
+# Classes are told by the row of the last eos, of which each sample must have as many.
+classify() { refuses "$1" "$2" "$PLAIT" forward --model_name_or_path "$t5/class" --inputs "$t5/$3/inputs.safetensors" \
+  --output out.safetensors "${@:4}"; }
+classify 65 'Each example must contain at least one <eos> token. (row 0 has no 1)' encoder
+classify 65 'All examples must have the same number of <eos> tokens. (row 1 has 0, row 0 has 1)' class \
+  --config_overrides eos_token_id=15
+classify 78 '$.eos_token_id is missing' class --config_overrides eos_token_id=null
+classify 65 'the decoder does not read as many tokens as the encoder (found 11, expected 17)' base
 [ ! -e out.safetensors ] || stop "a file was left behind"

@@ -16,7 +16,7 @@
 
 #include <cmocka.h>
 
-static const char *const families[] = { "gpt2", "gpt_neo", "llama", "t5" };
+static const char *const families[] = { "gpt2", "gpt_neo", "llama", "bert", "roberta", "t5" };
 enum { FAMILIES = sizeof(families) / sizeof(families[0]) };
 enum { MOST_PROMPTS = 16, MOST_RETURNED = 8, MOST_TOKENS = 64 };
 

@@ -187,6 +187,27 @@ def classifiers(f, plain, first="class"):
     f.write(f"{first}_unlabelled", "ForSequenceClassification", config(num_labels=1), inputs, f"{first}_regression")
 
 
+def decoders(f, plain, pad, suffix):
+    """The weights of `plain` with rows that see what is before them only; and with each class what is_decoder does not
+    fit."""
+    inputs = masked_inputs("plain", f.config(**plain))
+    del inputs["labels"]
+    inputs["labels"] = inputs["input_ids"].clone()
+    inputs["labels"][1, 3:8] = -100
+    mask = torch.ones_like(inputs["input_ids"])
+    mask[0, -5:] = 0
+    mask[2, 6:9] = 0
+    padded = dict(inputs, attention_mask=mask, input_ids=inputs["input_ids"].masked_fill(mask == 0, pad))
+    padded["labels"] = inputs["labels"].masked_fill(mask == 0, -100)
+    f.write("causal", suffix, f.config(**plain, is_decoder=True), inputs, "plain")
+    f.write("causal_padded", suffix, f.config(**plain, is_decoder=True), padded, "plain")
+    f.write("causal_not", suffix, f.config(**plain), padded, "plain")
+    f.write("causal_untied", suffix, f.config(**plain, is_decoder=True, tie_word_embeddings=False), inputs, "untied")
+    f.write("masked_causal", "ForMaskedLM", f.config(**plain, is_decoder=True), padded, "plain")
+    c = f.config(**plain, is_decoder=True, **LABELS3)
+    f.write("class_causal", "ForSequenceClassification", c, class_inputs("class", c, torch.tensor([2, 0, 1, 2])), "class")
+
+
 def encoder_family(f, plain, pad):
     c = f.config(**plain)
     inputs = masked_inputs("plain", c)
@@ -234,6 +255,7 @@ def fillings(f, specials):
 def bert():
     f = Family("bert", "Bert")
     encoder_family(f, SMALL, 0)
+    decoders(f, SMALL, 0, "LMHeadModel")
     inputs = masked_inputs("plain", f.config(**SMALL))
     c = f.config(**dict(SMALL, type_vocab_size=1, pad_token_id=None, num_attention_heads=2))
     f.write("one_type", "ForMaskedLM", c, masked_inputs("one_type", c))
@@ -247,7 +269,9 @@ def bert():
 
 def roberta():
     f = Family("roberta", "Roberta")
-    encoder_family(f, dict(SMALL, type_vocab_size=1, pad_token_id=1, layer_norm_eps=1e-5), 1)
+    plain = dict(SMALL, type_vocab_size=1, pad_token_id=1, layer_norm_eps=1e-5)
+    encoder_family(f, plain, 1)
+    decoders(f, plain, 1, "ForCausalLM")
     c = f.config(**dict(SMALL, type_vocab_size=2, pad_token_id=4))
     f.write("pad4", "ForMaskedLM", c, holes(masked_inputs("pad4", c), 4))
     fillings(f, {"<pad>": 1, "<unk>": 3, "<s>": 0, "</s>": 2, "<mask>": 4})

@@ -1,15 +1,20 @@
-"""Goldens for `plait generate` on LLaMA and GPT-Neo: golden/<family>/generate/, files as gpt2_generate.py
-describes. Prompts are shorter and longer than GPT-Neo's window and than the positions from which LLaMA's dynamic
-scaling and longrope change frequencies (keys that are cached already stay as they are). Those look at the longest
-prompt of a batch, and the first keeps what it grew to from one batch to the next, so that prompts go one at a time
-there, each with the model as it was loaded.
+"""Goldens for `plait generate` on LLaMA, GPT-Neo, and BERT and RoBERTa as decoders: golden/<family>/generate/, files
+as gpt2_generate.py describes; families to be made may be named. Prompts are shorter and longer than GPT-Neo's window
+and than the positions from which LLaMA's dynamic scaling and longrope change frequencies (keys that are cached already
+stay as they are). Those look at the longest prompt of a batch, and the first keeps what it grew to from one batch to
+the next, so that prompts go one at a time there, each with the model as it was loaded.
+
+generate of transformers counts RoBERTa's positions from 0, although the model itself, in training as well, counts them
+from pad_token_id + 1. Here it is told to do as the model does.
 
 No decision is close: seeds are searched for which float32, float64 and two changed copies of the weights agree.
 """
 import sys
 
 import torch
-from transformers import GenerationConfig, GPTNeoConfig, GPTNeoForCausalLM, LlamaConfig, LlamaForCausalLM
+import transformers
+from transformers import (BertConfig, BertLMHeadModel, GenerationConfig, GPTNeoConfig, GPTNeoForCausalLM, LlamaConfig,
+                          LlamaForCausalLM, RobertaConfig)
 
 from common import GOLDEN, dump, fresh, generator, randomize
 from gpt2_generate import BOS, EOS, PAD, VOCAB, Margin, generate, unpadded
@@ -23,6 +28,16 @@ DYNAMIC = dict(rope_theta=50.0, rope_type="dynamic", factor=2.0)
 YARN = dict(rope_theta=100.0, rope_type="yarn", factor=2.0, original_max_position_embeddings=16)
 LONG = dict(rope_theta=50.0, rope_type="longrope", short_factor=[1.0, 1.1, 1.3, 1.2], long_factor=[1.5, 3.0, 4.0, 8.0],
             original_max_position_embeddings=9)
+BERT = dict(TOKENS, hidden_size=24, intermediate_size=32, num_hidden_layers=2, num_attention_heads=4, is_decoder=True,
+            max_position_embeddings=48)
+
+
+class RobertaForCausalLM(transformers.RobertaForCausalLM):
+    def _prepare_position_ids_for_generation(self, inputs_tensor, model_kwargs):
+        places = super()._prepare_position_ids_for_generation(inputs_tensor, model_kwargs)
+        return places + self.config.pad_token_id + 1
+
+
 MODELS = {
     "llama": {"model": (LlamaForCausalLM, LlamaConfig(**LLAMA)),
               "model_dynamic": (LlamaForCausalLM, LlamaConfig(
@@ -30,6 +45,9 @@ MODELS = {
               "model_longrope": (LlamaForCausalLM, LlamaConfig(**dict(LLAMA, rope_parameters=LONG))),
               "model_yarn": (LlamaForCausalLM, LlamaConfig(**dict(LLAMA, rope_parameters=YARN)))},
     "gpt_neo": {"model": (GPTNeoForCausalLM, GPTNeoConfig(**NEO))},
+    "bert": {"model": (BertLMHeadModel, BertConfig(**BERT))},
+    "roberta": {"model": (RobertaForCausalLM, RobertaConfig(
+        **dict(BERT, type_vocab_size=1, max_position_embeddings=PAD + 41)))},
 }
 CASES = [
     ("greedy", dict(max_new_tokens=20)),
@@ -103,7 +121,8 @@ def cases_of(family, name, seed):
 
 
 def main():
-    for family, models in MODELS.items():
+    for family in sys.argv[1:] or MODELS:
+        models = MODELS[family]
         out, cases = fresh(GOLDEN / family / "generate"), []
         for name in models:
             for seed in range(1000):

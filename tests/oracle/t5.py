@@ -9,7 +9,7 @@ import sys
 
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import T5Config, T5EncoderModel, T5ForConditionalGeneration, T5Model
+from transformers import T5Config, T5EncoderModel, T5ForConditionalGeneration, T5ForSequenceClassification, T5Model
 
 from common import GOLDEN, fresh, generator, link, write_lines
 
@@ -90,7 +90,7 @@ def input_cases(config):
 
 def run(model, inputs):
     model.zero_grad()
-    if not isinstance(model, T5ForConditionalGeneration):
+    if not isinstance(model, (T5ForConditionalGeneration, T5ForSequenceClassification)):
         return {"hidden_states": model(**inputs).last_hidden_state.detach()}
     result = model(**inputs)
     out = {"logits": result.logits.detach()}
@@ -98,7 +98,7 @@ def run(model, inputs):
         result.loss.backward()
         out["loss"] = result.loss.detach().reshape(1)
         out.update({f"grad.{n}": p.grad for n, p in model.named_parameters()})
-    return out
+    return {k: v.clone() for k, v in out.items()}
 
 
 def relative(a, b):
@@ -181,6 +181,25 @@ def elsewhere(tensors):
     return tensors
 
 
+def class_cases(done):
+    """Rows end with eos and padding; some have two of them, and the last one counts."""
+    kind = T5ForSequenceClassification
+    mask, ids = pads(tokens("class/ids", config_of(SMALL), 4, 12), [12, 7, 3, 9])
+    for row, n in enumerate([12, 7, 3, 9]):
+        ids[row, n - 1] = ids[row, row // 2] = 1
+    inputs = dict(input_ids=ids, attention_mask=mask)
+    labels = dict(num_labels=3)
+    numbers = torch.randn(4, 3, generator=generator("t5/class/numbers"))
+    write_case("class", config_of(dict(SMALL, **labels)), "class", dict(inputs, labels=torch.tensor([2, 0, 1, 2])), done, kind)
+    write_case("class_several", config_of(dict(SMALL, **labels)), "class", dict(inputs, labels=(numbers > 0).float()), done,
+               kind)
+    write_case("class_regression3", config_of(dict(SMALL, problem_type="regression", **labels)), "class",
+               dict(inputs, labels=numbers), done, kind)
+    write_case("class_unlabelled", config_of(dict(SMALL, **labels)), "class", inputs, done, kind)
+    write_case("class_one", config_of(dict(GATED, num_labels=1)), "class_one", dict(inputs, labels=numbers[:, 0].clone()), done,
+               kind)
+
+
 def main():
     done, logits = [], {}
     for name, (keys, shared) in MODELS.items():
@@ -204,6 +223,7 @@ def main():
     mask, ids = pads(tokens("encoder/ids", config, 3, 14), [14, 6, 10])
     write_case("encoder", config_of(SMALL), "encoder", dict(input_ids=ids, attention_mask=mask), done,
                T5EncoderModel)
+    class_cases(done)
     write_lines(OUT / "cases.txt", done)
 
 

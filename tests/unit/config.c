@@ -168,8 +168,8 @@ static void whole_texts_refused(void **state)
         { "{\"model_type\": \"foo\"}",
           "config.json: $.model_type: not supported (found \\\"foo\\\", expected \"gpt2\"", ERR_CONFIG },
         { "{\"model_type\": \"gpt2\", \"architectures\": [\"GPT2ForTokenClassification\"]}",
-          "config.json: $.architectures: not supported (found [\\\"GPT2ForTokenClassification\\\"], expected "
-          "\"GPT2LMHeadModel\"",
+          "config.json: $.architectures: this class of gpt2 is not supported (found "
+          "\"GPT2ForTokenClassification\", expected one of \"GPT2LMHeadModel\"",
           ERR_CONFIG },
         { "{\"model_type\": \"gpt2\", \"architectures\": \"GPT2LMHeadModel\"}",
           "config.json: $.architectures: wrong value", ERR_DATA },
@@ -236,7 +236,9 @@ static void wrong_overrides(void **state)
         { "n_head=7", "--config_overrides: $.n_embd 768 is not a multiple of $.n_head 7" },
         { "n_head=6,n_layer=-2", "--config_overrides: $.n_layer: wrong value" },
         { "architectures=x",
-          "--config_overrides: architectures: wrong value (found \"x\", expected a key that holds" },
+          "--config_overrides: $.architectures: this class of gpt2 is not supported (found \"x\", expected" },
+        { "task_specific_params=x",
+          "--config_overrides: task_specific_params: wrong value (found \"x\", expected a key that holds" },
     };
     struct config c;
 
