@@ -59,6 +59,7 @@ struct option {
      * option with VALUE, and --NAME false for nothing. */
     const char *const *aliases;
     bool bare; /* OPTION_NOTE and OPTION_REFUSE: takes no value but true/false */
+    bool json; /* OPTION_STRING: of JSON, and in a file an object may stand for it */
     bool once; /* is about one start of a run: options_write_json leaves it out */
 };
 

@@ -64,44 +64,72 @@ static void assign(struct options *o, struct json_reader *r, const struct option
     str_release(&why);
 }
 
+static bool is_inert(const struct option_ref *ref)
+{
+    return ref->option->type == OPTION_NOTE || ref->option->type == OPTION_REFUSE;
+}
+
+static void wrong_type(const struct option_ref *ref, struct json_reader *r, const char *found)
+{
+    struct str expected;
+    str_init(&expected);
+    option_append_expected(ref->option, &expected);
+    json_fail(r, "wrong type (found %s, expected %s)", found, expected.data);
+    str_release(&expected);
+}
+
+/* An array or object as it stands; NULL: it is empty. */
+static const char *read_raw(struct options *o, struct json_reader *r)
+{
+    struct json_string s = json_raw(r);
+    size_t blank = 0;
+    while (blank + 2 < s.length && strchr(" \t\r\n", s.data[blank + 1]))
+        blank++;
+    return blank + 2 < s.length ? arena_strndup(&o->memory, s.data, s.length) : NULL;
+}
+
+/* A value as the texts of a command line; none: as good as not given. */
+static const char **read_texts(struct options *o, struct json_reader *r, const struct option_ref *ref,
+                               size_t *count)
+{
+    enum json_type type = json_peek(r);
+    bool object = type == JSON_OBJECT, array = type == JSON_ARRAY;
+    const char *text = NULL, **texts;
+    *count = 0;
+    if (type == JSON_NULL)
+        json_null(r);
+    else if (array && ref->option->type == OPTION_LIST && !ref->fixed)
+        return read_list(o, r, count);
+    else if ((array || object) && is_inert(ref))
+        text = read_raw(o, r);
+    else if (object && ref->option->json)
+        text = read_raw(o, r);
+    else if (array || object)
+        wrong_type(ref, r, array ? "an array" : "an object");
+    else
+        text = read_scalar(o, r);
+    if (!text)
+        return NULL;
+    texts = mem_alloc(sizeof(*texts));
+    texts[(*count)++] = text;
+    return texts;
+}
+
 static void read_option(struct options *o, struct json_reader *r, struct json_string key, bool quiet_default)
 {
     char *name = arena_strndup(&o->memory, key.data, key.length);
     struct option_ref ref;
-    struct option_input in = {
-        .source = SOURCE_FILE, .name = name, .count = 1, .quiet_default = quiet_default
-    };
+    struct option_input in = { .source = SOURCE_FILE, .name = name, .quiet_default = quiet_default };
     if (strlen(name) != key.length || !option_find(o, name, key.length, &ref)) {
         unknown_fail(o, r, name);
         return;
     }
-    enum json_type type = json_peek(r);
-    const char *text = "true";
-    const char **list = NULL;
-    if (type == JSON_NULL) {
-        json_null(r);
-        return;
-    }
-    if (type == JSON_ARRAY && ref.option->type == OPTION_LIST && !ref.fixed) {
-        in.count = 0;
-        list = read_list(o, r, &in.count);
-        in.texts = list;
-    } else if (type != JSON_ARRAY && type != JSON_OBJECT) {
-        text = read_scalar(o, r);
-        in.texts = &text;
-    } else if (ref.option->type == OPTION_NOTE || ref.option->type == OPTION_REFUSE) {
-        json_skip(r);
-        in.texts = &text;
-    } else {
-        struct str expected;
-        str_init(&expected);
-        option_append_expected(ref.option, &expected);
-        json_fail(r, "wrong type (found %s, expected %s)", type == JSON_ARRAY ? "an array" : "an object",
-                  expected.data);
-        str_release(&expected);
-    }
-    assign(o, r, &ref, &in);
-    mem_free(list);
+    bool list = json_peek(r) == JSON_ARRAY && ref.option->type == OPTION_LIST;
+    const char **texts = read_texts(o, r, &ref, &in.count);
+    in.texts = texts;
+    if (texts || list)
+        assign(o, r, &ref, &in);
+    mem_free(texts);
 }
 
 static void read_options(struct options *o, struct json_reader *r, bool quiet_default)

@@ -48,6 +48,20 @@ static int find_preset(const char *name, const struct str *places, struct config
     return ERR_OPEN;
 }
 
+/* A directory without a config.json hides no built-in config of its name: it may hold a tokenizer alone. */
+static int load_found(const char *name, const char *found, struct config *c)
+{
+    char *path = path_join(found, "config.json");
+    bool preset = !file_exists(path) && config_preset(c, name) == OK;
+
+    mem_free(path);
+    error_clear();
+    if (!preset)
+        return config_load(c, found);
+    note("%s: no config.json in it, so the built-in config of this name is taken", found);
+    return OK;
+}
+
 int model_find_config(const char *name, const struct model_options *o, struct config *c, char **directory)
 {
     const struct hub_options hub = { .cache_dir = o->cache_dir, .revision = o->revision };
@@ -66,7 +80,7 @@ int model_find_config(const char *name, const struct model_options *o, struct co
     str_init(&places);
     status = hub_find(name, &hub, &found, &places);
     if (status == OK)
-        status = found ? config_load(c, found) : find_preset(name, &places, c);
+        status = found ? load_found(name, found, c) : find_preset(name, &places, c);
     str_release(&places);
     if (status == OK && directory)
         *directory = found;

@@ -203,6 +203,7 @@ static int run(void *values, struct options *o)
     if (!v->data.in.tokenizer_name)
         v->data.in.tokenizer_name = name;
     hub.name = name;
+    v->data.given = o;
     str_init(&out);
     if (name)
         status = inspect_model(&out, name, v);

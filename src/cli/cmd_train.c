@@ -66,6 +66,8 @@ static int make_session(struct values *v, struct options *o, struct session_opti
     model_choice_options(&v->model, &s->model);
     if (!s->model.name && !s->model.config_name)
         s->model.config_name = v->from.type;
+    else
+        option_tell_idle(o, "model_type", true, "the config says it");
     TRY(compute_check(&v->compute, &s->memory));
     s->dtype = compute_dtype(&v->compute);
     TRY(parallel_mesh(&v->parallel, &s->mesh));

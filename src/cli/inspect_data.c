@@ -216,9 +216,11 @@ static int look_at(struct look *v, const struct model_options *hub, const struct
 int inspect_data(const struct data_view *options, const struct model_options *hub, struct str *out)
 {
     const struct input_options *in = &options->in;
-    struct look v = { .options = options,
-                      .choice = { .in = in, .files = &in->train_file, .spool_directory = "." },
-                      .out = out };
+    struct look v = {
+        .options = options,
+        .choice = { .in = in, .given = options->given, .files = &in->train_file, .spool_directory = "." },
+        .out = out
+    };
     struct model m = { 0 };
     struct model_def any = { .name = "model" };
     int status;

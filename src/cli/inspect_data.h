@@ -8,6 +8,7 @@
 struct data_view {
     struct input_options in; /* of input_sample_options */
     int64_t samples;
+    const struct options *given; /* to know defaults from wishes */
 };
 
 extern const struct option data_view_options[];

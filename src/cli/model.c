@@ -1,5 +1,6 @@
 #include "base/err.h"
 #include "base/file.h"
+#include "base/log.h"
 #include "ckpt/hf.h"
 #include "ckpt/hub.h"
 #include "cli/cli.h"
@@ -57,6 +58,8 @@ void model_choice_options(const struct model_choice *c, struct model_options *o)
                                  .cache_dir = c->cache_dir,
                                  .revision = c->revision,
                                  .overrides = c->overrides };
+    if (c->revision && c->name && file_exists(c->name))
+        note("--model_revision: changes nothing, as %s is no model of a cache", c->name);
 }
 
 int find_tokenizer(const char *name, const char *cache_dir, const char *revision, struct tokenizer **out)

@@ -52,9 +52,25 @@ static void check_ids(struct json_reader *r, const struct json_row *row)
     check_count(r, row, &row->types, "token type");
     check_count(r, row, &row->mask, "mask");
     for (size_t i = 0; i < row->mask.count && json_status(r) == OK; i++)
-        if (row->mask.values[i] != 1)
-            json_fail(r, "attention_mask[%zu] is %d (expected 1: padding is to be left out of rows)", i,
-                      row->mask.values[i]);
+        if (row->mask.values[i] > 1)
+            json_fail(r, "attention_mask[%zu] is %d (expected 0 or 1)", i, row->mask.values[i]);
+}
+
+static void drop_masked(const struct json_numbers *mask, struct json_numbers *n)
+{
+    size_t kept = 0;
+    for (size_t i = 0; n->given && i < mask->count; i++)
+        if (mask->values[i])
+            n->values[kept++] = n->values[i];
+    n->count = kept;
+}
+
+static void drop_padding(struct json_row *row, bool pairs)
+{
+    drop_masked(&row->mask, &row->ids);
+    drop_masked(&row->mask, &row->types);
+    if (!pairs)
+        drop_masked(&row->mask, &row->labels);
 }
 
 /* ---- cells ---- */
@@ -122,6 +138,8 @@ static void read_ids(struct json_reader *r, struct json_row *row, const struct s
         check_count(r, row, &row->labels, "label");
     if (label && json_status(r) == OK && !d->cells[COLUMN_LABEL].given)
         json_fail(r, "$.%s missing", label);
+    if (row->mask.given && json_status(r) == OK)
+        drop_padding(row, o->pairs);
     d->tokenized = true;
     d->ids = row->ids.values;
     d->count = row->ids.count;

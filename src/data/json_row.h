@@ -1,7 +1,8 @@
 /* json_row -- a row of a table that is a JSON object: cells of text, or ids that were made before:
  *     {"text": "..."}    {"input_ids": [5, 9, 2], "labels": [-100, 9, 2], "token_type_ids": [0, 0, 1]}
- * token_type_ids: as many as ids; labels: -100 where there is no loss. attention_mask may be there
- * when it is all ones; other members are not looked at. Cells are strings; only a label may be anything. */
+ * token_type_ids: as many as ids; labels: -100 where there is no loss. Where an attention_mask has 0, there
+ * is padding, and it is left out; other members are not looked at. Cells are strings; only a label may be
+ * anything. */
 #ifndef PLAIT_DATA_JSON_ROW_H
 #define PLAIT_DATA_JSON_ROW_H
 

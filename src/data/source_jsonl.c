@@ -24,16 +24,17 @@ static void read_line(struct source_tile *t, struct json_row *row, const char *l
                       bool complete)
 {
     const char *path = t->file->path;
-    bool too_long = length > t->file->format->record_limit;
+    bool too_long = length > t->file->format->record_limit, cut_off;
     if (too_long)
         fail(ERR_DATA, "%s:1: the line is longer than %zu MiB", path, t->file->format->record_limit >> 20);
     if (!too_long && json_row_read(row, t, line, length) == OK)
         return;
+    cut_off = strstr(error_message(), "found the end of the text") != NULL;
     if (*line == '[')
         error_hint("this is a JSON array: such a file is named .json; a .jsonl has one object a line");
-    else if (!complete)
+    else if (cut_off && !complete)
         error_hint("%s has an incomplete last line, without a line break: was its writer stopped?", path);
-    else if (*line == '{' && length < 3)
+    else if (cut_off && *line == '{')
         error_hint("an object over several lines? One member of it is read with --json_field");
     source_tile_bad(t, true);
 }

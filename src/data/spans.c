@@ -58,9 +58,10 @@ void span_lengths(int64_t inputs_length, double noise, double mean_span, int64_t
             break;
     }
     words = nearest((double)tokens * noise);
-    *targets_length = words + nearest((double)words / mean_span) + 1;
+    spans = nearest((double)words / mean_span);
+    *targets_length = words + spans + 1;
     *tokens_length = tokens;
-    if (noise == 0.5 && *targets_length > inputs_length) { /* as there: both as long */
+    if (noise == 0.5 && words > tokens - words) { /* as there: targets no longer than inputs */
         --*tokens_length;
         --*targets_length;
     }

@@ -113,7 +113,7 @@ static bool parse_bool(const char *text, bool *v)
     return false;
 }
 
-enum value_kind { VALUE_INT, VALUE_NUMBER, VALUE_BOOL, VALUE_STRING, VALUE_ANY, VALUE_OTHER };
+enum value_kind { VALUE_INT, VALUE_NUMBER, VALUE_BOOL, VALUE_STRING, VALUE_ANY, VALUE_MANY };
 
 static enum value_kind kind_of(const struct field *f, const char *json)
 {
@@ -132,8 +132,23 @@ static enum value_kind kind_of(const struct field *f, const char *json)
     if (json[0] == '"')
         return VALUE_STRING;
     if (json[0] == '{' || json[0] == '[')
-        return VALUE_OTHER;
+        return VALUE_MANY;
     return is_integer(json) ? VALUE_INT : VALUE_NUMBER;
+}
+
+/* An array or object of JSON. */
+static bool is_many(const char *value)
+{
+    struct json_reader r;
+    bool many;
+
+    json_reader_init(&r, "", value, strlen(value));
+    many = json_peek(&r) == JSON_ARRAY || json_peek(&r) == JSON_OBJECT;
+    json_skip(&r);
+    many = json_end(&r) == OK && many;
+    json_reader_release(&r);
+    error_clear();
+    return many;
 }
 
 /* The value as JSON of the kind; false: it is none. */
@@ -149,6 +164,8 @@ static bool to_json(enum value_kind kind, const char *value, struct str *out)
         json_write_double(&w, strtod(value, NULL));
     else if (kind == VALUE_BOOL && parse_bool(value, &b))
         json_write_bool(&w, b);
+    else if ((kind == VALUE_MANY || kind == VALUE_ANY) && is_many(value))
+        str_append(out, value);
     else if (kind == VALUE_STRING || kind == VALUE_ANY)
         json_write_string(&w, value);
     else
@@ -189,10 +206,8 @@ static void change_class(const struct config *c, struct config *changed, const c
 
 static int override_one(struct config *c, struct config *changed, const struct config *defaults, char *pair)
 {
-    static const char *const wanted[] = {
-        "an integer", "a number", "true or false",
-        "a string",   "a value",  "a key that holds a number, a string, true or false"
-    };
+    static const char *const wanted[] = { "an integer", "a number", "true or false",
+                                          "a string",   "a value",  "a JSON array or object" };
     char *equals = strchr(pair, '='), *value;
     const char *json;
     enum value_kind kind;
@@ -224,6 +239,24 @@ static int override_one(struct config *c, struct config *changed, const struct c
     return status;
 }
 
+/* Up to the comma behind an assignment: those of arrays, objects and strings of JSON belong to it. */
+static size_t assignment_length(const char *text)
+{
+    bool string = false;
+    int depth = 0;
+    const char *p = text;
+
+    for (; *p && (string || depth > 0 || *p != ','); p++) {
+        if (string && *p == '\\' && p[1])
+            p++;
+        else if (*p == '"' && (depth > 0 || string))
+            string = !string;
+        else if (!string)
+            depth += (*p == '[' || *p == '{') - (*p == ']' || *p == '}');
+    }
+    return (size_t)(p - text);
+}
+
 int config_override(struct config *c, const char *overrides)
 {
     struct config changed, defaults;
@@ -237,7 +270,7 @@ int config_override(struct config *c, const char *overrides)
     mem_free(changed.name);
     changed.name = mem_strdup("--config_overrides");
     while (*overrides && status == OK) {
-        size_t length = strcspn(overrides, ",");
+        size_t length = assignment_length(overrides);
         char *pair = mem_strndup(overrides, length);
         status = override_one(c, &changed, &defaults, pair);
         mem_free(pair);

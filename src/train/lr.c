@@ -204,6 +204,11 @@ bool lr_needs_evaluation(int kind)
     return (kinds[kind].takes & TAKES(LR_PATIENCE)) != 0;
 }
 
+bool lr_has_warmup(int kind)
+{
+    return !kinds[kind].cold;
+}
+
 void lr_plateau_take(const struct lr_schedule *s, struct lr_plateau *p, double metric, bool higher_is_better)
 {
     const double *a = s->argument;

@@ -53,5 +53,6 @@ struct lr_plateau {
 /* After an evaluation: another metric in, perhaps a lower factor out; nothing with other schedules. */
 void lr_plateau_take(const struct lr_schedule *s, struct lr_plateau *p, double metric, bool higher_is_better);
 bool lr_needs_evaluation(int kind);
+bool lr_has_warmup(int kind);
 
 #endif

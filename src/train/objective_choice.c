@@ -198,16 +198,17 @@ static int need_start(struct objective *o, const struct config *config)
 static int check_spans(const struct objective *o, int64_t block_size)
 {
     struct example_sizes sizes;
-    int64_t tokens, targets;
+    int64_t tokens, targets, spans;
 
     span_lengths(block_size, o->noise, o->mean_span, &tokens, &targets);
     span_sizes(tokens, o->noise, o->mean_span, &sizes);
     if (tokens < 2 || targets > INT32_MAX)
         return fail(ERR_USAGE, "span_corruption: a block of %lld tokens cannot be cut into spans",
                     (long long)block_size);
-    if (tokens - (sizes.encoder_rows - 1) + sizes.rows - 1 > 2 * o->vocab)
+    spans = (sizes.encoder_rows + sizes.rows - 2 - tokens) / 2; /* each in both, and every token in one */
+    if (spans > o->vocab)
         return fail(ERR_USAGE, "span_corruption: %lld spans need as many tokens as sentinels (found %lld)",
-                    (long long)(sizes.encoder_rows - 1), (long long)o->vocab);
+                    (long long)spans, (long long)o->vocab);
     return OK;
 }
 
@@ -251,7 +252,8 @@ void objective_choice_cache(const struct objective_choice *c, const struct confi
     o->columns[COLUMN_TEXT] = in->text_column;
     o->json_field = in->json_field;
     /* Hugging Face's other scripts have no keep_linebreaks: their lines end before it. */
-    o->drop_linebreaks = !in->keep_linebreaks || c->kind != OBJECTIVE_CLM;
+    o->drop_linebreaks = !in->keep_linebreaks || (c->kind != OBJECTIVE_CLM &&
+                                                  !(c->given && options_given(c->given, "keep_linebreaks")));
     if (c->kind == OBJECTIVE_CLASSIFICATION) {
         o->rows = ROWS_CLASS;
         o->labels = &c->labels;

@@ -18,6 +18,7 @@ int objective_set_head(enum objective_kind kind, struct config *config);
 
 struct objective_choice {
     const struct input_options *in;
+    const struct options *given;     /* to know defaults from wishes; may be NULL */
     const struct option_list *files; /* that labels are read from */
     const char *spool_directory;     /* for data that is no regular file; may be NULL */
     enum objective_kind kind;

@@ -36,6 +36,8 @@ extern const struct option input_train_options[];  /* what concerns training alo
 
 enum strategy { STRATEGY_NO, STRATEGY_STEPS, STRATEGY_EPOCH, STRATEGY_BEST, STRATEGY_AUTO = -1 };
 
+enum sampling { SAMPLING_RANDOM, SAMPLING_SEQUENTIAL, SAMPLING_BY_LENGTH };
+
 struct train_options {
     const char *output_dir, *resume, *max_runtime;
     bool overwrite_output_dir, do_train, do_eval, dry_run;
@@ -45,6 +47,7 @@ struct train_options {
     double epochs;
     int64_t max_steps; /* at most 0: by epochs */
     bool no_shuffle, group_by_length;
+    int sampling;            /* enum sampling: both of these by another name */
     int64_t seed, data_seed; /* data_seed < 0: seed; see the function */
     const char *freeze;
     /* optimizer */
@@ -73,6 +76,12 @@ extern const struct option train_other_options[], input_other_options[], train_e
 /* What no table can see: values that contradict each other. given: to know defaults from wishes; NULL: all
  * that differs from zero was given. Settles what follows from other options (do_train, strategies). */
 int train_options_check(struct train_options *t, const struct input_options *in, const struct options *given);
+
+/* Notes for what was given and changes nothing beside the rest of it. */
+void train_options_tell_idle(const struct train_options *t, const struct input_options *in,
+                             const struct options *given);
+/* One such: nothing when it was not given. */
+void option_tell_idle(const struct options *given, const char *name, bool idle, const char *why);
 
 /* --metric_for_best_model is the accuracy: higher is better. */
 bool train_wants_accuracy(const struct train_options *t);

@@ -161,8 +161,22 @@ static int check_data(const struct train_options *t, const struct input_options 
         return fail(ERR_USAGE, "Need either a dataset name or a training/validation file.");
     if (t->do_train && !train)
         return fail(ERR_USAGE, "--do_train requires a train dataset");
-    if (in->validation_file.count > 0 && !t->do_eval)
-        note("--validation_file: not read without --do_eval");
+    return OK;
+}
+
+/* Two names of one thing. */
+static int settle_sampling(struct train_options *t, const struct options *given)
+{
+    int said = t->no_shuffle        ? SAMPLING_SEQUENTIAL
+               : t->group_by_length ? SAMPLING_BY_LENGTH
+                                    : SAMPLING_RANDOM;
+
+    if (!was_given(given, "train_sampling_strategy", t->sampling != SAMPLING_RANDOM))
+        return OK;
+    if (said != SAMPLING_RANDOM && said != t->sampling)
+        return fail(ERR_USAGE, "--train_sampling_strategy: --no_shuffle and --group_by_length say otherwise");
+    t->no_shuffle = t->sampling == SAMPLING_SEQUENTIAL;
+    t->group_by_length = t->sampling == SAMPLING_BY_LENGTH;
     return OK;
 }
 
@@ -189,10 +203,15 @@ int train_options_check(struct train_options *t, const struct input_options *in,
         t->eval_steps = t->logging_steps;
     if (!was_given(given, "do_train", t->do_train))
         t->do_train = !t->do_eval || t->eval_strategy != STRATEGY_NO;
+    if (!t->do_train && !t->do_eval && t->eval_strategy == STRATEGY_NO) {
+        note("--do_train: trains all the same, as there is no --do_eval");
+        t->do_train = true;
+    }
     if (t->eval_strategy != STRATEGY_NO || t->eval_on_start)
         t->do_eval = true;
     if (lr_needs_evaluation(t->lr_scheduler_type) && t->eval_strategy == STRATEGY_NO)
         return fail(ERR_USAGE, "--lr_scheduler_type reduce_lr_on_plateau requires an eval strategy");
     TRY(check_best(t));
+    TRY(settle_sampling(t, given));
     return check_data(t, in);
 }

@@ -10,6 +10,7 @@
     }
 
 static const char *const strategies[] = { "no", "steps", "epoch", NULL };
+static const char *const samplings[] = { "random", "sequential", "group_by_length", NULL };
 static const char *const save_strategies[] = { "no", "steps", "epoch", "best", NULL };
 const char *const optim_names[] = { "adamw_torch",      "adamw_torch_fused", "adamw_hf",       "adamw",
                                     "adamw_apex_fused", "adafactor",         "adafactor_flax", NULL };
@@ -51,6 +52,8 @@ const struct option train_batch_options[] = {
     { "group_by_length", OPTION_BOOL, AT(group_by_length), "false",
       "samples of like length together, as far as a shuffle allows" },
     { "no_shuffle", OPTION_BOOL, AT(no_shuffle), "false", "samples in the order of the files" },
+    { "train_sampling_strategy", OPTION_CHOICE, AT(sampling), "random",
+      "the same as no_shuffle (sequential) and group_by_length", .choices = samplings },
     { "data_seed", OPTION_INT, AT(data_seed), "-1", "of the order of samples; -1: seed", .min = -1,
       .max = 1e15 },
     { "freeze", OPTION_STRING, AT(freeze), NULL,
@@ -63,7 +66,8 @@ const struct option train_optimizer_options[] = {
     { "lr_scheduler_type", OPTION_CHOICE, AT(lr_scheduler_type), "linear", "its course", .choices = lr_names,
       .aliases = NAMES("lr_schedule_type") },
     { "lr_scheduler_kwargs", OPTION_STRING, AT(lr_scheduler_kwargs), NULL,
-      "JSON object with what the course takes: num_cycles, power, lr_end, min_lr, num_decay_steps, ..." },
+      "JSON object with what the course takes: num_cycles, power, lr_end, min_lr, num_decay_steps, ...",
+      .json = true },
     { "warmup_steps", OPTION_DOUBLE, AT(warmup_steps), "0", "steps of warm-up; below 1 a part of all steps",
       .min = 0, .max = 1e15 },
     { "warmup_ratio", OPTION_DOUBLE, AT(warmup_ratio), "0.0",
@@ -121,7 +125,7 @@ const struct option train_save_options[] = {
     { "save_steps", OPTION_DOUBLE, AT(save_steps), "500",
       "steps between checkpoints; below 1 a part of all steps", .min = 1e-9, .max = 1e15 },
     { "save_total_limit", OPTION_INT, AT(save_total_limit), NULL,
-      "checkpoints that are kept, the newest; others go", .min = 0, .max = 1e9 },
+      "checkpoints that are kept, the newest; others go. 0 and -1: all stay", .min = -1, .max = 1e9 },
     { "save_only_model", OPTION_BOOL, AT(save_only_model), "false",
       "leave out what is needed to go on training: such a checkpoint cannot be resumed from" },
     { "load_best_model_at_end", OPTION_BOOL, AT(load_best_model_at_end), "false",

@@ -89,6 +89,7 @@ static int find_files(struct session *s, bool train, bool evaluate)
     TRY(data_files_find(&s->files, &w));
     s->has_files = true;
     s->choice.in = s->o->in;
+    s->choice.given = s->o->given;
     s->choice.files = s->files.train.count > 0 ? &s->files.train : &s->files.validation;
     s->choice.spool_directory = ".";
     return OK;
@@ -188,6 +189,21 @@ static void make_notes(struct session *s)
              : s->o->train->group_by_length ? "shuffled, by length"
                                             : "shuffled",
              "no_shuffle and group_by_length decide");
+}
+
+/* What the objective has no use for. */
+static void tell_idle(struct session *s)
+{
+    const struct options *given = s->o->given;
+    enum objective_kind kind = s->corpus.objective.kind;
+    const char *why = arena_printf(&s->memory, "the objective is %s", objective_names[kind]);
+
+    option_tell_idle(given, "mlm_probability", kind != OBJECTIVE_MLM && kind != OBJECTIVE_SPAN_CORRUPTION,
+                     why);
+    option_tell_idle(given, "mean_noise_span_length", kind != OBJECTIVE_SPAN_CORRUPTION, why);
+    option_tell_idle(given, "max_target_length", kind != OBJECTIVE_SEQ2SEQ, why);
+    option_tell_idle(given, "group_by_length", s->corpus.train.count > 0 && !s->corpus.train.rows,
+                     "all samples have one length");
 }
 
 /* ---- training ---- */
@@ -339,6 +355,7 @@ static int do_session(struct session *s)
     TRY(open_corpus(s, t->do_train, t->do_eval, t->output_dir));
     if (!t->do_train)
         return evaluate_alone(s, t->output_dir, &e);
+    tell_idle(s);
     make_notes(s);
     fill_job(s, &job);
     return train(&job);
@@ -350,6 +367,7 @@ int session_train(const struct session_options *o)
     int status;
 
     TRY(train_options_check(o->train, o->in, o->given));
+    train_options_tell_idle(o->train, o->in, o->given);
     TRY(set_time(o));
     session_begin(&s, o);
     status = do_session(&s);

@@ -57,3 +57,11 @@ echo '{"model_type": "gpt2", "auto_map": {"AutoModel": "evil.Model"}}' >auto.jso
 says "auto_map names program code" "$PLAIT" config --config_name auto.json
 touch file
 refuses 73 "file" "$PLAIT" config --config_name gpt2 --output_dir file
+# A directory of a built-in config's name hides it only with a config.json of its own.
+mkdir -p gpt2
+says "the built-in config of this name is taken" "$PLAIT" config --config_name gpt2
+cp auto.json gpt2/config.json
+says "auto_map names program code" "$PLAIT" config --config_name gpt2
+"$PLAIT" config --config_name EleutherAI/gpt-neo-125m --output_dir neo --log_level error --config_overrides \
+  'num_layers=2,attention_layers=["global","local"],attention_types=[[["global","local"],1]],hidden_size=24,num_heads=2'
+prints "2 layers" "$PLAIT" inspect neo

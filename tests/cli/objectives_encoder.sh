@@ -16,6 +16,8 @@ grep -q "Acc: " learns.err || stop "no accuracy is said: $(tail -n 3 learns.err)
 "$PLAIT" eval --model_name_or_path spans --validation_file lines.txt --block_size 24 --per_device_eval_batch_size 3 >two.json 2>/dev/null
 near "$(value eval_loss one.json)" "$(value eval_loss two.json)" 1e-6 || stop "$(cat one.json two.json)"
 # Rows as long as block_size says: 26 tokens become 24 of the encoder and 6 of the decoder.
+prints "samples: " "$PLAIT" inspect --tokenizer_name words --train_file lines.txt --objective span_corruption \
+  --block_size 1000 --mlm_probability 0.5 --samples 0 # more noise than the vocabulary has ids, in fewer spans
 prints "encoder reads 24 tokens" "$PLAIT" inspect --tokenizer_name words --train_file lines.txt --objective span_corruption --block_size 24
 grep -q "decoder reads 6 tokens" printed.out || stop "$(cat printed.out)"
 

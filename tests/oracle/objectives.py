@@ -15,7 +15,7 @@ def lengths(inputs, density, mean):
     tokens = inputs
     while sizes(tokens + 1, density, mean)[0] <= inputs:
         tokens += 1
-    targets = sizes(tokens, density, mean)[1]
+    inputs, targets = sizes(tokens, density, mean)
     if density == 0.5 and targets > inputs:
         return tokens - 1, targets - 1
     return tokens, targets

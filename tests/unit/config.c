@@ -206,6 +206,9 @@ static void changes_all_or_none(void **state)
     assert_string_equal(config_get(&c, "use_cache"), "false");
     assert_string_equal(c.name, "config.json");
 
+    assert_int_equal(config_override(&c, "architectures=[\"GPT2Model\"],n_inner=72"), OK);
+    assert_string_equal(config_get(&c, "architectures"), "[\"GPT2Model\"]");
+    assert_true(number(&c, "n_inner") == 72);
     assert_int_equal(config_override(&c, "n_inner=null"), OK);
     assert_true(number(&c, "n_inner") == (double)INT_NONE);
     assert_int_equal(config_set_int(&c, "eos_token_id", 7), OK);
@@ -238,7 +241,8 @@ static void wrong_overrides(void **state)
         { "architectures=x",
           "--config_overrides: $.architectures: this class of gpt2 is not supported (found \"x\", expected" },
         { "task_specific_params=x",
-          "--config_overrides: task_specific_params: wrong value (found \"x\", expected a key that holds" },
+          "--config_overrides: task_specific_params: wrong value (found \"x\", expected a JSON array or object)" },
+        { "task_specific_params=[1,],n_head=6", "--config_overrides: task_specific_params: wrong value" },
     };
     struct config c;
 

@@ -19,11 +19,12 @@ static void rows_are_read(void **state)
         "{\"input_ids\": [1, 2, 3]}\r\n"
         "  \n"
         "{\"text\": \"x\", \"attention_mask\": [1, 1], \"input_ids\": [4, 0], \"labels\": [-100, 7]}\n"
+        "{\"attention_mask\": [0, 1, 1, 0], \"input_ids\": [9, 4, 5, 9], \"labels\": [-100, 7, 6, 8]}\n"
         "{\"input_ids\": []}";
     char *path = scratch_path(state, "a.jsonl");
     scratch_put(path, rows, strlen(rows));
     char *found = documents_of(path, false);
-    assert_string_equal(found, "[1,2,3][4,0/-100,7][]");
+    assert_string_equal(found, "[1,2,3][4,0/-100,7][4,5/7,6][]");
     mem_free(found);
     mem_free(path);
 }
@@ -43,7 +44,7 @@ static void bad_rows_are_named(void **state)
         { "{\"input_ids\": [1], \"labels\": [-7]}\n", "$.labels[0]: no label (found -7" },
         { "{\"input_ids\": [1, 2], \"labels\": [1]}\n", "not a label for each id (found 1, expected 2)" },
         { "{\"input_ids\": [1, 2], \"attention_mask\": [1]}\n", "not a mask for each id" },
-        { "{\"input_ids\": [1, 2], \"attention_mask\": [1, 0]}\n", "attention_mask[1] is 0" },
+        { "{\"input_ids\": [1, 2], \"attention_mask\": [1, 2]}\n", "attention_mask[1] is 2" },
         { "{\"input_ids\": [1], \"input_ids\": [1]}\n", "r.jsonl:1:20: " },
         { "{\"input_ids\": [1], \"x\": \"\\ud800\"}\n", "r.jsonl:1:" },
         { "{\"input_ids\": [1]}\n[1, 2]\n", "r.jsonl:2:1: " },
@@ -72,6 +73,14 @@ static void hints_help(void **state)
     scratch_put(path, "{\"input_ids\": [1]}\n{\"input", 26);
     assert_documents_fail(path, ERR_DATA, "r.jsonl:2:");
     assert_non_null(strstr(error_hint_text(), "incomplete last line"));
+    error_clear();
+    scratch_put(path, "{\"input_ids\": [1]}\n{\"input_ids\": 2}", 36);
+    assert_documents_fail(path, ERR_DATA, "r.jsonl:2:");
+    assert_string_equal(error_hint_text(), ""); /* it is wrong, not cut off */
+    error_clear();
+    scratch_put(path, "{\"version\": 1,\n\"rows\": []}\n", 29);
+    assert_documents_fail(path, ERR_DATA, "r.jsonl:1:");
+    assert_non_null(strstr(error_hint_text(), "an object over several lines?"));
     error_clear();
     mem_free(path);
 }

@@ -22,16 +22,19 @@ static void json_files_are_read(void **state)
     (void)state;
     begin(&f);
     assert_int_equal(
-        parse_json(&f, "// comment\n{\"max-steps\": 9, \"learning_rate\": 1e-3, \"shuffle\": false,\n"
-                       "\"output_dir\": \"\\u00e9\", \"train_file\": [\"a\", 2], \"seed\": null, // x\n"
-                       "\"layers\": [], \"dtype\": \"bfloat16\", \"fp16\": false, \"device\": null,\n"
-                       "\"warmup_ratio\": \"0.5\", \"tensor_parallel_size\": \"max\"}"),
+        parse_json(
+            &f, "// comment\n{\"max-steps\": 9, \"learning_rate\": 1e-3, \"shuffle\": false,\n"
+                "\"output_dir\": \"\\u00e9\", \"train_file\": [\"a\", 2], \"seed\": null, // x\n"
+                "\"layers\": [], \"dtype\": \"bfloat16\", \"fp16\": false, \"device\": null,\n"
+                "\"warmup_ratio\": \"0.5\", \"tensor_parallel_size\": \"max\", \"details\": {\"a\": [1]},\n"
+                "\"fsdp\": [ ], \"report_to\": [\"x\", {}]}"),
         OK);
     assert_true(f.s.steps == 9 && f.s.rate == 1e-3 && !f.s.shuffle && f.s.dtype == 1 && f.s.ratio == .5);
     assert_true(f.s.tp == OPTION_WORD(1) && f.s.files.count == 2 && f.s.layers.count == 0);
     assert_string_equal(f.s.dir, "\xC3\xA9");
     assert_string_equal(f.s.files.items[1], "2");
     assert_string_equal(f.s.device, "cpu");
+    assert_string_equal(f.s.details, "{\"a\": [1]}");
     assert_true(options_given(&f.o, "max_steps") && !options_given(&f.o, "seed"));
     /* the command line wins, lists included */
     assert_int_equal(parse(&f, "--max_steps 4 --data_files z --workdir w --shuffle"), OK);

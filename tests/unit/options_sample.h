@@ -13,7 +13,7 @@ struct sample {
     bool shuffle, eval;
     int64_t steps, tp, free_int;
     double rate, ratio;
-    const char *dir, *device;
+    const char *dir, *device, *details;
     struct option_list files, layers;
     int schedule, dtype;
 };
@@ -50,6 +50,7 @@ static const struct option data_rows[] = {
       .aliases = (const char *const[]){ "lr_schedule_type", NULL } },
     { "dtype", OPTION_CHOICE, offsetof(struct sample, dtype), NULL, "computation", .choices = dtypes,
       .aliases = (const char *const[]){ "bf16=bfloat16", NULL } },
+    { "details", OPTION_STRING, offsetof(struct sample, details), NULL, "more", .json = true },
     { "report_to", OPTION_NOTE, 0, NULL, "event files are always written" },
     { "disable_tqdm", OPTION_NOTE, 0, NULL, "a bar is drawn on terminals alone", .bare = true },
     { "fsdp", OPTION_REFUSE, 0, NULL, "is not there, --zero_stage 3 does the same" },

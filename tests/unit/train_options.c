@@ -83,6 +83,13 @@ static void what_follows_from_options(void **state)
     accept("--evaluation-strategy epoch --logging_steps 7", &v);
     assert_int_equal(v.train.eval_strategy, STRATEGY_EPOCH);
     assert_true(v.train.eval_steps == 7);
+    accept("--do_train false", &v);
+    assert_true(v.train.do_train);
+    accept("--train_sampling_strategy sequential", &v);
+    assert_true(v.train.no_shuffle && !v.train.group_by_length);
+    accept("--train_sampling_strategy group_by_length", &v);
+    assert_true(v.train.group_by_length && !v.train.no_shuffle);
+    accept("--save_total_limit -1", &v);
     accept("--resume_from_checkpoint false", &v);
     assert_null(v.train.resume);
     accept("--save_steps 0.5 --warmup_ratio 0.06 --lr_scheduler_type cosine --optim adamw_hf", &v);
@@ -113,6 +120,8 @@ static void what_contradicts_itself(void **state)
     refuse("--lr_scheduler_type reduce_lr_on_plateau", "requires an eval strategy");
     accept("--lr_scheduler_type reduce_lr_on_plateau --eval_steps 5", &v);
     refuse("--label_smoothing_factor 1.1", "--label_smoothing_factor: out of range");
+    refuse("--train_sampling_strategy sequential --group_by_length", "say otherwise");
+    refuse("--train_sampling_strategy random --no_shuffle", "say otherwise");
     refuse("--deepspeed x.json", "--zero_stage");
     refuse("--objective mlmm", "--objective");
     refuse("--warmup_step 3", "did you mean --warmup_steps?");
