@@ -219,7 +219,7 @@ static int override_one(struct config *c, struct config *changed, const struct c
                     pair);
     *equals = '\0';
     value = equals + 1;
-    if (strcmp(pair, "architectures") == 0) {
+    if (strcmp(pair, "architectures") == 0 && value[0] != '[') {
         change_class(c, changed, value);
         return OK;
     }
