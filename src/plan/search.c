@@ -32,6 +32,11 @@ struct search {
     bool *read_again; /* [tensor]: read there: what was gathered is gathered again */
     struct arena *rules;
     int *last_read; /* [tensor]: place of the last forward reader, -1: none */
+    /* Tensors that the states may hold differently: those of the node in hand, and others before it that are
+     * read again. The first `kept` are the frontier behind the node. All others lie as known from the start. */
+    int *live;
+    int live_count, kept;
+    bool *touched; /* [tensor]: is or was among them */
     struct state *row, *next;
     int count, next_count;
     struct state **history; /* [forward node]: parent and rule of each state of its row */
@@ -51,6 +56,9 @@ static void find_last_reads(struct search *s)
             else if (n->in[i] && n->unit != UNIT_UPDATE)
                 s->read_again[n->in[i]->id] = true;
         }
+        for (int j = 0; j < n->nout; j++)
+            if (n->out[j] && n->out[j]->into && n->unit == UNIT_FORWARD)
+                s->last_read[n->out[j]->into->id] = (int)k;
     }
 }
 
@@ -114,25 +122,57 @@ static double rule_seconds(const struct search *s, const struct node *n, const s
 
 /* ---- States ---- */
 
-static bool same_frontier(const struct search *s, int place, const struct lay *a, const struct lay *b)
+static void touch(struct search *s, const struct tensor *t)
 {
-    for (size_t i = 0; i < s->g->tensor_count; i++) {
-        if (s->last_read[i] <= place)
+    if (!t || s->touched[t->id])
+        return;
+    s->touched[t->id] = true;
+    s->live[s->live_count++] = t->id;
+}
+
+static void find_frontier(struct search *s, int place)
+{
+    const struct node *n = s->g->nodes[place];
+
+    for (int i = 0; i < n->nin; i++)
+        touch(s, n->in[i]);
+    for (int j = 0; j < n->nout; j++) {
+        touch(s, n->out[j]);
+        touch(s, n->out[j] ? n->out[j]->into : NULL);
+    }
+    s->kept = 0;
+    for (int i = 0; i < s->live_count; i++) {
+        int id = s->live[i];
+        if (s->last_read[id] <= place)
             continue;
-        if (a[i].now.kind != b[i].now.kind || !placement_equal(a[i].now, b[i].now) ||
-            a[i].charged != b[i].charged || !placement_equal(a[i].born, b[i].born))
+        s->live[i] = s->live[s->kept];
+        s->live[s->kept++] = id;
+    }
+}
+
+static bool same_frontier(const struct search *s, const struct lay *a, const struct lay *b)
+{
+    for (int i = 0; i < s->kept; i++) {
+        const struct lay *x = &a[s->live[i]], *y = &b[s->live[i]];
+        if (!placement_equal(x->now, y->now) || x->charged != y->charged ||
+            !placement_equal(x->born, y->born))
             return false;
     }
     return true;
 }
 
-static void add_state(struct search *s, int place, const struct state *new)
+static void copy_lay(const struct search *s, int count, const struct lay from[], struct lay to[])
 {
-    size_t bytes = s->g->tensor_count * sizeof(struct lay);
+    for (int i = 0; i < count; i++)
+        to[s->live[i]] = from[s->live[i]];
+}
+
+static void add_state(struct search *s, const struct state *new)
+{
     int worst = 0, at = s->next_count;
 
     for (int i = 0; i < s->next_count; i++) {
-        if (same_frontier(s, place, s->next[i].lay, new->lay)) {
+        if (same_frontier(s, s->next[i].lay, new->lay)) {
             at = i;
             break;
         }
@@ -146,7 +186,7 @@ static void add_state(struct search *s, int place, const struct state *new)
     s->next[at].seconds = new->seconds;
     s->next[at].parent = new->parent;
     s->next[at].rule = new->rule;
-    memcpy(s->next[at].lay, new->lay, bytes);
+    copy_lay(s, s->kept, new->lay, s->next[at].lay);
 }
 
 static void expand(struct search *s, int place, int from, struct lay *scratch)
@@ -161,13 +201,13 @@ static void expand(struct search *s, int place, int from, struct lay *scratch)
     node_rules(n, have, s->cost, s->rules, &rules);
     for (int r = 0; r < rules.count; r++) {
         struct state new = { .parent = from, .lay = scratch };
-        memcpy(scratch, state->lay, s->g->tensor_count * sizeof(struct lay));
+        copy_lay(s, s->live_count, state->lay, scratch);
         new.seconds = state->seconds + rule_seconds(s, n, &rules.rule[r], scratch);
         if (new.seconds == INFINITY)
             continue;
         new.rule = arena_alloc(s->rules, sizeof(*new.rule));
         *new.rule = rules.rule[r];
-        add_state(s, place, &new);
+        add_state(s, &new);
     }
 }
 
@@ -176,6 +216,7 @@ static void step(struct search *s, int place, struct lay *scratch)
     struct state *swap;
 
     s->next_count = 0;
+    find_frontier(s, place);
     for (int from = 0; from < s->count; from++)
         expand(s, place, from, scratch);
     if (s->next_count == 0)
@@ -186,6 +227,7 @@ static void step(struct search *s, int place, struct lay *scratch)
     s->row = s->next;
     s->next = swap;
     s->count = s->next_count;
+    s->live_count = s->kept;
 }
 
 static void trace_back(struct search *s, const struct shard_rule *choice[])
@@ -202,12 +244,16 @@ static void trace_back(struct search *s, const struct shard_rule *choice[])
     }
 }
 
-static struct state *new_row(size_t tensors)
+/* Each state begins with what is known. */
+static struct state *new_row(const struct search *s, const struct placement on[])
 {
     struct state *row = mem_alloc_array(MOST_STATES + 1, sizeof(row[0]));
 
-    for (int i = 0; i <= MOST_STATES; i++)
-        row[i].lay = mem_alloc_array(tensors + 1, sizeof(struct lay));
+    for (int i = 0; i <= MOST_STATES; i++) {
+        row[i].lay = mem_alloc_array(s->g->tensor_count + 1, sizeof(struct lay));
+        for (size_t k = 0; k < s->g->tensor_count; k++)
+            row[i].lay[k] = (struct lay){ on[k], on[k], false };
+    }
     return row;
 }
 
@@ -227,11 +273,11 @@ void search_rules(const struct graph *g, const struct axis_cost *c, const struct
     s.last_read = mem_alloc_array(g->tensor_count + 1, sizeof(s.last_read[0]));
     s.read_again = mem_alloc_array(g->tensor_count + 1, sizeof(s.read_again[0]));
     s.history = mem_alloc_array(g->node_count + 1, sizeof(s.history[0]));
-    s.row = new_row(g->tensor_count);
-    s.next = new_row(g->tensor_count);
+    s.live = mem_alloc_array(g->tensor_count + 1, sizeof(s.live[0]));
+    s.touched = mem_alloc_array(g->tensor_count + 1, sizeof(s.touched[0]));
+    s.row = new_row(&s, on);
+    s.next = new_row(&s, on);
     find_last_reads(&s);
-    for (size_t i = 0; i < g->tensor_count; i++)
-        s.row[0].lay[i] = (struct lay){ on[i], on[i], false };
     s.count = 1;
     for (size_t k = 0; k < g->node_count; k++)
         if (g->nodes[k]->unit == UNIT_FORWARD)
@@ -241,6 +287,8 @@ void search_rules(const struct graph *g, const struct axis_cost *c, const struct
         mem_free(s.history[k]);
     mem_free(s.history);
     mem_free(s.last_read);
+    mem_free(s.live);
+    mem_free(s.touched);
     mem_free(s.read_again);
     free_row(s.row);
     free_row(s.next);
