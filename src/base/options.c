@@ -118,6 +118,21 @@ void option_append_unknown(const struct options *o, const char *name, struct str
 
 /* ---- life ---- */
 
+size_t option_parts_bind(const struct option_part *parts, void *values, struct option_table *out)
+{
+    size_t n = 0;
+    for (const struct option_part *p = parts; p->options || p->parts; p++) {
+        char *target = (char *)values + p->offset;
+        if (p->parts)
+            n += option_parts_bind(p->parts, target, out ? out + n : NULL);
+        else if (out)
+            out[n++] = (struct option_table){ p->title, p->options, target };
+        else
+            n++;
+    }
+    return n;
+}
+
 static void check_names(const struct options *o)
 {
     struct arena memory;

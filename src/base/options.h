@@ -69,6 +69,17 @@ struct option_table {             /* a table bound to a struct */
     void *target;
 };
 
+/* What commands are put together of: tables, each of a struct within the command's, and lists of such. */
+struct option_part {
+    const char *title;
+    const struct option *options;    /* NULL: `parts` are meant, and after the last both are */
+    size_t offset;                   /* of the table's struct, or the one that `parts` lie in */
+    const struct option_part *parts; /* ends as this list does */
+};
+/* Makes out[] the tables of all parts bound to values, unless out is NULL, and returns how many; the one
+ * behind the last is the caller's to end the list. */
+size_t option_parts_bind(const struct option_part *parts, void *values, struct option_table *out);
+
 /* Whether and how an option was given. */
 struct option_seen {
     int source;       /* 0 no, 1 from a file, 2 from the command line */

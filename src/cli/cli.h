@@ -5,23 +5,15 @@
 #ifndef PLAIT_CLI_CLI_H
 #define PLAIT_CLI_CLI_H
 
-#include "base/options.h"
-#include "base/str.h"
-#include "plan/plan.h"
-
-struct command_part {
-    const char *title; /* heading in --help */
-    const struct option *options;
-    size_t offset; /* of the part's struct in the command's */
-};
+#include "api/options.h"
 
 struct command {
-    const char *name;                 /* "tokenizer train" */
-    const char *summary;              /* for the list of commands; NULL: the command is not listed */
-    const char *example;              /* command lines, for its --help and the manual; NULL: none */
-    const struct command_part *parts; /* ends with options NULL */
-    size_t bytes;                     /* of the command's struct, zeroed, then filled from the options */
-    bool takes_words;                 /* words that belong to no option: o->positional */
+    const char *name;                /* "tokenizer train" */
+    const char *summary;             /* for the list of commands; NULL: the command is not listed */
+    const char *example;             /* command lines, for its --help and the manual; NULL: none */
+    const struct option_part *parts; /* ends with options NULL */
+    size_t bytes;                    /* of the command's struct, zeroed, then filled from the options */
+    bool takes_words;                /* words that belong to no option: o->positional */
     int (*run)(void *values, struct options *o); /* a status; the sentence is recorded */
 };
 
@@ -36,65 +28,7 @@ extern const struct option global_options[];
 void global_look_ahead(int argc, char *const *argv);
 int global_apply(const struct global_options *g);
 /* What is added to every command's own parts. */
-extern const struct command_part global_parts[];
-
-/* ---- compute.c: commands that run a model ---- */
-struct compute_options {
-    int device, dtype;
-    const char *device_memory;
-};
-extern const struct option compute_options[];
-/* Refuses what this build has not; *bytes: what may be taken for the model. */
-int compute_check(const struct compute_options *c, double *bytes);
-enum dtype compute_dtype(const struct compute_options *c);
-/* The same names for commands that run none: accepted with a note. */
-extern const struct option no_compute_options[];
-
-/* ---- parallel.c: how many ranks ---- */
-struct parallel_options {
-    int64_t data, tensor, pipeline, world, microbatches, chunks, zero;
-    int schedule, recompute, comm;
-    bool sequence;
-    const char *rules, *config;
-};
-extern const struct option parallel_options[];
-/* What is given, as a mesh of ranks inside this process; sizes left to plait are 1, or what is left of the
- * world. ERR_CONFIG for what this version or these sizes cannot be. */
-struct mesh;
-int parallel_mesh(struct parallel_options *p, struct mesh *mesh);
-int parallel_one_rank(struct parallel_options *p, const char *command); /* ERR_CONFIG for more ranks */
-enum recompute parallel_recompute(const struct parallel_options *p);
-
-/* ---- model.c: which model ---- */
-struct model_choice {
-    const char *name, *config_name, *cache_dir, *revision, *overrides;
-};
-extern const struct option
-    model_options_table[]; /* model_name_or_path, config_name and what goes with them */
-extern const struct option config_options_table[]; /* config_name alone */
-extern const struct option hub_notes[]; /* HF's options that change nothing where nothing is downloaded */
-struct model_options;
-void model_choice_options(const struct model_choice *c, struct model_options *o);
-struct tokenizer;
-/* tokenizer.json, its directory, or a model's name in a cache. ERR_OPEN, ERR_DATA. */
-int find_tokenizer(const char *name, const char *cache_dir, const char *revision, struct tokenizer **out);
-
-/* ---- saving.c: how weights are written ---- */
-struct saving_options {
-    int dtype; /* index into float32, bfloat16, float16; -1: the input model's */
-    const char *max_shard_size;
-};
-extern const struct option saving_options[];
-/* The names of --save_dtype. NULL for -1. */
-const char *saving_dtype(const struct saving_options *s);
-int saving_shard_bytes(const struct saving_options *s, uint64_t *bytes);
-
-/* ---- values.c ---- */
-/* "5GB", "512 MiB", "1000": K, M, G, T are powers of 1000, with an i of 1024. ERR_USAGE naming the option. */
-int parse_bytes(const char *option, const char *text, uint64_t *bytes);
-/* ERR_USAGE "--NAME is missing" unless given. */
-int require_text(const char *option, const char *value);
-int write_text(const char *path, const struct str *text); /* "-" or NULL: stdout */
+extern const struct option_part global_parts[];
 
 /* ---- help.c, version.c, manual.c ---- */
 void help_print(struct str *out);   /* plait --help */

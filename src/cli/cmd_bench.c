@@ -55,7 +55,7 @@ static const struct option own_options[] = {
     { 0 },
 };
 
-static const struct command_part parts[] = {
+static const struct option_part parts[] = {
     { "What to measure", own_options, offsetof(struct values, own) },
     { 0 },
 };

@@ -28,7 +28,7 @@ static const struct option own_options[] = {
     { 0 },
 };
 
-static const struct command_part parts[] = {
+static const struct option_part parts[] = {
     { "What to write", own_options, offsetof(struct values, own) },
     { "Starting from", config_options_table, offsetof(struct values, model) },
     { "", hub_notes, 0 },

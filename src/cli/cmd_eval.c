@@ -21,7 +21,7 @@ static const struct option own_options[] = {
     { 0 },
 };
 
-static const struct command_part parts[] = {
+static const struct option_part parts[] = {
     { "Which model", model_options_table, offsetof(struct values, model) },
     { "Which data", input_sample_options, offsetof(struct values, input) },
     { "Other data, and that of evaluation", input_data_options, offsetof(struct values, input) },

@@ -38,7 +38,7 @@ static const struct option own_options[] = {
     { 0 },
 };
 
-static const struct command_part parts[] = {
+static const struct option_part parts[] = {
     { "Forward", own_options, offsetof(struct values, own) },
     { "Model", model_options_table, offsetof(struct values, model) },
     { "Computing", compute_options, offsetof(struct values, compute) },

@@ -132,7 +132,7 @@ static const struct option other_options[] = {
     { 0 },
 };
 
-static const struct command_part parts[] = {
+static const struct option_part parts[] = {
     { "Prompts and texts", own_options, offsetof(struct values, own) },
     { "Generation", given_options, offsetof(struct values, given) },
     { "Model", model_options_table, offsetof(struct values, model) },

@@ -42,7 +42,7 @@ static const struct option own_options[] = {
     { 0 },
 };
 
-static const struct command_part parts[] = {
+static const struct option_part parts[] = {
     { "What to make", own_options, offsetof(struct values, own) },
     { "Starting from", model_options_table, offsetof(struct values, model) },
     { "Files", saving_options, offsetof(struct values, saving) },

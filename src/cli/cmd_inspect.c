@@ -26,7 +26,7 @@ static const struct option own_options[] = {
     { 0 },
 };
 
-static const struct command_part parts[] = {
+static const struct option_part parts[] = {
     { "What to look at", own_options, 0 },
     { "Data as train reads it", input_sample_options, offsetof(struct values, data.in) },
     { "What of it", data_view_options, offsetof(struct values, data) },

@@ -48,12 +48,12 @@ static const struct option decode_options[] = {
     { 0 },
 };
 
-static const struct command_part encode_parts[] = { { "Encoding", encode_options, 0 },
-                                                    { "", no_compute_options, 0 },
-                                                    { 0 } };
-static const struct command_part decode_parts[] = { { "Decoding", decode_options, 0 },
-                                                    { "", no_compute_options, 0 },
-                                                    { 0 } };
+static const struct option_part encode_parts[] = { { "Encoding", encode_options, 0 },
+                                                   { "", no_compute_options, 0 },
+                                                   { 0 } };
+static const struct option_part decode_parts[] = { { "Decoding", decode_options, 0 },
+                                                   { "", no_compute_options, 0 },
+                                                   { 0 } };
 
 /* ---- lines ---- */
 

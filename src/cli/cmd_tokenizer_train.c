@@ -87,7 +87,7 @@ static const struct option own_options[] = {
     { 0 },
 };
 
-static const struct command_part parts[] = {
+static const struct option_part parts[] = {
     { "Training a tokenizer", own_options, 0 },
     { "", no_compute_options, 0 },
     { 0 },

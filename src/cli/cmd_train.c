@@ -38,7 +38,7 @@ static const struct option plan_options[] = {
     { 0 },
 };
 
-static const struct command_part plan_parts[] = {
+static const struct option_part plan_parts[] = {
     { "What to print", plan_options, offsetof(struct values, plan) },
     { "Which model", model_options_table, offsetof(struct values, model) },
     { "Or which architecture", type_options, offsetof(struct values, from) },

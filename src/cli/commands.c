@@ -18,7 +18,7 @@ static int run_manual(void *values, struct options *o)
     return status;
 }
 
-static const struct command_part no_parts[] = { { 0 } };
+static const struct option_part no_parts[] = { { 0 } };
 static const struct command command_manual = { .name = "manual", .parts = no_parts, .run = run_manual };
 
 const struct command *const command_table[] = {

@@ -16,7 +16,7 @@ const struct option global_options[] = {
     { 0 },
 };
 
-const struct command_part global_parts[] = { { "Every command", global_options, 0 }, { 0 } };
+const struct option_part global_parts[] = { { "Every command", global_options, 0 }, { 0 } };
 
 static const enum log_level levels[] = { LOG_ERROR, LOG_WARNING, LOG_INFO, LOG_DEBUG, LOG_INFO, LOG_ERROR };
 

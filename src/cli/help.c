@@ -5,20 +5,12 @@
 
 struct option_table *command_tables(const struct command *c, void *values, struct global_options *global)
 {
-    size_t own = 0, shared = 0;
-    struct option_table *tables;
+    size_t own = option_parts_bind(c->parts, values, NULL),
+           shared = option_parts_bind(global_parts, global, NULL);
+    struct option_table *tables = mem_alloc_array(own + shared + 1, sizeof(tables[0]));
 
-    while (c->parts[own].options)
-        own++;
-    while (global_parts[shared].options)
-        shared++;
-    tables = mem_alloc_array(own + shared + 1, sizeof(tables[0]));
-    for (size_t i = 0; i < own; i++)
-        tables[i] = (struct option_table){ c->parts[i].title, c->parts[i].options,
-                                           (char *)values + c->parts[i].offset };
-    for (size_t i = 0; i < shared; i++)
-        tables[own + i] = (struct option_table){ global_parts[i].title, global_parts[i].options,
-                                                 (char *)global + global_parts[i].offset };
+    option_parts_bind(c->parts, values, tables);
+    option_parts_bind(global_parts, global, tables + own);
     return tables;
 }
 

@@ -73,6 +73,9 @@ static void append_option(const struct option *option, struct str *out)
 
 static void append_command(const struct command *c, struct str *out)
 {
+    void *values = mem_alloc(c->bytes + 1);
+    struct option_table *tables;
+
     str_append(out, ".SS plait ");
     append_roff(out, c->name);
     str_append_char(out, '\n');
@@ -83,9 +86,13 @@ static void append_command(const struct command *c, struct str *out)
         append_roff(out, c->example);
         str_append(out, "\n.EE\n");
     }
-    for (const struct command_part *part = c->parts; part->options; part++)
-        for (const struct option *option = part->options; option->name; option++)
+    tables = mem_alloc_array(option_parts_bind(c->parts, values, NULL) + 1, sizeof(tables[0]));
+    option_parts_bind(c->parts, values, tables);
+    for (const struct option_table *t = tables; t->options; t++)
+        for (const struct option *option = t->options; option->name; option++)
             append_option(option, out);
+    mem_free(tables);
+    mem_free(values);
 }
 
 void manual_print(struct str *out)

@@ -1,7 +1,7 @@
 /* options -- what a run is told: tables of options for `plait train` and `plait eval`, with the names and
  * defaults of Hugging Face's TrainingArguments and run_clm scripts. Which data (input_options) is shared by
  * both commands. The model, the sizes of the mesh, the device and the type of saved weights are options of
- * the program (cli/). */
+ * the program and the library (api/options.h). */
 #ifndef PLAIT_TRAIN_OPTIONS_H
 #define PLAIT_TRAIN_OPTIONS_H
 

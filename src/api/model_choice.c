@@ -1,9 +1,9 @@
+#include "api/options.h"
 #include "base/err.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "ckpt/hf.h"
 #include "ckpt/hub.h"
-#include "cli/cli.h"
 #include "tok/tok.h"
 
 #define CONFIG_NAME_ROW                                                                                   \

@@ -2,11 +2,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/options.h"
 #include "base/err.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "base/log.h"
-#include "cli/cli.h"
 #include "core/placement.h"
 #include "plan/plan.h"
 
@@ -174,8 +174,7 @@ static int fill_sizes(const struct parallel_options *p, struct mesh *mesh)
     if (data * tensor > MOST_RANKS)
         return fail(ERR_CONFIG, "too many ranks for one process (found %lld, expected at most %d)",
                     (long long)(data * tensor), MOST_RANKS);
-    mesh->size[AXIS_DP] = (int)data;
-    mesh->size[AXIS_TP] = (int)tensor;
+    *mesh = (struct mesh){ .size = { [AXIS_DP] = (int)data, [AXIS_TP] = (int)tensor } };
     return OK;
 }
 

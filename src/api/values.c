@@ -4,9 +4,9 @@
 #include <string.h>
 #include <strings.h>
 
+#include "api/options.h"
 #include "base/err.h"
 #include "base/file.h"
-#include "cli/cli.h"
 
 int parse_bytes(const char *option, const char *text, uint64_t *bytes)
 {

@@ -1,5 +1,5 @@
+#include "api/options.h"
 #include "base/err.h"
-#include "cli/cli.h"
 
 static const char *const dtypes[] = { "float32", "bfloat16", "float16", NULL };
 

@@ -2,9 +2,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/options.h"
 #include "base/err.h"
 #include "base/mem.h"
-#include "cli/cli.h"
 
 enum { DEVICE_CPU, DEVICE_CUDA };
 enum { DTYPE_FLOAT32, DTYPE_BFLOAT16, DTYPE_FLOAT16 };
