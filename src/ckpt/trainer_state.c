@@ -17,11 +17,17 @@ struct field {
     const char *name;
     enum field_type type;
     size_t offset;
+    bool later; /* checkpoints of before have none of it: as trainer_state_init leaves it */
 };
 
 #define MEMBER(type, name)                                \
     {                                                     \
 #name, type, offsetof(struct trainer_state, name) \
+    }
+
+#define LATER(type, name)                                       \
+    {                                                           \
+#name, type, offsetof(struct trainer_state, name), true \
     }
 
 /* NaN stands for "none" (null) in doubles. */
@@ -43,9 +49,9 @@ static const struct field own_fields[] = {
     MEMBER(FIELD_UINT, data_seed),        MEMBER(FIELD_DOUBLE, loss_sum),
     MEMBER(FIELD_INT, loss_tokens),       MEMBER(FIELD_DOUBLE, train_loss_sum),
     MEMBER(FIELD_INT, train_loss_tokens), MEMBER(FIELD_INT, skipped_steps),
-    MEMBER(FIELD_DOUBLE, train_seconds),  MEMBER(FIELD_DOUBLE, lr_factor),
-    MEMBER(FIELD_DOUBLE, lr_best),        MEMBER(FIELD_INT, lr_bad),
-    MEMBER(FIELD_INT, lr_cooldown),
+    MEMBER(FIELD_DOUBLE, train_seconds),  LATER(FIELD_DOUBLE, lr_factor),
+    LATER(FIELD_DOUBLE, lr_best),         LATER(FIELD_INT, lr_bad),
+    LATER(FIELD_INT, lr_cooldown),
 };
 
 enum {
@@ -174,7 +180,7 @@ static int read_own(struct json_reader *r, struct trainer_state *t)
     }
     TRY(json_status(r));
     for (size_t i = 0; i < OWN_COUNT; i++) {
-        if (!seen[i])
+        if (!seen[i] && !own_fields[i].later)
             return json_fail(r, "\"%s\" missing", own_fields[i].name);
     }
     return OK;

@@ -35,14 +35,14 @@ struct token_cache_options {
     const char *option;             /* what the files were given with: for messages, "train_file" */
     const char *const *patterns;    /* files, globs or "-" */
     size_t pattern_count;
-    const char *columns[COLUMN_COUNT]; /* see struct source_options */
-    const char *json_field;            /* the same */
-    const char *directory;             /* where caches lie; made when it is not there */
-    const struct tokenizer *tokenizer; /* NULL: only rows of ids can be read */
-    int64_t id_limit;                  /* ids must be below it: the model's vocabulary; 0: not known */
-    bool append_eos;                   /* the tokenizer's eos after each document that has tokens */
-    bool no_special_tokens;            /* leave out what the tokenizer adds to a text */
-    bool dropout;                      /* of merges, where the tokenizer has one: by seed and text */
+    const char *columns[COLUMN_COUNT];    /* see struct source_options */
+    const char *likely_text, *json_field; /* the same */
+    const char *directory;                /* where caches lie; made when it is not there */
+    const struct tokenizer *tokenizer;    /* NULL: only rows of ids can be read */
+    int64_t id_limit;                     /* ids must be below it: the model's vocabulary; 0: not known */
+    bool append_eos;                      /* the tokenizer's eos after each document that has tokens */
+    bool no_special_tokens;               /* leave out what the tokenizer adds to a text */
+    bool dropout;                         /* of merges, where the tokenizer has one: by seed and text */
     uint64_t seed;
     bool drop_linebreaks; /* HF's keep_linebreaks false */
     bool drop_blank;      /* documents of white space alone have no tokens */
@@ -56,6 +56,7 @@ struct token_cache_options {
 struct token_cache {
     struct file_map map;
     char *path;
+    char *text_column; /* that token_cache_make read; NULL: none */
     uint64_t key;
     int64_t token_count, document_count;
     int64_t label_count; /* labels that are not -100; token_count where ids are the labels */

@@ -74,6 +74,8 @@ static int find_key(struct making *m)
     for (int c = 0; c < COLUMN_COUNT; c++)
         append_name(&all, o->columns[c]);
     append_name(&all, o->json_field);
+    if (o->likely_text)
+        append_name(&all, o->likely_text);
     append_name(&all, o->source_prefix);
     str_appendf(&all, " %d %d %016llx", o->rows, o->bare_target,
                 o->rows == ROWS_CLASS ? (unsigned long long)label_set_hash(o->labels) : 0);
@@ -344,6 +346,8 @@ static int make(struct making *m, struct token_cache *c)
     TRY(find_key(m));
     if (!open_old(m, c))
         TRY(make_locked(m, c));
+    if (m->set.names[COLUMN_TEXT])
+        c->text_column = mem_strdup(m->set.names[COLUMN_TEXT]);
     int status = check_limit(m, c);
     if (status != OK)
         token_cache_close(c);
@@ -359,6 +363,7 @@ int token_cache_make(const struct token_cache_options *o, struct token_cache *c)
                                         .pattern_count = o->pattern_count,
                                         .spool_directory = o->directory,
                                         .drop_linebreaks = o->drop_linebreaks,
+                                        .likely_text = o->likely_text,
                                         .json_field = o->json_field,
                                         .pairs = o->rows == ROWS_PAIR,
                                         .max_bad = o->max_bad };

@@ -91,6 +91,7 @@ struct source_options {
     const char *spool_directory;       /* for what is no regular file or compressed; made when needed */
     const char *columns[COLUMN_COUNT]; /* their names; NULL: not wanted. Without text, source and target the
                                           text is looked for */
+    const char *likely_text;           /* then the first that is looked for; may be NULL */
     const char *json_field;            /* member of a JSON object that is the array of rows; may be NULL */
     bool pairs;                        /* the labels of rows of ids are a target, of any length */
     bool drop_linebreaks;              /* of text: HF's keep_linebreaks false */

@@ -159,10 +159,11 @@ static int refuse(const struct source_file *f, const struct table *t)
 /* Rows that could not be read tell nothing: reading will say what is wrong with them. */
 static int choose_text(struct source_set *s, const struct source_file *f, const struct table *t)
 {
+    const char *likely[] = { s->options->likely_text, "text", "context" };
     const char *name = t->count ? NULL : "text";
-    if (has(t, "text") || has(t, "context"))
-        name = has(t, "text") ? "text" : "context";
-    else
+    for (size_t i = 0; i < 3 && t->count && !name; i++)
+        name = likely[i] && has(t, likely[i]) ? likely[i] : NULL;
+    if (!name)
         TRY(refuse(f, t));
     for (size_t i = 0; i < t->count && !name; i++)
         if (t->columns[i].text || t->rows == 0)

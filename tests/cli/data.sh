@@ -106,3 +106,11 @@ refuses 65 "cut.csv.gz: gzip data is cut off at byte 1000" "$PLAIT" train $commo
 echo '{"messages": [{"role": "user", "content": "a"}]}' >chat.jsonl
 refuses 65 "chat.jsonl: columns of conversations (\"messages\") are not read by this version" \
   "$PLAIT" train $common --train_file chat.jsonl --output_dir x
+
+# ---- the files of one run have one column
+printf 'id,body\n1,a cat sees the fish at last\n2,the dog finds one bird and some tree\n' >first.csv
+printf 'title,body\nBIRDS,the dog hears each bird\nFISH,one fish eats some tree\n' >second.csv
+says "Text column of validation_file: body (of title, body)" "$PLAIT" train --config_name small --tokenizer_name small \
+  --block_size 8 --train_file first.csv --validation_file second.csv --do_train --do_eval --output_dir x --dry_run
+says "Text column of train_file: title" "$PLAIT" train --config_name small --tokenizer_name small --block_size 8 \
+  --train_file second.csv --output_dir x --dry_run

@@ -348,6 +348,13 @@ static void state_comes_back_to_the_bit(void **state)
         error_clear();
         assert_int_equal(trainer_state_parse(&u, "t", s.data, n), ERR_DATA);
     }
+    s.length =
+        (size_t)(strstr(s.data, ",\n    \"lr_factor\"") - s.data); /* as it was before there were these */
+    str_append(&s, "}}");
+    error_clear();
+    assert_int_equal(trainer_state_parse(&u, "t", s.data, s.length), OK);
+    assert_true(u.lr_factor == 1 && u.lr_best != u.lr_best && u.lr_bad == 0 && u.global_step == 900);
+    trainer_state_release(&u);
     error_clear();
     assert_int_equal(trainer_state_parse(&u, "t", "{\"global_step\":1}", 17), ERR_DATA);
     expect_text("\"plait\" missing: not written by plait");

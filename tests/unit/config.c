@@ -241,7 +241,7 @@ static void wrong_overrides(void **state)
         { "architectures=x",
           "--config_overrides: $.architectures: this class of gpt2 is not supported (found \"x\", expected" },
         { "task_specific_params=x",
-          "--config_overrides: task_specific_params: wrong value (found \"x\", expected a JSON array or object)" },
+          "--config_overrides: task_specific_params: wrong value (found \"x\", expected a JSON array " },
         { "task_specific_params=[1,],n_head=6", "--config_overrides: task_specific_params: wrong value" },
     };
     struct config c;
