@@ -179,6 +179,12 @@ static float mean_loss(const struct forward *f)
     return (float)(sum / (double)f->in.label_count);
 }
 
+/* A parameter that nothing reads has none. */
+static bool has_gradient(const struct forward *f, const struct param *p)
+{
+    return f->values->own.grad && graph_find(f->plan->graph, p->name, TENSOR_GRAD);
+}
+
 static void declare(const struct forward *f, const struct params *params, struct safetensors_writer *w)
 {
     const struct element *f32 = element_named("F32");
@@ -190,8 +196,10 @@ static void declare(const struct forward *f, const struct params *params, struct
     if (forward_inputs_have_labels(&f->in))
         safetensors_writer_declare(w, "loss", f32, 1, (const int64_t[]){ 1 });
     str_init(&name);
-    for (size_t i = 0; i < params->count && f->values->own.grad; i++) {
+    for (size_t i = 0; i < params->count; i++) {
         const struct param *p = &params->list[i];
+        if (!has_gradient(f, p))
+            continue;
         str_clear(&name);
         str_appendf(&name, "grad.%s", p->name);
         safetensors_writer_declare(w, name.data, f32, p->info->file_ndim, p->info->file_dims);
@@ -205,8 +213,11 @@ static void write_gradients(const struct forward *f, const struct params *params
 {
     for (size_t i = 0; i < params->count; i++) {
         const struct param *p = &params->list[i];
-        float *sum = mem_alloc_array((size_t)p->count + 1, sizeof(float));
-        float *part = mem_alloc_array((size_t)p->count + 1, sizeof(float));
+        float *sum, *part;
+        if (!has_gradient(f, p))
+            continue;
+        sum = mem_alloc_array((size_t)p->count + 1, sizeof(float));
+        part = mem_alloc_array((size_t)p->count + 1, sizeof(float));
         whole_gradient(f, p->name, sum, part, p->count);
         safetensors_writer_floats(w, sum, (size_t)p->count);
         mem_free(sum);
@@ -235,8 +246,7 @@ static int write_results(const struct forward *f)
             loss = mean_loss(f);
             safetensors_writer_floats(&w, &loss, 1);
         }
-        if (f->values->own.grad)
-            write_gradients(f, &params, &w);
+        write_gradients(f, &params, &w);
         status = file_sink_end(&sink, safetensors_writer_end(&w));
     }
     params_release(&params);

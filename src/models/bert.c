@@ -198,11 +198,14 @@ double bert_classifier_dropout(const struct bert *c)
 struct head bert_decoder(struct builder *b, const struct bert *c, struct tensor *table, const char *decoder,
                          const char *bias)
 {
-    if (!c->tied)
-        return projection_head(b, decoder, &(struct projection){ c->vocab, c->width, true, c->init_range });
-    return (struct head){ .weight = table,
-                          .bias = vector_param(b, bias, c->vocab, INIT_ZERO),
-                          .out_first = true };
+    const struct param_info unread = { .file_ndim = 1, .file_dims = { c->vocab }, .init = INIT_ZERO };
+
+    if (c->tied)
+        return (struct head){ .weight = table,
+                              .bias = vector_param(b, bias, c->vocab, INIT_ZERO),
+                              .out_first = true };
+    graph_param(b, bias, &unread, 1, &c->vocab);
+    return projection_head(b, decoder, &(struct projection){ c->vocab, c->width, true, c->init_range });
 }
 
 static struct tensor *transform(struct builder *b, const void *config, struct tensor *x, struct tensor *place)

@@ -26,7 +26,7 @@ struct tensor *bert_dense(struct builder *b, const struct bert *c, const char *n
 struct tensor *bert_pool(struct builder *b, const struct bert *c, const char *scope, struct tensor *x);
 double bert_classifier_dropout(const struct bert *c);
 /* The projection of a masked-LM head: the token table when tied, `decoder` else. Tied, the bias is named
- * `bias`. */
+ * `bias`; else there is a parameter of that name too, which nothing reads, as in transformers. */
 struct head bert_decoder(struct builder *b, const struct bert *c, struct tensor *table, const char *decoder,
                          const char *bias);
 

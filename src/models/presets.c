@@ -55,6 +55,16 @@ static const char bert[] =
     " \"position_embedding_type\": \"absolute\", \"transformers_version\": \"4.6.0.dev0\","
     " \"type_vocab_size\": 2, \"use_cache\": true, \"vocab_size\": 30522}";
 
+static const char bert_2018[] = /* of the first models, with the pooler's keys and without newer ones */
+    "{\"architectures\": [\"BertForMaskedLM\"], \"attention_probs_dropout_prob\": 0.1,"
+    " \"directionality\": \"bidi\", \"hidden_act\": \"gelu\", \"hidden_dropout_prob\": 0.1,"
+    " \"hidden_size\": 768, \"initializer_range\": 0.02, \"intermediate_size\": 3072,"
+    " \"layer_norm_eps\": 1e-12, \"max_position_embeddings\": 512, \"model_type\": \"bert\","
+    " \"num_attention_heads\": 12, \"num_hidden_layers\": 12, \"pad_token_id\": 0,"
+    " \"pooler_fc_size\": 768, \"pooler_num_attention_heads\": 12, \"pooler_num_fc_layers\": 3,"
+    " \"pooler_size_per_head\": 128, \"pooler_type\": \"first_token_transform\","
+    " \"type_vocab_size\": 2, \"vocab_size\": 21128}";
+
 static const char roberta[] =
     "{\"architectures\": [\"RobertaForMaskedLM\"], \"attention_probs_dropout_prob\": 0.1,"
     " \"bos_token_id\": 0, \"eos_token_id\": 2, \"hidden_act\": \"gelu\","
@@ -171,6 +181,11 @@ static const struct preset {
       " \"num_hidden_layers\": 24, \"directionality\": \"bidi\", \"pooler_fc_size\": 768,"
       " \"pooler_num_attention_heads\": 12, \"pooler_num_fc_layers\": 3, \"pooler_size_per_head\": 128,"
       " \"pooler_type\": \"first_token_transform\", \"vocab_size\": 28996}" },
+    { "google-bert/bert-base-chinese", "bert-base-chinese", bert_2018, NULL },
+    { "google-bert/bert-base-multilingual-cased", "bert-base-multilingual-cased", bert_2018,
+      "{\"vocab_size\": 119547}" },
+    { "google-bert/bert-base-multilingual-uncased", "bert-base-multilingual-uncased", bert_2018,
+      "{\"vocab_size\": 105879}" },
     { "FacebookAI/roberta-base", "roberta-base", roberta, NULL },
     { "FacebookAI/roberta-large", "roberta-large", roberta,
       "{\"hidden_size\": 1024, \"intermediate_size\": 4096, \"num_attention_heads\": 16,"
@@ -196,7 +211,7 @@ static const struct preset {
       " \"num_hidden_layers\": 60}" },
     { "huggyllama/llama-65b", NULL, llama,
       "{\"hidden_size\": 8192, \"intermediate_size\": 22016, \"num_attention_heads\": 64,"
-      " \"num_hidden_layers\": 80}" },
+      " \"num_hidden_layers\": 80, \"rms_norm_eps\": 1e-05}" },
     { "google-t5/t5-small", "t5-small", t5_small, NULL },
     { "google-t5/t5-base", "t5-base", t5_small,
       "{\"d_ff\": 3072, \"d_model\": 768, \"num_heads\": 12, \"num_layers\": 12}" },

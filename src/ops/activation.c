@@ -10,6 +10,8 @@ static const struct {
     { "gelu_new", ACT_GELU_TANH },
     { "gelu_pytorch_tanh", ACT_GELU_TANH },
     { "gelu_fast", ACT_GELU_TANH },
+    { "gelu_accurate", ACT_GELU_TANH },
+    { "gelu_python_tanh", ACT_GELU_TANH },
     { "gelu", ACT_GELU_ERF },
     { "gelu_python", ACT_GELU_ERF },
     { "relu", ACT_RELU },
@@ -19,19 +21,24 @@ static const struct {
     { "quick_gelu", ACT_QUICK_GELU },
 };
 
+enum { NAMES = sizeof(names) / sizeof(names[0]) };
+
 int activation_find(const char *name, enum activation_kind *kind)
 {
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+    struct str known;
+
+    for (size_t i = 0; i < NAMES; i++) {
         if (strcmp(names[i].name, name) == 0) {
             *kind = names[i].kind;
             return OK;
         }
     }
-    return fail(
-        ERR_CONFIG,
-        "activation \"%s\" is not supported (supported: gelu_new, gelu, gelu_fast, gelu_pytorch_tanh, "
-        "gelu_python, relu, silu, swish, tanh, quick_gelu)",
-        name);
+    str_init(&known);
+    for (size_t i = 0; i < NAMES; i++)
+        str_appendf(&known, "%s%s", i ? ", " : "", names[i].name);
+    fail(ERR_CONFIG, "activation \"%s\" is not supported (supported: %s)", name, known.data);
+    str_release(&known);
+    return ERR_CONFIG;
 }
 
 static int infer(const struct node *n, struct tensor out[])

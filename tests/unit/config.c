@@ -355,6 +355,7 @@ static void encoder_presets(void **state)
         { "bert-base-uncased", 570, 30522, 512 },  { "google-bert/bert-base-cased", 570, 28996, 512 },
         { "bert-large-uncased", 571, 30522, 512 }, { "google-bert/bert-large-cased", 762, 28996, 512 },
         { "roberta-base", 481, 50265, 512 },       { "FacebookAI/roberta-large", 482, 50265, 512 },
+        { "bert-base-chinese", 624, 21128, 512 },  { "bert-base-multilingual-cased", 625, 119547, 512 },
     };
     struct config c;
     struct str out;
