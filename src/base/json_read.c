@@ -189,9 +189,9 @@ static void duplicate_fail(struct json_reader *r)
 {
     struct str s;
     str_init(&s);
-    str_append(&s, "key \"");
+    str_append(&s, "duplicate key \"");
     str_append_escaped(&s, r->last_key.data, r->last_key.length, 80);
-    str_append(&s, "\" stands twice in one object");
+    str_append_char(&s, '"');
     json_fail_at(r, ERR_DATA, r->p, s.data);
     str_release(&s);
 }

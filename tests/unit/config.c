@@ -134,7 +134,7 @@ static const struct {
       ERR_DATA },
     { "\"bos_token_id\": [1, 2], ", "$.bos_token_id: wrong value (found [1, 2], expected a token id",
       ERR_DATA },
-    { "\"n_embd\": 8, \"n_embd\": 8, ", "stands twice in one object", ERR_DATA },
+    { "\"n_embd\": 8, \"n_embd\": 8, ", "duplicate key", ERR_DATA },
     { "\"n\\u0000\": 8, ", "a zero byte in a key", ERR_DATA },
     { "'n_embd': 8, ", "config.json:1:2:", ERR_DATA },
     { "\"n_embd\": 8, // eight\n", "config.json:1:", ERR_DATA },

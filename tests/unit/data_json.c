@@ -94,7 +94,7 @@ static void bad_files_are_named(void **state)
         { "{\"a\xff\": 1}", "data", "b.json:1:3: " },
         { "{\n \"text\": \"a\"\n}\n", NULL, "b.json:1:2: " },
         { "{\"text\": \"a\"} {\"text\": \"b\"}\n", NULL, "b.json:1:15: text after the value" },
-        { "{\"text\": \"a\", \"text\": \"b\"}\n", NULL, "b.json:1:15: key \"text\" stands twice" },
+        { "{\"text\": \"a\", \"text\": \"b\"}\n", NULL, "b.json:1:15: duplicate key \"text\"" },
         { "{\"text\": \"\\ud800\"}\n", NULL, "b.json:1:11: $.text" },
         { "{\"text\": null}\n", NULL, "b.json:1:10: $.text: wrong type (found null, expected a string)" },
         { "{\"messages\": [{\"role\": \"x\"}]}\n", NULL,

@@ -268,7 +268,7 @@ static const struct sentence sentences[] = {
       "a string, an array or an object)",
       "" },
     { "{\"w.0\": 01}", "t:1:9: $[\"w.0\"]: bad number (found 01)", "" },
-    { "{\"a\": [0], \"b\": 1, \"a\": 2}", "t:1:20: key \"a\" stands twice in one object", "" },
+    { "{\"a\": [0], \"b\": 1, \"a\": 2}", "t:1:20: duplicate key \"a\"", "" },
     { "{\"a\": 1 \"b\"}", "t:1:9: no comma (found '\"', expected ',' or '}')", "" },
     { "{\"a\": {\"b\" 1}}", "t:1:12: $.a.b: no colon after a key (found 1, expected ':')", "" },
     { "[\"a\nb\"]", "t:1:4: $[0]: raw control character in a string (found byte 0x0a, expected an escape)",

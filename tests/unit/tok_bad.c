@@ -40,7 +40,7 @@ static const struct bad documents[] = {
     { "{\"model\":{}}", "t:1:10: $.model: \"type\" is missing (expected a string)" },
     { "{\"model\":{\"type\":\"Foo\"}}", "t:1:18: $.model.type: \"Foo\" is not supported (supported: BPE" },
     { "{\"model\":{\"type\":7}}", "t:1:18: $.model.type: wrong type (found a number, expected a string)" },
-    { "{\"model\":1,\"model\":2}", "t:1:12: key \"model\" stands twice in one object" },
+    { "{\"model\":1,\"model\":2}", "t:1:12: duplicate key \"model\"" },
     { "{\"a\":\"\\ud800\"}", "t:1:7: $.a: " },
 };
 

@@ -125,7 +125,7 @@ static void refuses_bad_indices(void **state)
     refuse_index(state, "", "model.safetensors.index.json:1:1");
     refuse_index(state, "{\"weight_map\":{\"a\":1}}", "$.weight_map.a: ");
     refuse_index(state, "{\"weight_map\":{\"a\":\"x.safetensors\",\"a\":\"y.safetensors\"}}",
-                 "key \"a\" stands twice");
+                 "duplicate key \"a\"");
 }
 
 static void refuses_shard_names_that_lead_away(void **state)
