@@ -94,7 +94,11 @@ static void read_cell(struct json_reader *r, struct json_row *row, int c)
 {
     struct cell *cell = &row->document.cells[c];
     enum json_type type = json_peek(r);
-    if (c != COLUMN_LABEL || type == JSON_STRING || type == JSON_NULL) {
+    if (c == COLUMN_LABEL && type == JSON_NULL) {
+        json_fail(r, "no label (found null)");
+        return;
+    }
+    if (c != COLUMN_LABEL || type == JSON_STRING) {
         keep_string(r, cell, &row->copies[c]);
         return;
     }

@@ -138,8 +138,10 @@ int label_set_collect(struct label_set *l, const struct source_options *o)
     struct look look = { .set = &set };
     map_init(&set.classes);
     int status = read_files(&look, o);
-    if (status == OK && set.classes.count == 0)
+    if (status == OK && set.classes.count == 0) {
         status = fail(ERR_DATA, "`%s`: no labels in column \"%s\"", o->option, o->columns[COLUMN_LABEL]);
+        error_hint("--label_column names another column");
+    }
     if (status == OK && look.fractions && !look.names)
         set.kind = LABEL_NUMBERS;
     else if (status == OK && set.classes.count == MOST_CLASSES)

@@ -74,6 +74,14 @@ int config_set_int(struct config *c, const char *key, int64_t value)
 
 /* ---- --config_overrides ---- */
 
+/* What every config may have; none of them is in a published one. */
+static const struct {
+    const char *key, *json;
+} of_all[] = {
+    { "num_labels", "2" }, { "id2label", "{}" }, { "label2id", "{}" }, { "problem_type", "null" }
+};
+enum { OF_ALL = sizeof(of_all) / sizeof(of_all[0]) };
+
 /* The JSON that tells which type a key has: its value, or the default; NULL: nobody knows this key. */
 static const char *known_value(const struct config *c, const struct config *defaults, const char *key)
 {
@@ -82,7 +90,11 @@ static const char *known_value(const struct config *c, const struct config *defa
 
     if (f)
         return config_get_field(c, f);
-    return json ? json : config_get(defaults, key);
+    if (!json)
+        json = config_get(defaults, key);
+    for (int i = 0; i < OF_ALL && !json; i++)
+        json = strcmp(of_all[i].key, key) == 0 ? of_all[i].json : NULL;
+    return json;
 }
 
 static bool is_integer(const char *text)
@@ -235,6 +247,9 @@ static int override_one(struct config *c, struct config *changed, const struct c
                       value, wanted[kind]);
     if (status == OK)
         change(changed, c->def, pair, text.data);
+    for (int i = 1; i < OF_ALL - 1 && strcmp(pair, of_all[0].key) == 0; i++)
+        if (config_get(changed, of_all[i].key)) /* names of as many as there were */
+            change(changed, c->def, of_all[i].key, "null");
     str_release(&text);
     return status;
 }

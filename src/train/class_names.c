@@ -6,6 +6,7 @@
 
 #include "base/err.h"
 #include "base/json.h"
+#include "base/log.h"
 
 /* ---- the config's ---- */
 
@@ -74,10 +75,19 @@ static int fail_unknown(const struct label_set *l, const struct config *c, const
     return OK;
 }
 
+/* num_labels stands alone: so many classes were asked for. */
+static bool is_said(const struct config *c)
+{
+    const char *number = config_get(c, "num_labels"), *names = config_get(c, "id2label");
+
+    return number && strcmp(number, "null") != 0 && (!names || strcmp(names, "null") == 0);
+}
+
 /* The classes that the model has; taken: they are those of the data. */
 static int take_names(struct label_set *l, const struct config *c, bool trained, bool *taken)
 {
     struct map names;
+    bool numbers = are_classes(&l->classes, c->labels);
     int status;
 
     map_init(&names);
@@ -89,9 +99,12 @@ static int take_names(struct label_set *l, const struct config *c, bool trained,
         *taken = true;
         return OK;
     }
-    if (status == OK && trained && !are_classes(&l->classes, c->labels))
+    if (status == OK && trained && !numbers)
         status = fail_unknown(l, c, &names);
-    else if (status == OK && trained) {
+    else if (status == OK && is_said(c) && !numbers && l->count != c->labels)
+        status = fail(ERR_DATA, "%s: $.num_labels is %lld, and the data has %lld classes", c->name,
+                      (long long)c->labels, (long long)l->count);
+    else if (status == OK && numbers && (trained || is_said(c))) {
         *taken = true;
         for (size_t i = 0; i < l->classes.count; i++)
             l->classes.entries[i].value = strtoll(l->classes.entries[i].key, NULL, 10);
@@ -184,6 +197,9 @@ int class_names_settle(struct label_set *l, struct config *c, bool trained)
     TRY(take_names(l, c, trained, &taken));
     if (!taken)
         TRY(give_names(l, c));
+    if (l->count == 1)
+        warn("all labels are the same, so there is nothing to learn (found \"%.60s\")",
+             l->classes.entries[0].key);
     return set_string(c, "problem_type",
                       l->kind == LABEL_CLASSES ? "multi_label_classification"
                                                : "single_label_classification");

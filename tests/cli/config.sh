@@ -65,3 +65,11 @@ says "auto_map names program code" "$PLAIT" config --config_name gpt2
 "$PLAIT" config --config_name EleutherAI/gpt-neo-125m --output_dir neo --log_level error --config_overrides \
   'num_layers=2,attention_layers=["global","local"],attention_types=[[["global","local"],1]],hidden_size=24,num_heads=2'
 prints "2 layers" "$PLAIT" inspect neo
+# What every config may have: classes and their names.
+class=architectures=BertForSequenceClassification
+prints '"num_labels": 3' "$PLAIT" config --config_name bert-base-uncased --config_overrides num_labels=3
+prints '"0": "good"' "$PLAIT" config --config_name gpt2-medium --config_overrides 'id2label={"0": "good", "1": "bad"}'
+refuses 64 "problem_type: wrong value" "$PLAIT" config --config_name bert-base-uncased \
+  --config_overrides $class,problem_type=guessing
+refuses 64 "num_labels: wrong value (found 0" "$PLAIT" config --config_name bert-base-uncased \
+  --config_overrides $class,num_labels=0
