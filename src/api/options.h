@@ -28,10 +28,14 @@ struct parallel_options {
     const char *rules, *config;
 };
 extern const struct option parallel_options[];
-/* What is given, as a mesh of ranks inside this process; sizes left to plait are 1, or what is left of the
- * world. ERR_CONFIG for what this version or these sizes cannot be. */
+struct world;
+/* The ranks that a launcher has started, or none; all with the same program and options. tell: see
+ * world.h. On success the caller ends with world_close. */
+int parallel_open(struct parallel_options *p, struct world *w, void (*tell)(int status));
+/* What is given, as a mesh of these ranks; w NULL: of threads of this process. Sizes left to plait are 1,
+ * or what is left of the world. ERR_CONFIG for what this version or these sizes cannot be. */
 struct mesh;
-int parallel_mesh(struct parallel_options *p, struct mesh *mesh);
+int parallel_mesh(struct parallel_options *p, const struct world *w, struct mesh *mesh);
 int parallel_one_rank(struct parallel_options *p, const char *command); /* ERR_CONFIG for more ranks */
 enum recompute parallel_recompute(const struct parallel_options *p);
 

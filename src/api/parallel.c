@@ -1,5 +1,7 @@
 /* How a command's work is laid out over ranks. */
-#include <stdlib.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "api/options.h"
@@ -7,6 +9,8 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "base/map.h"
+#include "comm/world.h"
 #include "core/placement.h"
 #include "plan/plan.h"
 
@@ -45,7 +49,8 @@ const struct option parallel_options[] = {
       "JSON file with placements of parameters by pattern" },
     { "parallel_config", OPTION_STRING, offsetof(struct parallel_options, config), NULL,
       "JSON file {\"model_parallelism\": {\"tensor_parallel_size\": N, ...}}" },
-    { "world_size", SIZE(world), "ranks inside this process", .min = 1, .max = 1 << 20, .choices = words },
+    { "world_size", SIZE(world), "ranks inside this process; under mpirun and srun their number", .min = 1,
+      .max = 1 << 20, .choices = words },
     { "comm", OPTION_CHOICE, offsetof(struct parallel_options, comm), "auto", "what ranks talk through",
       .choices = comms },
     { 0 },
@@ -111,26 +116,6 @@ static int read_config(struct parallel_options *p)
 
 /* ---- checks ---- */
 
-/* One process of several that a launcher started would do the same work as the others, and write over their
- * files. */
-static int check_launcher(void)
-{
-    static const char *const names[][2] = { { "OMPI_COMM_WORLD_SIZE", "mpirun" },
-                                            { "PMI_SIZE", "mpirun" },
-                                            { "SLURM_STEP_NUM_TASKS", "srun" } };
-
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        const char *text = getenv(names[i][0]);
-        if (!text || strtol(text, NULL, 10) <= 1)
-            continue;
-        fail(ERR_CONFIG, "started by %s as one of %.9s ranks (%s), but this plait has no MPI (expected one)",
-             names[i][1], text, names[i][0]);
-        error_hint("--world_size N alone gives N ranks inside one process");
-        return ERR_CONFIG;
-    }
-    return OK;
-}
-
 static int refuse_absent(const struct parallel_options *p)
 {
     if (p->pipeline > 1)
@@ -149,53 +134,124 @@ static int refuse_absent(const struct parallel_options *p)
                     (long long)p->zero);
     if (p->rules)
         return fail(ERR_CONFIG, "--partition_rules: this version places parameters by itself only");
-    if (p->comm > 1)
-        return fail(ERR_CONFIG, "--comm %s: this plait was built without it (expected local)",
-                    comms[p->comm]);
     return OK;
 }
 
+/* As the user should have started it. */
+static void hint_launch(const struct world *w, long long ranks)
+{
+    if (w && w->launcher)
+        error_hint("%s -n %lld plait ...", w->launcher, ranks);
+}
+
 /* A size left to plait: what is left of the world, for data; one for tensor. */
-static int fill_sizes(const struct parallel_options *p, struct mesh *mesh)
+static int fill_sizes(const struct parallel_options *p, const struct world *w, struct mesh *mesh)
 {
     int64_t tensor = p->tensor > 0 ? p->tensor : 1;
     int64_t data = p->data > 0 ? p->data : p->world > 0 ? p->world / tensor : 1;
+    const char *launcher = w ? w->launcher : NULL;
 
     if (p->tensor <= 0 && p->data > 0 && p->world > 0)
         tensor = p->world / data;
-    if (data < 1 || (p->world > 0 && data * tensor != p->world))
-        return fail(ERR_CONFIG,
-                    "--world_size: not data_parallel_size times tensor_parallel_size (found %lld, expected a "
-                    "multiple of %lld)",
-                    (long long)p->world,
-                    (long long)(p->tensor > 0 && p->data > 0 ? data * tensor
-                                : p->data > 0                ? data
-                                                             : tensor));
-    if (data * tensor > MOST_RANKS)
+    if (data < 1 || (p->world > 0 && data * tensor != p->world)) {
+        bool both = p->tensor > 0 && p->data > 0;
+        fail(
+            ERR_CONFIG,
+            "%s: not data_parallel_size times tensor_parallel_size (found %lld, expected a multiple of %lld)",
+            launcher ? launcher : "--world_size", (long long)p->world,
+            (long long)(both          ? data * tensor
+                        : p->data > 0 ? data
+                                      : tensor));
+        hint_launch(w, (long long)(both ? data * tensor : p->data > 0 ? p->data : tensor));
+        return ERR_CONFIG;
+    }
+    if (data * tensor > MOST_RANKS && !launcher)
         return fail(ERR_CONFIG, "too many ranks for one process (found %lld, expected at most %d)",
                     (long long)(data * tensor), MOST_RANKS);
     *mesh = (struct mesh){ .size = { [AXIS_DP] = (int)data, [AXIS_TP] = (int)tensor } };
     return OK;
 }
 
-int parallel_mesh(struct parallel_options *p, struct mesh *mesh)
+/* ---- the world ---- */
+
+static int agree_on_file(const struct world *w, const char *what, const char *path, size_t skipped)
+{
+    struct str text;
+    char hash[32];
+    int status;
+
+    str_init(&text);
+    status = file_read(path, 1 << 30, &text);
+    if (status == OK) {
+        size_t from = skipped < text.length ? skipped : text.length;
+        snprintf(hash, sizeof(hash), "%016" PRIx64, hash_bytes(text.data + from, text.length - from, 0));
+        status = world_agree(w, what, hash);
+    }
+    str_release(&text);
+    return status;
+}
+
+/* All ranks are the same program with the same options. */
+static int agree(const struct world *w)
+{
+    if (!w->comm)
+        return OK;
+    TRY(agree_on_file(w, "plait", "/proc/self/exe", 0));
+    return agree_on_file(w, "command line", "/proc/self/cmdline", strlen(program_invocation_name) + 1);
+}
+
+static int check_world(struct parallel_options *p, const struct world *w)
+{
+    if (!w->comm)
+        return OK;
+    if (p->world > 0 && p->world != w->ranks) {
+        fail(ERR_CONFIG, "--world_size: not what %s has started (found %lld, expected %d)", w->launcher,
+             (long long)p->world, w->ranks);
+        hint_launch(w, (long long)p->world);
+        return ERR_CONFIG;
+    }
+    p->world = w->ranks;
+    return agree(w);
+}
+
+int parallel_open(struct parallel_options *p, struct world *w, void (*tell)(int status))
+{
+    static const enum world_comm kinds[] = { WORLD_AUTO, WORLD_LOCAL, WORLD_MPI };
+    int status;
+
+    if (p->comm >= (int)(sizeof(kinds) / sizeof(kinds[0])))
+        return fail(ERR_CONFIG, "--comm %s: this plait was built without it (expected local or mpi)",
+                    comms[p->comm]);
+    TRY(world_open(w, &(struct world_options){ .comm = kinds[p->comm], .tell = tell }));
+    status = check_world(p, w);
+    return status == OK ? OK : world_close(w, status);
+}
+
+int parallel_mesh(struct parallel_options *p, const struct world *w, struct mesh *mesh)
 {
     if (p->config)
         TRY(read_config(p));
     TRY(refuse_absent(p));
-    TRY(fill_sizes(p, mesh));
+    TRY(fill_sizes(p, w, mesh));
     if (p->schedule > 0)
         note("--pipeline_schedule: with one stage there is nothing to order");
     if (p->sequence)
         note("--sequence_parallel: norms and residuals are divided where that is cheaper, asked for or not");
-    return check_launcher();
+    return OK;
 }
 
+/* One process of several that a launcher started would do the same work as the others, and write over their
+ * files. */
 int parallel_one_rank(struct parallel_options *p, const char *command)
 {
     struct mesh mesh;
+    int ranks;
+    const char *launcher = world_launcher(&ranks);
 
-    TRY(parallel_mesh(p, &mesh));
+    if (launcher)
+        return fail(ERR_CONFIG, "plait %s of this version runs on one rank only (found %d, started by %s)",
+                    command, ranks, launcher);
+    TRY(parallel_mesh(p, NULL, &mesh));
     if (mesh_ranks(&mesh) > 1)
         return fail(ERR_CONFIG, "plait %s of this version runs on one rank only (found %d)", command,
                     mesh_ranks(&mesh));

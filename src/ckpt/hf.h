@@ -65,20 +65,6 @@ void model_init_store(struct store *s, uint64_t seed);
 
 /* ---- hf_save.c ---- */
 
-/* Parameters of the stores of all in-process ranks (one store: one rank), for weights_save. The stores
- * outlive it. */
-struct store_params {
-    struct weights_param *params;
-    size_t count;
-    /* private */
-    struct store *const *stores;
-    int store_count;
-    float *whole; /* of `current`, when it is in parts */
-    const struct weights_param *current;
-};
-void store_params_init(struct store_params *p, struct store *const stores[], int count);
-void store_params_release(struct store_params *p);
-
 struct model_save_options {
     const char *dtype;          /* "float32", "bfloat16", "float16"; NULL: "float32" */
     uint64_t max_shard_bytes;   /* 0: as weights_save */

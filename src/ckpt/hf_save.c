@@ -5,56 +5,6 @@
 #include "base/err.h"
 #include "base/file.h"
 #include "ckpt/hf.h"
-#include "ckpt/share.h"
-
-/* ---- values from stores ---- */
-
-static int read_parts(const struct weights_param *p, int64_t first, int64_t count, float *out)
-{
-    struct store_params *parts = p->context;
-    int64_t elements = 1;
-
-    if (parts->current != p) {
-        for (int d = 0; d < p->ndim; d++)
-            elements *= p->shape[d];
-        mem_free(parts->whole);
-        parts->whole = mem_alloc_array((size_t)elements + 1, sizeof(float));
-        for (int r = 0; r < parts->store_count; r++)
-            stored_to_whole(store_find(parts->stores[r], p->name), parts->whole);
-        parts->current = p;
-    }
-    memcpy(out, parts->whole + first, (size_t)count * sizeof(float));
-    return OK;
-}
-
-void store_params_init(struct store_params *p, struct store *const stores[], int count)
-{
-    size_t capacity = 0;
-
-    *p = (struct store_params){ .stores = stores, .store_count = count };
-    for (size_t i = 0; i < store_count(stores[0]); i++) {
-        const struct stored *s = store_at(stores[0], i);
-        struct weights_param param = { .name = s->name,
-                                       .ndim = s->param.file_ndim,
-                                       .shape = s->param.file_dims };
-        if (s->kind != TENSOR_PARAM)
-            continue;
-        if (share_is_whole(s))
-            param.data = s->data;
-        else
-            param.read = read_parts;
-        param.context = p;
-        p->params = mem_grow(p->params, p->count, &capacity, sizeof(p->params[0]));
-        p->params[p->count++] = param;
-    }
-}
-
-void store_params_release(struct store_params *p)
-{
-    mem_free(p->params);
-    mem_free(p->whole);
-    *p = (struct store_params){ 0 };
-}
 
 /* ---- config.json and generation_config.json ---- */
 

@@ -19,6 +19,9 @@ struct command {
 
 extern const struct command *const command_table[]; /* ends with NULL */
 
+/* Prints what has failed, as the program's last words. main.c. */
+void tell_error(int status);
+
 /* ---- options of every command (main.c reads them) ---- */
 struct global_options {
     int log_level;

@@ -1,6 +1,7 @@
 /* plait eval -- the loss of a model on files of text or tokens. */
 #include "base/err.h"
 #include "cli/cli.h"
+#include "comm/world.h"
 #include "train/results.h"
 #include "train/session.h"
 
@@ -40,6 +41,8 @@ static int evaluate(struct values *v, struct session_options *s)
     int status;
 
     TRY(session_evaluate(s, v->own.output_dir, &e));
+    if (!world_is_first(s->world))
+        return OK;
     str_init(&text);
     results_evaluation(&e, &text);
     status = write_text(NULL, &text);
@@ -47,21 +50,29 @@ static int evaluate(struct values *v, struct session_options *s)
     return status;
 }
 
-static int run(void *values, struct options *o)
+static int run_in(struct values *v, struct options *o, const struct world *w)
 {
-    struct values *v = values;
-    struct session_options s = { .in = &v->input, .given = o };
+    struct session_options s = { .in = &v->input, .given = o, .world = w };
     int status;
 
     model_choice_options(&v->model, &s.model);
     TRY(compute_check(&v->compute, &s.memory));
     s.dtype = compute_dtype(&v->compute);
-    TRY(parallel_mesh(&v->parallel, &s.mesh));
+    TRY(parallel_mesh(&v->parallel, w, &s.mesh));
     s.recompute = parallel_recompute(&v->parallel);
     TRY(stop_create(&s.stop));
     status = evaluate(v, &s);
     stop_free(s.stop);
     return status;
+}
+
+static int run(void *values, struct options *o)
+{
+    struct values *v = values;
+    struct world w;
+
+    TRY(parallel_open(&v->parallel, &w, tell_error));
+    return world_close(&w, run_in(v, o, &w));
 }
 
 const struct command command_eval = {

@@ -1,15 +1,17 @@
 /* plait forward -- tensors in, logits, loss and gradients out, as transformers' forward and backward give
  * them. The samples go through in runs of a few rows each; sums of the loss and of the gradients are kept
- * over the runs and divided by the number of labels in the end. Ranks are threads of this process. */
+ * over the runs and divided by the number of labels in the end. Ranks
+ * send what they have to the first, which writes. */
 #include <inttypes.h>
 #include <string.h>
 
 #include "base/err.h"
 #include "base/parallel.h"
+#include "ckpt/gather.h"
 #include "ckpt/hf.h"
 #include "cli/cli.h"
 #include "cli/forward_inputs.h"
-#include "comm/comm.h"
+#include "comm/world.h"
 #include "cpu/machine.h"
 #include "exec/exec.h"
 
@@ -64,37 +66,87 @@ struct forward {
     const struct values *values;
     struct model model;
     struct forward_inputs in;
+    const struct world *world;
     struct mesh mesh;
     int64_t chunk; /* samples of one dp rank in one run */
     struct plan *plan;
-    struct store **stores; /* [rank] */
-    double *loss;          /* [rank]: its part of the sum */
+    /* the first rank's */
+    double loss; /* the sum */
     struct result results[RESULTS];
 };
 
 /* ---- one rank ---- */
 
-static void keep_results(struct forward *f, const struct executor *e, int64_t first, int64_t count)
+struct worker {
+    struct forward *f;
+    struct comm *comm;
+    struct executor *e;
+    struct store *store;
+    int rank, dp, tp;
+    double loss; /* its part of the sum */
+};
+
+/* Samples of a dp rank in the run that begins with sample `at`. */
+static int64_t share_of(const struct forward *f, int64_t at, int dp, int64_t *first)
 {
-    for (int i = 0; i < RESULTS; i++) {
-        const struct result *r = &f->results[i];
-        if (r->from)
-            memcpy(r->data + first * r->sample, executor_view(e, r->from).data,
-                   (size_t)(count * r->sample) * sizeof(float));
+    int64_t left;
+
+    *first = at + dp * f->chunk;
+    left = f->in.samples - *first;
+    return left < 0 ? 0 : left < f->chunk ? left : f->chunk;
+}
+
+/* From the ranks with tp 0, whose rows are everybody's, to the first. */
+static int collect(const struct worker *w, const struct result *r, int64_t at)
+{
+    struct forward *f = w->f;
+    struct transfer x = { .axis = AXIS_DP, .dtype = DT_F32 };
+    int64_t first, count;
+
+    for (int dp = 0; dp < mesh_size(&f->mesh, AXIS_DP); dp++) {
+        count = share_of(f, at, dp, &first);
+        x.count = count * r->sample;
+        if (count == 0 || (w->dp != 0 && w->dp != dp))
+            continue;
+        x.kind = w->dp == 0 ? TRANSFER_RECV : TRANSFER_SEND;
+        x.peer = w->dp == 0 ? dp : 0;
+        if (w->dp == 0 && dp == 0)
+            memcpy(r->data + first * r->sample, executor_view(w->e, r->from).data,
+                   (size_t)x.count * sizeof(float));
+        else
+            TRY(comm_run(w->comm, &x, w->dp == 0 ? NULL : executor_view(w->e, r->from).data,
+                         w->dp == 0 ? r->data + first * r->sample : NULL));
     }
+    return OK;
 }
 
-static void keep_loss(struct forward *f, const struct executor *e, int rank)
+static void add_loss(struct worker *w)
 {
-    struct view v = executor_view(e, f->plan->loss);
+    struct view v = executor_view(w->e, w->f->plan->loss);
 
-    f->loss[rank] += v.dtype == DT_F64 ? *(const double *)v.data : *(const float *)v.data;
+    w->loss += v.dtype == DT_F64 ? *(const double *)v.data : *(const float *)v.data;
 }
 
-static int run_samples(struct forward *f, struct executor *e, int rank)
+static int run_chunk(struct worker *w, struct batch *b, int64_t at)
 {
-    int dp = mesh_coordinate(&f->mesh, rank, AXIS_DP), tp = mesh_coordinate(&f->mesh, rank, AXIS_TP);
-    int64_t stride = f->chunk * f->mesh.size[AXIS_DP];
+    struct forward *f = w->f;
+    int64_t first, count = share_of(f, at, w->dp, &first);
+
+    forward_inputs_batch(&f->in, first, count, &f->model.config, b);
+    executor_set_batch(w->e, b);
+    TRY(executor_run(w->e, PROGRAM_MICROBATCH, &(struct run_options){ .first_microbatch = at == 0 }));
+    for (int i = 0; i < RESULTS && w->tp == 0; i++)
+        if (f->results[i].from)
+            TRY(collect(w, &f->results[i], at));
+    if (f->plan->loss)
+        add_loss(w);
+    return OK;
+}
+
+static int run_samples(struct worker *w)
+{
+    struct forward *f = w->f;
+    int64_t stride = f->chunk * mesh_size(&f->mesh, AXIS_DP);
     struct batch b;
     int status = OK;
 
@@ -102,39 +154,11 @@ static int run_samples(struct forward *f, struct executor *e, int rank)
                                              .encoder_rows = f->in.decoder_ids ? f->chunk * f->in.length : 0,
                                              .sequences = f->chunk,
                                              .target_width = f->in.target_width });
-    for (int64_t at = 0; at < f->in.samples && status == OK; at += stride) {
-        int64_t first = at + dp * f->chunk, count = f->in.samples - first;
-        count = count < 0 ? 0 : count < f->chunk ? count : f->chunk;
-        forward_inputs_batch(&f->in, first, count, &f->model.config, &b);
-        executor_set_batch(e, &b);
-        status = executor_run(e, PROGRAM_MICROBATCH, &(struct run_options){ .first_microbatch = at == 0 });
-        if (status != OK)
-            break;
-        if (tp == 0 && count > 0)
-            keep_results(f, e, first, count);
-        if (f->plan->loss)
-            keep_loss(f, e, rank);
-    }
+    for (int64_t at = 0; at < f->in.samples && status == OK; at += stride)
+        status = run_chunk(w, &b, at);
     batch_release(&b);
     return status;
 }
-
-static int run_rank(void *context, int rank, struct comm *comm)
-{
-    struct forward *f = context;
-    struct executor *e;
-    int status;
-
-    f->stores[rank] = store_create();
-    TRY(executor_create(f->plan, f->stores[rank], comm, rank, &e));
-    status = model_fill_store(&f->model, f->stores[rank]);
-    if (status == OK)
-        status = run_samples(f, e, rank);
-    executor_free(e);
-    return status;
-}
-
-/* ---- results ---- */
 
 /* The rank holds a part of the sum, or of the tensor; ranks that hold what others hold too are passed over.
  */
@@ -146,37 +170,74 @@ static bool adds(const struct forward *f, const struct tensor *t, int rank)
     return true;
 }
 
+static int sum_loss(struct worker *w)
+{
+    const struct transfer x = { .kind = TRANSFER_ALL_REDUCE, .axis = AXIS_ALL, .dtype = DT_F64, .count = 1 };
+    struct forward *f = w->f;
+    double sum = 0;
+
+    /* samples are dealt out, whatever is said of a sum over no ranks */
+    if (f->plan->loss && (f->plan->loss->layout.on[AXIS_TP].kind != REPLICATE || w->tp == 0))
+        sum = w->loss;
+    TRY(comm_run(w->comm, &x, &sum, &sum));
+    if (w->rank == 0)
+        f->loss = sum;
+    return OK;
+}
+
+static int write_results(void *context, struct gather *g);
+
+static int run_worker(struct worker *w)
+{
+    TRY(model_fill_store(&w->f->model, w->store));
+    TRY(run_samples(w));
+    TRY(sum_loss(w));
+    return gather_run(w->comm, w->store, write_results, w->f);
+}
+
+static int run_rank(void *context, int rank, struct comm *comm)
+{
+    struct forward *f = context;
+    struct worker w = { .f = f, .comm = comm, .store = store_create(), .rank = rank };
+    int status;
+
+    w.dp = mesh_coordinate(&f->mesh, rank, AXIS_DP);
+    w.tp = mesh_coordinate(&f->mesh, rank, AXIS_TP);
+    status = executor_create(f->plan, w.store, comm, rank, &w.e);
+    if (status == OK)
+        status = run_worker(&w);
+    executor_free(w.e);
+    store_free(w.store);
+    return status;
+}
+
+/* ---- results ---- */
+
 /* The gradient of the mean loss: shares put together, sums added. */
-static void whole_gradient(const struct forward *f, const char *param, float *sum, float *part, int64_t count)
+static int whole_gradient(const struct forward *f, struct gather *g, const char *param, float *values[2],
+                          int64_t count)
 {
     const struct tensor *t = graph_find(f->plan->graph, param, TENSOR_GRAD);
+    float *sum = values[0], *part = values[1];
     struct str name;
+    bool there;
+    int status = OK;
 
     str_init(&name);
     str_appendf(&name, "grad.%s", param);
     memset(sum, 0, (size_t)count * sizeof(float));
-    for (int r = 0; r < mesh_ranks(&f->mesh); r++) {
+    for (int r = 0; r < mesh_ranks(&f->mesh) && status == OK; r++) {
         if (!adds(f, t, r))
             continue;
         memset(part, 0, (size_t)count * sizeof(float));
-        stored_to_whole(store_find(f->stores[r], name.data), part);
-        for (int64_t i = 0; i < count; i++)
+        status = gather_part(g, r, name.data, part, &there);
+        for (int64_t i = 0; i < count && status == OK; i++)
             sum[i] += part[i];
     }
     for (int64_t i = 0; i < count; i++)
         sum[i] /= (float)f->in.label_count;
     str_release(&name);
-}
-
-static float mean_loss(const struct forward *f)
-{
-    double sum = 0;
-
-    for (int r = 0; r < mesh_ranks(&f->mesh); r++)
-        if (f->mesh.size[AXIS_TP] == 1 || f->plan->loss->layout.on[AXIS_TP].kind != REPLICATE ||
-            mesh_coordinate(&f->mesh, r, AXIS_TP) == 0)
-            sum += f->loss[r];
-    return (float)(sum / (double)f->in.label_count);
+    return status;
 }
 
 /* A parameter that nothing reads has none. */
@@ -208,46 +269,53 @@ static void declare(const struct forward *f, const struct params *params, struct
     safetensors_writer_header(w);
 }
 
-static void write_gradients(const struct forward *f, const struct params *params,
-                            struct safetensors_writer *w)
+static int write_gradient(const struct forward *f, struct gather *g, const struct param *p,
+                          struct safetensors_writer *w)
 {
-    for (size_t i = 0; i < params->count; i++) {
-        const struct param *p = &params->list[i];
-        float *sum, *part;
-        if (!has_gradient(f, p))
-            continue;
-        sum = mem_alloc_array((size_t)p->count + 1, sizeof(float));
-        part = mem_alloc_array((size_t)p->count + 1, sizeof(float));
-        whole_gradient(f, p->name, sum, part, p->count);
-        safetensors_writer_floats(w, sum, (size_t)p->count);
-        mem_free(sum);
-        mem_free(part);
-    }
+    float *values[2] = { mem_alloc_array((size_t)p->count + 1, sizeof(float)),
+                         mem_alloc_array((size_t)p->count + 1, sizeof(float)) };
+    int status = whole_gradient(f, g, p->name, values, p->count);
+
+    if (status == OK)
+        safetensors_writer_floats(w, values[0], (size_t)p->count);
+    mem_free(values[0]);
+    mem_free(values[1]);
+    return status;
 }
 
-static int write_results(const struct forward *f)
+static int write_tensors(const struct forward *f, struct gather *g, const struct params *params,
+                         struct safetensors_writer *w)
 {
+    float loss = (float)(f->loss / (double)f->in.label_count);
+
+    safetensors_writer_metadata(w, "format", "pt");
+    declare(f, params, w);
+    for (int i = 0; i < RESULTS; i++)
+        if (f->results[i].from)
+            safetensors_writer_floats(w, f->results[i].data, f->results[i].bytes / sizeof(float));
+    if (forward_inputs_have_labels(&f->in))
+        safetensors_writer_floats(w, &loss, 1);
+    for (size_t i = 0; i < params->count; i++)
+        if (has_gradient(f, &params->list[i]))
+            TRY(write_gradient(f, g, &params->list[i], w));
+    return OK;
+}
+
+static int write_results(void *context, struct gather *g)
+{
+    const struct forward *f = context;
     struct safetensors_writer w;
     struct file_sink sink;
     struct params params;
-    float loss;
-    int status;
+    int status, ended;
 
     TRY(params_init(&params, &f->model.config));
     status = file_sink_begin(&sink, f->values->own.output);
     if (status == OK) {
         safetensors_writer_init(&w, &sink.sink);
-        safetensors_writer_metadata(&w, "format", "pt");
-        declare(f, &params, &w);
-        for (int i = 0; i < RESULTS; i++)
-            if (f->results[i].from)
-                safetensors_writer_floats(&w, f->results[i].data, f->results[i].bytes / sizeof(float));
-        if (forward_inputs_have_labels(&f->in)) {
-            loss = mean_loss(f);
-            safetensors_writer_floats(&w, &loss, 1);
-        }
-        write_gradients(f, &params, &w);
-        status = file_sink_end(&sink, safetensors_writer_end(&w));
+        status = write_tensors(f, g, &params, &w);
+        ended = safetensors_writer_end(&w);
+        status = file_sink_end(&sink, status == OK ? ended : status);
     }
     params_release(&params);
     return status;
@@ -257,7 +325,7 @@ static int write_results(const struct forward *f)
 
 static int check_size(const struct forward *f, double limit)
 {
-    double need = (double)plan_bytes(f->plan) * mesh_ranks(&f->mesh);
+    double need = (double)plan_bytes(f->plan) * world_host_ranks(f->world, &f->mesh);
     struct str needed, there;
     int status;
 
@@ -300,19 +368,14 @@ static int compile(struct forward *f, enum recompute recompute)
 
 static int compute(struct forward *f, double limit)
 {
-    int ranks = mesh_ranks(&f->mesh), threads = parallel_threads() / ranks;
-
     TRY(check_size(f, limit));
-    f->stores = mem_alloc_array((size_t)ranks, sizeof(f->stores[0]));
-    f->loss = mem_alloc_array((size_t)ranks, sizeof(f->loss[0]));
-    for (int i = 0; i < RESULTS; i++) {
+    for (int i = 0; i < RESULTS && world_is_first(f->world); i++) {
         struct result *r = &f->results[i];
         r->data = r->from ? mem_map(r->bytes) : NULL;
         if (r->from && !r->data)
             return fail(ERR_SYSTEM, "%s: no memory (asked for %zu bytes)", r->name, r->bytes);
     }
-    TRY(comm_local_run(&f->mesh, threads > 0 ? threads : 1, run_rank, f));
-    return write_results(f);
+    return world_run(f->world, &f->mesh, run_rank, f);
 }
 
 static void add_result(struct forward *f, int i, const char *name, const struct tensor *from, bool rows)
@@ -343,7 +406,7 @@ static int forward(struct forward *f, double limit)
     const struct values *v = f->values;
     struct parallel_options parallel = v->parallel;
 
-    TRY(parallel_mesh(&parallel, &f->mesh));
+    TRY(parallel_mesh(&parallel, f->world, &f->mesh));
     TRY(model_check_memory(&f->model.config, v->own.grad ? 2 : 1, limit));
     TRY(forward_inputs_load(&f->in, v->own.inputs, &f->model.config));
     if (v->own.grad && !forward_inputs_have_labels(&f->in))
@@ -356,10 +419,6 @@ static int forward(struct forward *f, double limit)
 
 static void forward_release(struct forward *f)
 {
-    for (int r = 0; f->stores && r < mesh_ranks(&f->mesh); r++)
-        store_free(f->stores[r]);
-    mem_free(f->stores);
-    mem_free(f->loss);
     for (int i = 0; i < RESULTS; i++)
         if (f->results[i].data)
             mem_unmap(f->results[i].data, f->results[i].bytes);
@@ -368,24 +427,32 @@ static void forward_release(struct forward *f)
     model_close(&f->model);
 }
 
-static int run(void *values, struct options *o)
+static int run_in(struct values *v, const struct world *w)
 {
-    const struct values *v = values;
-    struct forward f = { .values = v };
+    struct forward f = { .values = v, .world = w };
     struct model_options options;
     double limit;
     int status;
 
-    (void)o;
-    TRY(require_text("model_name_or_path", v->model.name));
-    TRY(require_text("inputs", v->own.inputs));
-    TRY(require_text("output", v->own.output));
     TRY(compute_check(&v->compute, &limit));
     model_choice_options(&v->model, &options);
     TRY(model_open(&f.model, &options));
     status = forward(&f, limit);
     forward_release(&f);
     return status;
+}
+
+static int run(void *values, struct options *o)
+{
+    struct values *v = values;
+    struct world w;
+
+    (void)o;
+    TRY(require_text("model_name_or_path", v->model.name));
+    TRY(require_text("inputs", v->own.inputs));
+    TRY(require_text("output", v->own.output));
+    TRY(parallel_open(&v->parallel, &w, tell_error));
+    return world_close(&w, run_in(v, &w));
 }
 
 const struct command command_forward = {

@@ -7,11 +7,11 @@
 #include "base/err.h"
 #include "base/file.h"
 #include "base/log.h"
-#include "base/parallel.h"
 #include "ckpt/hf.h"
 #include "cli/cli.h"
 #include "cli/fill_mask.h"
 #include "cli/generate_text.h"
+#include "comm/world.h"
 #include "train/stop.h"
 
 struct values {
@@ -151,6 +151,7 @@ struct generate {
     struct generation_options options;
     struct prompts prompts;
     struct generator_capacity capacity;
+    const struct world *world;
     struct mesh mesh;
     struct stop *stop;
     struct printer printer;
@@ -247,16 +248,23 @@ static bool proceed(void *context)
     return g->printer.status == OK && !stop_reason(g->stop);
 }
 
+/* Of the other ranks. */
+static bool proceed_silently(void *context)
+{
+    return !stop_reason(((struct generate *)context)->stop);
+}
+
 static int run_prompts(struct generate *g, struct generator *generator, int rank)
 {
     struct generation_request request = { .prompts = g->prompts.list,
                                           .count = g->prompts.count,
                                           .options = &g->options,
-                                          .tokenizer = g->tokenizer };
+                                          .tokenizer = g->tokenizer,
+                                          .context = g,
+                                          .proceed = proceed_silently };
     struct generation_results results;
 
     if (rank == 0) {
-        request.context = g;
         request.proceed = proceed;
         if (!g->values->own.output) {
             request.token = on_token;
@@ -276,7 +284,8 @@ static int run_rank(void *context, int rank, struct comm *comm)
     struct generate *g = context;
     struct store *store = store_create();
     struct generator *generator = NULL;
-    int status = generator_create(&g->model.config, store, &g->capacity, comm, &generator);
+    int status = generator_create(&g->model.config, store, &g->capacity,
+                                  mesh_ranks(&g->mesh) > 1 ? comm : NULL, &generator);
 
     if (status == OK)
         status = model_fill_store(&g->model, store);
@@ -298,27 +307,31 @@ static void tell_speed(const struct generation_results *r)
               r->prompt_tokens, r->prefill_seconds, r->new_tokens, r->steps, r->decode_seconds);
 }
 
+static int take_results(struct generate *g, int status)
+{
+    int printed = printer_end(&g->printer);
+    const char *reason = stop_reason(g->stop);
+
+    status = status == OK ? printed : status;
+    if (status == OK && g->results.stopped)
+        status = fail(ERR_STOPPED, "generate: ended early (%s)", reason ? reason : "another rank");
+    if (status == OK && g->values->own.output)
+        status = generated_write(g->values->own.output, &g->results, g->tokenizer);
+    tell_speed(&g->results);
+    return status;
+}
+
 static int run_ranks(struct generate *g)
 {
-    int ranks = mesh_ranks(&g->mesh), threads = parallel_threads() / ranks, status, printed;
+    int status;
 
     g->printer = (struct printer){ .tokenizer = g->tokenizer,
                                    .prompts = &g->prompts,
                                    .returned = g->options.num_return_sequences,
                                    .stream = g->prompts.count == 1 && g->options.num_return_sequences == 1 &&
                                              g->options.num_beams == 1 && isatty(STDOUT_FILENO) };
-    if (ranks == 1)
-        status = run_rank(g, 0, NULL);
-    else
-        status = comm_local_run(&g->mesh, threads > 0 ? threads : 1, run_rank, g);
-    printed = printer_end(&g->printer);
-    status = status == OK ? printed : status;
-    if (status == OK && g->results.stopped)
-        status = fail(ERR_STOPPED, "generate: ended early (%s)", stop_reason(g->stop));
-    if (status == OK && g->values->own.output)
-        status = generated_write(g->values->own.output, &g->results, g->tokenizer);
-    tell_speed(&g->results);
-    return status;
+    status = world_run(g->world, &g->mesh, run_rank, g);
+    return world_is_first(g->world) ? take_results(g, status) : status;
 }
 
 /* ---- The whole ---- */
@@ -342,7 +355,7 @@ static int make_mesh(struct generate *g)
 
     if (p->data <= 0 && p->tensor <= 0 && p->world > 0)
         p->tensor = p->world; /* layers are what ranks share */
-    TRY(parallel_mesh(p, &g->mesh));
+    TRY(parallel_mesh(p, g->world, &g->mesh));
     if (g->mesh.size[AXIS_DP] > 1)
         return fail(ERR_CONFIG,
                     "--data_parallel_size: generation has one copy of the model (found %d, expected 1)",
@@ -372,6 +385,7 @@ static int fill_masks(struct generate *g, double memory)
         return fail(ERR_CONFIG, "generate: without a tokenizer it is not known which token is the mask");
     TRY(prompts_load(&g->prompts, &source, g->tokenizer));
     f.tokenizer = g->tokenizer;
+    f.world = g->world;
     f.mesh = g->mesh;
     return fill_mask_run(&f);
 }
@@ -397,7 +411,7 @@ static int generate(struct generate *g, double memory)
     g->capacity = (struct generator_capacity){ .prompts = v->own.batch_size,
                                                .width = generation_width(&g->options),
                                                .chunk = v->own.chunk,
-                                               .memory = memory / mesh_ranks(&g->mesh),
+                                               .memory = memory / world_host_ranks(g->world, &g->mesh),
                                                .dtype = compute_dtype(&v->compute) };
     if (g->capacity.prompts > (int64_t)g->prompts.count)
         g->capacity.prompts = (int64_t)g->prompts.count;
@@ -424,18 +438,26 @@ static int open_and_generate(struct generate *g)
     return status;
 }
 
-static int run(void *values, struct options *o)
+static int run_in(struct values *v, struct options *o, const struct world *w)
 {
-    struct values *v = values;
-    struct generate g = { .values = v, .seen = o };
+    struct generate g = { .values = v, .seen = o, .world = w };
     int status;
 
-    TRY(require_text("model_name_or_path", v->model.name));
-    TRY(prompt_source_check(&(struct prompt_source){ v->own.prompt, v->own.prompt_file, v->own.input_ids }));
     TRY(stop_create(&g.stop));
     status = open_and_generate(&g);
     stop_free(g.stop);
     return status;
+}
+
+static int run(void *values, struct options *o)
+{
+    struct values *v = values;
+    struct world w;
+
+    TRY(require_text("model_name_or_path", v->model.name));
+    TRY(prompt_source_check(&(struct prompt_source){ v->own.prompt, v->own.prompt_file, v->own.input_ids }));
+    TRY(parallel_open(&v->parallel, &w, tell_error));
+    return world_close(&w, run_in(v, o, &w));
 }
 
 const struct command command_generate = {

@@ -4,6 +4,7 @@
 
 #include "base/err.h"
 #include "cli/cli.h"
+#include "comm/world.h"
 #include "train/session.h"
 
 struct values {
@@ -60,9 +61,9 @@ static const struct option_part plan_parts[] = {
     { 0 },
 };
 
-static int make_session(struct values *v, struct options *o, struct session_options *s)
+static int make_session(struct values *v, struct options *o, const struct world *w, struct session_options *s)
 {
-    *s = (struct session_options){ .in = &v->input, .train = &v->train, .given = o };
+    *s = (struct session_options){ .in = &v->input, .train = &v->train, .given = o, .world = w };
     model_choice_options(&v->model, &s->model);
     if (!s->model.name && !s->model.config_name)
         s->model.config_name = v->from.type;
@@ -70,23 +71,32 @@ static int make_session(struct values *v, struct options *o, struct session_opti
         option_tell_idle(o, "model_type", true, "the config says it");
     TRY(compute_check(&v->compute, &s->memory));
     s->dtype = compute_dtype(&v->compute);
-    TRY(parallel_mesh(&v->parallel, &s->mesh));
+    TRY(parallel_mesh(&v->parallel, w, &s->mesh));
     s->recompute = parallel_recompute(&v->parallel);
     TRY(saving_shard_bytes(&v->saving, &s->max_shard_bytes));
     s->save_dtype = saving_dtype(&v->saving);
     return OK;
 }
 
-static int run(void *values, struct options *o)
+static int train_in(struct values *v, struct options *o, const struct world *w)
 {
     struct session_options s;
     int status;
 
-    TRY(make_session(values, o, &s));
+    TRY(make_session(v, o, w, &s));
     TRY(stop_create(&s.stop));
     status = session_train(&s);
     stop_free(s.stop);
     return status;
+}
+
+static int run(void *values, struct options *o)
+{
+    struct values *v = values;
+    struct world w;
+
+    TRY(parallel_open(&v->parallel, &w, tell_error));
+    return world_close(&w, train_in(v, o, &w));
 }
 
 /* ---- plan ---- */
@@ -134,26 +144,34 @@ static void take_stage(const char *name, const struct plan *p, void *context)
         plan_print(p, d->wanted->count > 0, &d->text);
 }
 
-static int run_plan(void *values, struct options *o)
+static int plan_in(struct values *v, struct options *o, const struct world *w)
 {
-    struct values *v = values;
     struct dump d = { .wanted = &v->plan.dump };
     struct session_options s;
     int status;
 
-    TRY(check_stages(d.wanted));
     v->train.dry_run = true;
     if (!v->train.resume)
         v->train.output_dir = NULL; /* what is in there is not looked at */
-    TRY(make_session(v, o, &s));
+    TRY(make_session(v, o, w, &s));
     s.stage = take_stage;
     s.stage_context = &d;
     str_init(&d.text);
     status = session_train(&s);
-    if (status == OK)
+    if (status == OK && world_is_first(w))
         status = write_text(NULL, &d.text);
     str_release(&d.text);
     return status;
+}
+
+static int run_plan(void *values, struct options *o)
+{
+    struct values *v = values;
+    struct world w;
+
+    TRY(check_stages(&v->plan.dump));
+    TRY(parallel_open(&v->parallel, &w, tell_error));
+    return world_close(&w, plan_in(v, o, &w));
 }
 
 const struct command command_plan = {

@@ -5,9 +5,8 @@
 #include <string.h>
 
 #include "base/err.h"
-#include "base/parallel.h"
 #include "cli/cli.h"
-#include "comm/comm.h"
+#include "comm/world.h"
 #include "cpu/machine.h"
 #include "gen/top.h"
 
@@ -192,16 +191,16 @@ static int compile(struct run *r)
             o.rows = o.labels = r->f->prompts->list[i].length;
     TRY(machine_detect(&machine));
     TRY(plan_compile(&r->f->model->config, &o, &machine, &r->plan));
-    if ((double)plan_bytes(r->plan) * mesh_ranks(&r->f->mesh) > r->f->memory)
+    if ((double)plan_bytes(r->plan) * world_host_ranks(r->f->world, &r->f->mesh) > r->f->memory)
         return fail(ERR_SYSTEM, "generate: not enough memory (found %.0f bytes, expected %.0f)", r->f->memory,
-                    (double)plan_bytes(r->plan) * mesh_ranks(&r->f->mesh));
+                    (double)plan_bytes(r->plan) * world_host_ranks(r->f->world, &r->f->mesh));
     return OK;
 }
 
 int fill_mask_run(const struct fill_mask *f)
 {
     struct run r = { .f = f, .mask = tokenizer_special_id(f->tokenizer, TOK_MASK) };
-    int ranks = mesh_ranks(&f->mesh), threads = parallel_threads() / ranks, status = OK;
+    int status;
 
     if (r.mask < 0)
         return fail(ERR_CONFIG, "generate: The tokenizer does not define a `mask_token`.");
@@ -211,8 +210,8 @@ int fill_mask_run(const struct fill_mask *f)
     r.best = mem_alloc_array((size_t)f->top_k, sizeof(r.best[0]));
     status = compile(&r);
     if (status == OK)
-        status = comm_local_run(&f->mesh, threads > 0 ? threads : 1, run_rank, &r);
-    if (status == OK)
+        status = world_run(f->world, &f->mesh, run_rank, &r);
+    if (status == OK && world_is_first(f->world))
         status = write_text(f->output ? f->output : "-", &r.out);
     plan_free(r.plan);
     mem_free(r.best);

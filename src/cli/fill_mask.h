@@ -12,6 +12,7 @@ struct fill_mask {
     const struct tokenizer *tokenizer;
     const struct prompts *prompts;
     int64_t top_k;
+    const struct world *world;
     struct mesh mesh;   /* ranks share the layers */
     double memory;      /* bytes that may be taken */
     const char *output; /* NULL: stdout */

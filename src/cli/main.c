@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/parallel.h"
 #include "cli/cli.h"
+#include "comm/world.h"
 
 /* A descriptor that the caller closed would be given to the next file that is opened, and what is meant for
  * stdout would end up in there. In its place: something that takes no bytes. */
@@ -22,11 +23,19 @@ static void guard_standard_files(void)
             _exit(error_exit_code(ERR_SYSTEM));
 }
 
-static int die(int status)
+void tell_error(int status)
 {
+    (void)status;
     fprintf(stderr, "plait: error: %s\n", error_message());
     if (*error_hint_text())
         fprintf(stderr, "hint: %s\n", error_hint_text());
+}
+
+/* A rank that only follows another one's failure has nothing to tell. */
+static int die(int status)
+{
+    if (*error_message() && world_may_tell())
+        tell_error(status);
     return error_exit_code(status);
 }
 

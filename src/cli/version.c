@@ -1,6 +1,7 @@
 #include "base/err.h"
 #include "base/parallel.h"
 #include "cli/cli.h"
+#include "comm/world.h"
 #include "cpu/kernels.h"
 #include "cpu/machine.h"
 #include "data/unpack.h"
@@ -23,7 +24,7 @@ int version_print(struct str *out)
     for (int i = PACKING_NONE + 1; i < PACKING_COUNT; i++)
         str_appendf(out, "%s: %s\n", packing_names[i],
                     packing_is_built((enum packing)i) ? "present" : "absent, its library was not found");
-    str_append(out, "MPI: absent, this version has no module for it; ranks run inside one process\n"
-                    "CUDA: absent, this version has no module for it; models run on the CPU\n");
+    world_describe(out);
+    str_append(out, "CUDA: absent, this version has no module for it; models run on the CPU\n");
     return OK;
 }

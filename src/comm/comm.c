@@ -8,6 +8,8 @@
 #include "base/parallel.h"
 #include "comm/traffic.h"
 
+enum { LONGEST_SLEEP = 200000000, POLL = 20000 /* ns */ };
+
 /* ---- channels ---- */
 
 static int axis_size(const struct comm *c, int axis)
@@ -38,7 +40,7 @@ static struct group_key key_of(const struct comm *c, const struct transfer *x)
     if (is_pair(x)) {
         other = (uint64_t)rank_at(c, x->axis, x->peer);
         line = x->kind == TRANSFER_SEND ? me << 20 | other : other << 20 | me;
-        return (struct group_key){ line << 4 | 8 | (uint64_t)x->axis, 0 };
+        return (struct group_key){ line << 4 | GROUP_PAIR | (uint64_t)x->axis, 0 };
     }
     line = (uint64_t)rank_at(c, x->axis, 0);
     return (struct group_key){ line << 4 | (uint64_t)x->axis, x->members };
@@ -65,6 +67,32 @@ static void set_ranks(const struct comm *c, const struct transfer *x, struct cha
     }
 }
 
+int transfer_giver(const struct transfer *x)
+{
+    if (x->kind != TRANSFER_BROADCAST)
+        return 0;
+    return x->members ? __builtin_popcountll(x->members & ((1ull << x->peer) - 1)) : x->peer;
+}
+
+int seat_of(const struct traffic *t, int rank)
+{
+    return t->seats ? t->seats[rank] : rank;
+}
+
+static void open_channel(struct traffic *t, struct channel *ch)
+{
+    for (int i = 0; i < ch->size; i++)
+        ch->remote = ch->remote || seat_of(t, ch->ranks[i]) < 0;
+    if (ch->remote) {
+        remote_open(t, ch);
+        return;
+    }
+    ch->sources = mem_alloc_array((size_t)ch->size, sizeof(ch->sources[0]));
+    ch->group = segment_group(t->segment, ch->key, ch->size);
+    if (!ch->group)
+        BUG("too many groups of ranks");
+}
+
 static struct channel *channel_of(struct comm *c, const struct transfer *x)
 {
     struct traffic *t = c->traffic;
@@ -79,10 +107,7 @@ static struct channel *channel_of(struct comm *c, const struct transfer *x)
     ch = mem_alloc(sizeof(*ch));
     ch->key = key;
     set_ranks(c, x, ch);
-    ch->sources = mem_alloc_array((size_t)ch->size, sizeof(ch->sources[0]));
-    ch->group = segment_group(t->segment, key, ch->size);
-    if (!ch->group)
-        BUG("too many groups of ranks");
+    open_channel(t, ch);
     t->channels = mem_grow(t->channels, t->channel_count, &t->channel_capacity, sizeof(t->channels[0]));
     t->channels[t->channel_count++] = ch;
     return ch;
@@ -90,11 +115,16 @@ static struct channel *channel_of(struct comm *c, const struct transfer *x)
 
 /* ---- moving on ---- */
 
+static bool step(struct traffic *t, struct channel *ch)
+{
+    return ch->remote ? remote_step(t, ch, ch->first) : exchange_step(t, ch, ch->first);
+}
+
 static bool move_channel(struct traffic *t, struct channel *ch)
 {
     bool moved = false;
 
-    while (ch->first && exchange_step(t, ch, ch->first)) {
+    while (ch->first && step(t, ch)) {
         struct request *r = ch->first;
         moved = true;
         if (!r->done)
@@ -102,6 +132,7 @@ static bool move_channel(struct traffic *t, struct channel *ch)
         ch->first = r->next;
         t->open -= r->apart;
     }
+    t->polls = t->polls || (ch->remote && ch->first);
     return moved;
 }
 
@@ -109,30 +140,36 @@ static bool move_all(struct traffic *t)
 {
     bool moved = false;
 
-    for (size_t i = 0; i < t->channel_count; i++)
+    t->polls = false;
+    for (size_t i = 0; i < t->channel_count && !t->given_up; i++)
         moved = move_channel(t, t->channels[i]) || moved;
     return moved;
 }
 
-static bool is_broken(const struct traffic *t)
+static int broken(const struct traffic *t)
 {
-    return atomic_load(&t->segment->broken) != 0;
+    return atomic_load(&t->segment->broken);
+}
+
+static void sleep_until(struct traffic *t, uint32_t bell, bool polls)
+{
+    bell_sleep(t->segment, t->seat, bell, polls ? POLL : LONGEST_SLEEP);
 }
 
 static void *help(void *context)
 {
-    struct comm *c = context;
-    struct traffic *t = c->traffic;
+    struct traffic *t = context;
 
     parallel_set_threads(1);
     pthread_mutex_lock(&t->mutex);
     while (!t->leaving) {
-        uint32_t bell = bell_value(t->segment, c->rank);
-        if (t->open == 0 || is_broken(t)) {
+        uint32_t bell = bell_value(t->segment, t->seat);
+        if (t->open == 0 || broken(t) != OK) {
             pthread_cond_wait(&t->work, &t->mutex);
         } else if (!move_all(t)) {
+            bool polls = t->polls;
             pthread_mutex_unlock(&t->mutex);
-            bell_sleep(t->segment, c->rank, bell);
+            sleep_until(t, bell, polls);
             pthread_mutex_lock(&t->mutex);
         }
     }
@@ -175,7 +212,7 @@ static void begin(struct comm *c, const struct transfer *x, const void *in, void
     c->times.bytes += x->count * (int64_t)dtype_bytes(x->dtype);
     if (ch->size == 1)
         finish_alone(r);
-    else if (!is_broken(c->traffic))
+    else if (!c->traffic->given_up)
         enqueue(ch, r);
 }
 
@@ -188,39 +225,45 @@ void comm_start(struct comm *c, const struct transfer *x, const void *in, void *
     begin(c, x, in, out, r);
     if (!r->done) {
         t->open++;
-        if (!t->has_helper && pthread_create(&t->helper, NULL, help, c) != 0)
+        if (!t->has_helper && !t->alone && pthread_create(&t->helper, NULL, help, t) != 0)
             BUG("no thread for transfers of rank %d", c->rank);
-        t->has_helper = true;
+        t->has_helper = !t->alone;
         pthread_cond_signal(&t->work);
     }
     pthread_mutex_unlock(&t->mutex);
 }
 
 /* Nobody reads this rank's memory when this returns. */
-static int fail_broken(struct traffic *t)
+static int fail_broken(struct comm *c)
 {
+    struct traffic *t = c->traffic;
+
     reading_settle(t->segment);
-    return fail(ERR_INTERNAL, "another rank has failed");
+    c->echo = !t->problem;
+    return t->problem ? fail(ERR_SYSTEM, "%s", t->problem) : fail(broken(t), "another rank has failed");
 }
 
+/* A failure is looked for before the last try: what has ended for another rank ends here too. */
 int comm_wait(struct comm *c, struct request *r)
 {
     struct traffic *t = c->traffic;
     double start = clock_seconds();
-    bool moved, done, broken;
+    bool moved, done, failed, polls;
 
     do {
-        uint32_t bell = bell_value(t->segment, c->rank);
+        uint32_t bell = bell_value(t->segment, t->seat);
+        failed = broken(t) != OK;
         pthread_mutex_lock(&t->mutex);
         moved = !r->done && move_all(t);
         done = r->done;
-        broken = is_broken(t);
+        polls = t->polls;
+        t->given_up = t->given_up || (failed && !done);
         pthread_mutex_unlock(&t->mutex);
-        if (!done && !moved && !broken)
-            bell_sleep(t->segment, c->rank, bell);
-    } while (!done && !broken);
+        if (!done && !moved && !failed)
+            sleep_until(t, bell, polls);
+    } while (!done && !failed);
     if (!done)
-        return fail_broken(t);
+        return fail_broken(c);
     c->times.exposed += clock_seconds() - start;
     c->times.busy += r->end - r->start;
     return OK;
@@ -242,9 +285,9 @@ int comm_barrier(struct comm *c)
     return comm_run(c, &(struct transfer){ .kind = TRANSFER_BARRIER, .axis = AXIS_ALL }, NULL, NULL);
 }
 
-void comm_break(struct comm *c)
+void comm_break(struct comm *c, int status)
 {
-    segment_break(c->traffic->segment);
+    segment_break(c->traffic->segment, status);
     reading_settle(c->traffic->segment);
 }
 
@@ -259,6 +302,7 @@ struct comm *traffic_create(const struct mesh *mesh, int rank, struct segment *s
     c->rank = rank;
     c->traffic = t;
     t->segment = s;
+    t->seat = rank;
     pthread_mutex_init(&t->mutex, NULL);
     pthread_cond_init(&t->work, NULL);
     return c;
@@ -274,7 +318,7 @@ static void end_helper(struct comm *c)
     t->leaving = true;
     pthread_cond_signal(&t->work);
     pthread_mutex_unlock(&t->mutex);
-    bell_ring(t->segment, c->rank);
+    bell_ring(t->segment, t->seat);
     pthread_join(t->helper, NULL);
 }
 

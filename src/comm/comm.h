@@ -1,6 +1,6 @@
 /* comm -- transfers among the ranks of a mesh: along an axis, among some of its ranks, or among all. A
  * transfer is started and waited for; in between it goes on by itself. Ranks are threads of this process
- * (local.c), processes of one host, or processes of several (MPI, remote.h). On one host there is one
+ * (local.c), processes of one host, or processes of several (world.h). On one host there is one
  * path, through shared memory, for threads and processes alike (exchange.c), and it reduces in rank order:
  * all ranks get the same bits, however they were started.
  *
@@ -44,6 +44,7 @@ struct request { /* of the caller, who keeps it and both buffers in place until 
     struct request *next;
     int phase;
     int64_t at, round; /* elements done; in this round */
+    uint64_t handle;   /* MPI's */
     bool apart, done;  /* apart: started, not only waited for */
     double start, end;
 };
@@ -58,17 +59,19 @@ struct comm { /* one rank's end */
     struct mesh mesh;
     int rank;
     int status; /* of the first transfer of a graph that failed: kernels return nothing, the executor asks */
+    bool echo;  /* what failed last failed because another rank had: nothing to tell */
     struct comm_times times;
     struct traffic *traffic;
 };
 
-/* Starting cannot fail; what goes wrong is told by comm_wait: ERR_INTERNAL "another rank has failed". */
+/* Starting cannot fail; what goes wrong is told by comm_wait: the status of the rank that failed first. A
+ * transfer that has ended for one rank ends for all. */
 void comm_start(struct comm *c, const struct transfer *x, const void *in, void *out, struct request *r);
 int comm_wait(struct comm *c, struct request *r);
 int comm_run(struct comm *c, const struct transfer *x, const void *in, void *out); /* start and wait */
 int comm_barrier(struct comm *c);
-/* Makes every transfer of every rank fail, now and from now on. */
-void comm_break(struct comm *c);
+/* Makes every transfer of every rank fail with this status, now and from now on. */
+void comm_break(struct comm *c, int status);
 void comm_free(struct comm *c); /* NULL is fine */
 
 /* Ranks as threads: makes all ends at once; comm_free each of them. */

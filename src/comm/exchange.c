@@ -103,20 +103,10 @@ static int64_t part_start(const struct request *r, int ranks, int k)
 
 /* ---- the steps ---- */
 
-/* Which of the ranks gives to the others. */
-static int giver(const struct request *r)
-{
-    const struct transfer *x = &r->transfer;
-
-    if (x->kind != TRANSFER_BROADCAST)
-        return 0;
-    return x->members ? __builtin_popcountll(x->members & ((1ull << x->peer) - 1)) : x->peer;
-}
-
 static bool gives(const struct channel *ch, const struct request *r)
 {
     if (r->transfer.kind == TRANSFER_BROADCAST)
-        return ch->me == giver(r);
+        return ch->me == transfer_giver(&r->transfer);
     return r->transfer.kind != TRANSFER_RECV && r->transfer.kind != TRANSFER_BARRIER;
 }
 
@@ -188,7 +178,7 @@ static void take(struct traffic *t, struct channel *ch, struct request *r)
             copy(output(r) + bytes_of(r, k * r->transfer.count), shown(t, ch, r, k, 0), bytes);
         break;
     case TRANSFER_BROADCAST:
-    case TRANSFER_RECV: copy(output(r), shown(t, ch, r, giver(r), 0), bytes); break;
+    case TRANSFER_RECV: copy(output(r), shown(t, ch, r, transfer_giver(&r->transfer), 0), bytes); break;
     default: break;
     }
 }
@@ -212,7 +202,7 @@ static void arrive(struct traffic *t, struct channel *ch)
     ch->turn++;
     for (int k = 0; now == ch->turn * (uint32_t)ch->size && k < ch->size; k++)
         if (k != ch->me)
-            bell_ring(t->segment, ch->ranks[k]);
+            bell_ring(t->segment, seat_of(t, ch->ranks[k]));
 }
 
 static bool all_are_here(const struct channel *ch)
@@ -232,9 +222,7 @@ static void leave(struct request *r)
 
 bool exchange_step(struct traffic *t, struct channel *ch, struct request *r)
 {
-    if (atomic_load(&t->segment->broken)) /* then r may be gone */
-        return false;
-    if (r->phase != SHOW && !all_are_here(ch))
+    if (r->phase == SHOW ? atomic_load(&t->segment->broken) != 0 : !all_are_here(ch))
         return false;
     if (r->phase == SHOW) {
         int64_t left = r->transfer.count - r->at, limit = round_limit(t, ch, r);

@@ -1,6 +1,4 @@
 /* local -- ranks as threads of one process. */
-#include <string.h>
-
 #include "base/err.h"
 #include "base/mem.h"
 #include "base/parallel.h"
@@ -64,7 +62,7 @@ static void *run_rank(void *argument)
     r->status = r->fn(r->context, r->comm->rank, r->comm);
     if (r->status != OK) {
         r->message = mem_strdup(error_message());
-        comm_break(r->comm);
+        comm_break(r->comm, r->status);
     }
     error_clear();
     return NULL;
@@ -88,8 +86,7 @@ int comm_local_run(const struct mesh *mesh, int threads_each,
     for (int r = 0; r < ranks; r++)
         pthread_join(runs[r].thread, NULL);
     for (int r = 0; r < ranks; r++) { /* the cause, not its echo on other ranks */
-        bool echo = runs[r].message && strstr(runs[r].message, "another rank has failed");
-        if (runs[r].status != OK && status == OK && !echo)
+        if (runs[r].status != OK && status == OK && !runs[r].comm->echo)
             status = fail(runs[r].status, "%s", runs[r].message);
     }
     for (int r = 0; r < ranks; r++) {

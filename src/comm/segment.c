@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 enum { FREE, MAKING, READY };
-enum { SPINS = 300, LONGEST_SLEEP = 200000000 /* ns */, PAGE = 4096, GROUPS_EACH = 16 };
+enum { SPINS = 300, PAGE = 4096, GROUPS_EACH = 16 };
 
 /* ---- life ---- */
 
@@ -96,32 +96,34 @@ static void pause_briefly(void)
 
 void bell_ring(struct segment *s, int rank)
 {
-    atomic_fetch_add(&s->bells[rank].rung, 1);
-    syscall(SYS_futex, &s->bells[rank].rung, FUTEX_WAKE, INT32_MAX, NULL, NULL, 0);
+    atomic_fetch_add(&s->seats[rank].bell, 1);
+    syscall(SYS_futex, &s->seats[rank].bell, FUTEX_WAKE, INT32_MAX, NULL, NULL, 0);
 }
 
 uint32_t bell_value(struct segment *s, int rank)
 {
-    return atomic_load(&s->bells[rank].rung);
+    return atomic_load(&s->seats[rank].bell);
 }
 
-void bell_sleep(struct segment *s, int rank, uint32_t value)
+void bell_sleep(struct segment *s, int rank, uint32_t value, long most)
 {
-    struct timespec most = { .tv_nsec = LONGEST_SLEEP };
+    struct timespec limit = { .tv_nsec = most };
 
     for (int i = 0; i < SPINS; i++) {
         if (bell_value(s, rank) != value)
             return;
         pause_briefly();
     }
-    syscall(SYS_futex, &s->bells[rank].rung, FUTEX_WAIT, value, &most, NULL, 0);
+    syscall(SYS_futex, &s->seats[rank].bell, FUTEX_WAIT, value, &limit, NULL, 0);
 }
 
 /* ---- failing ---- */
 
-void segment_break(struct segment *s)
+void segment_break(struct segment *s, int status)
 {
-    atomic_store(&s->broken, 1);
+    int fine = 0;
+
+    atomic_compare_exchange_strong(&s->broken, &fine, status);
     for (int r = 0; r < s->ranks; r++)
         bell_ring(s, r);
 }

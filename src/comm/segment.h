@@ -9,6 +9,7 @@
 #ifndef PLAIT_COMM_SEGMENT_H
 #define PLAIT_COMM_SEGMENT_H
 
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -35,17 +36,19 @@ struct group {
     size_t offset; /* of its members, in the segment */
 };
 
-struct bell {
-    _Alignas(64) _Atomic uint32_t rung;
+struct seat {                           /* of a rank */
+    _Alignas(64) _Atomic uint32_t bell; /* times it has rung */
+    cpu_set_t processors;               /* that it may run on */
 };
 
 struct segment {
-    int ranks;
+    int ranks;            /* with a seat here, 0 to ranks - 1: what `rank` is in this file */
     size_t bytes, window; /* window: bytes of each member of a group; 0: data is read where it lies */
-    _Atomic int broken;
-    _Atomic int readers; /* ranks that read others' memory now */
+    _Atomic int broken;   /* status of the first failure; OK: none */
+    _Atomic int told;     /* somebody has told of it */
+    _Atomic int readers;  /* ranks that read others' memory now */
     _Atomic size_t used;
-    struct bell bells[SEGMENT_MOST_RANKS];
+    struct seat seats[SEGMENT_MOST_RANKS];
     struct group groups[];
 };
 
@@ -60,11 +63,11 @@ void *segment_window(struct segment *s, struct group *g, int i);
 
 void bell_ring(struct segment *s, int rank);
 uint32_t bell_value(struct segment *s, int rank);
-/* Returns when the bell has rung since it had that value, or after a while. */
-void bell_sleep(struct segment *s, int rank, uint32_t value);
+/* Returns when the bell has rung since it had that value, or after so many nanoseconds. */
+void bell_sleep(struct segment *s, int rank, uint32_t value, long most);
 
 /* ---- failing ---- */
-void segment_break(struct segment *s);
+void segment_break(struct segment *s, int status);
 /* Others' memory may be read between these two. false: a rank has failed, there is nothing to read. */
 bool reading_begin(struct segment *s);
 void reading_end(struct segment *s);

@@ -149,10 +149,8 @@ static int ask(struct run *run)
 {
     const struct generation_request *r = run->request;
     struct comm *comm = run->g->comm;
-    double stop = 0;
+    double stop = r->proceed && !r->proceed(r->context);
 
-    if (!comm || comm->rank == 0)
-        stop = r->proceed && !r->proceed(r->context);
     if (comm)
         TRY(comm_run(comm,
                      &(struct transfer){ .kind = TRANSFER_ALL_REDUCE,

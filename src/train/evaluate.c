@@ -50,7 +50,7 @@ int evaluate(struct worker *w, struct evaluation *e, bool *stopped)
     double labels, start = clock_seconds(), sums[SUMS] = { 0 }, stop = 0;
 
     for (int64_t step = 0; step < steps && stop == 0; step++) {
-        stop = w->first && stop_reason(r->job->stop) ? 1 : 0;
+        stop = stop_reason(r->job->stop) ? 1 : 0;
         TRY(agree_max(w, &stop));
         if (stop == 0)
             TRY(evaluate_step(w, step, sums));

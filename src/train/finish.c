@@ -24,11 +24,11 @@ static int prune(struct run *r)
     return checkpoint_prune(r->o->output_dir, r->o->save_total_limit, r->state.best_model_checkpoint, NULL);
 }
 
-static int save(struct run *r)
+static int save(struct run *r, struct gather *g)
 {
     double start = clock_seconds();
 
-    TRY(snapshot_save(r, NULL));
+    TRY(snapshot_save(r, g));
     r->saved = r->state.global_step;
     r->save_seconds = clock_seconds() - start;
     if (r->job->stop)
@@ -36,9 +36,9 @@ static int save(struct run *r)
     return prune(r);
 }
 
-static int save_or_warn(struct run *r, bool must)
+static int save_or_warn(struct run *r, struct gather *g, bool must)
 {
-    int status = save(r);
+    int status = save(r, g);
 
     if (status == OK) {
         r->failed_saves = 0;
@@ -52,12 +52,12 @@ static int save_or_warn(struct run *r, bool must)
 }
 
 /* The last checkpoint cannot be saved: a full disk may still have room for the model alone. */
-static int rescue_model(struct run *r, int status)
+static int rescue_model(struct run *r, struct gather *g, int status)
 {
     char *cause = mem_strdup(error_message());
 
     error_clear();
-    if (snapshot_save_model(r) == OK) {
+    if (snapshot_save_model(r, g) == OK) {
         status = fail(status, "%s; the trained model alone is in %s", cause, r->o->output_dir);
         error_hint("a run cannot go on from it; --save_only_model and --save_total_limit take less room");
     } else {
@@ -67,12 +67,31 @@ static int rescue_model(struct run *r, int status)
     return status;
 }
 
+/* Until every rank has updated its share, and none has a value that must not be saved. */
+static int settle(const struct worker *w)
+{
+    TRY(snapshot_check(w));
+    return agree_wait(w);
+}
+
+struct saving {
+    struct run *run;
+    bool must;
+};
+
+static int save_once(void *context, struct gather *g)
+{
+    const struct saving *s = context;
+
+    return s->run->saved == s->run->state.global_step ? OK : save_or_warn(s->run, g, s->must);
+}
+
 int finish_save(struct worker *w, bool must)
 {
-    TRY(agree_wait(w)); /* until every rank has updated its share */
-    if (w->first && w->run->saved != w->run->state.global_step)
-        TRY(save_or_warn(w->run, must));
-    return agree_wait(w);
+    struct saving s = { w->run, must };
+
+    TRY(settle(w));
+    return gather_run(w->comm, w->store, save_once, &s);
 }
 
 /* ---- evaluations ---- */
@@ -147,20 +166,16 @@ static int publish(struct run *r)
     return status;
 }
 
-static int save_final(struct worker *w)
+static int save_last(void *context, struct gather *g)
 {
-    struct run *r = w->run;
+    struct run *r = context;
     int status = OK;
 
-    TRY(agree_wait(w));
-    if (w->first && r->o->save_strategy == STRATEGY_NO)
-        status = snapshot_save_model(r);
-    else if (w->first && r->saved != r->state.global_step)
-        status = save(r);
-    if ((status == ERR_CREATE || status == ERR_IO) && r->o->save_strategy != STRATEGY_NO)
-        status = rescue_model(r, status);
-    TRY(status);
-    return agree_wait(w);
+    if (r->o->save_strategy == STRATEGY_NO)
+        return snapshot_save_model(r, g);
+    if (r->saved != r->state.global_step)
+        status = save(r, g);
+    return status == ERR_CREATE || status == ERR_IO ? rescue_model(r, g, status) : status;
 }
 
 static int evaluate_at_end(struct worker *w, bool *stopped)
@@ -188,7 +203,8 @@ int finish_run(struct worker *w)
     TRY(evaluate_at_end(w, &stopped));
     if (stopped)
         return finish_stopped(w, "asked for");
-    TRY(save_final(w));
+    TRY(settle(w));
+    TRY(gather_run(w->comm, w->store, save_last, r));
     if (!w->first)
         return OK;
     if (r->o->save_strategy != STRATEGY_NO) {

@@ -33,15 +33,12 @@ static int look_for_stop(struct loop *l)
 {
     const struct run *r = l->w->run;
 
-    l->stop = 0;
-    if (l->w->first) {
-        l->reason = stop_reason(r->job->stop);
-        if (!l->reason && r->report.refused)
-            l->reason = "the caller";
-        if (!l->reason && r->o->stop_after_steps && l->step - r->first_step >= r->o->stop_after_steps)
-            l->reason = "stop_after_steps";
-        l->stop = l->reason != NULL;
-    }
+    l->reason = stop_reason(r->job->stop);
+    if (l->w->first && !l->reason && r->report.refused)
+        l->reason = "the caller";
+    if (!l->reason && r->o->stop_after_steps && l->step - r->first_step >= r->o->stop_after_steps)
+        l->reason = "stop_after_steps";
+    l->stop = l->reason != NULL;
     return agree_max(l->w, &l->stop);
 }
 
@@ -122,7 +119,7 @@ static int take_result(struct loop *l, double counts[2], double seconds)
         warn_of_bad(l, &s);
     l->skipped += !s.applied;
     l->bad = bad ? l->bad + 1 : 0;
-    l->step++;
+    w->step = ++l->step;
     if (w->first)
         report_step(&w->run->report, w->run, &s);
     if (l->bad < MOST_BAD)
@@ -245,6 +242,6 @@ int loop_run(struct worker *w)
             TRY(do_what_is_due(&l));
     }
     if (l.stop != 0)
-        return finish_stopped(w, l.reason);
+        return finish_stopped(w, l.reason ? l.reason : "another rank");
     return finish_run(w);
 }

@@ -227,7 +227,7 @@ static int check_memory(const struct run *r)
 
     if (r->plan && r->eval_plan)
         bytes += r->eval_plan->program[PROGRAM_MICROBATCH].arena_bytes + r->eval_plan->input_bytes;
-    needed = (double)bytes * mesh_ranks(&r->mesh);
+    needed = (double)bytes * world_host_ranks(r->job->world, &r->mesh);
     if (available <= 0 || needed <= available)
         return OK;
     str_init(&need);
@@ -249,9 +249,7 @@ static int make_plans(struct run *r)
 
     r->machine.threads = parallel_threads();
     TRY(machine_detect(&r->machine));
-    r->machine.threads = parallel_threads() / mesh_ranks(&r->mesh);
-    if (r->machine.threads < 1)
-        r->machine.threads = 1;
+    r->machine.threads = world_threads(job->world, &r->mesh);
     if (job->memory > 0)
         TRY(model_check_memory(&job->model->config, copies, job->memory));
     if (r->o)
@@ -276,7 +274,6 @@ static void begin(struct run *r, const struct train_job *job)
                                                .objective = job->objective,
                                                .vocab_size = job->model->config.sizes.vocab,
                                                .token_types = type_limit(r) };
-    r->stores = mem_alloc_array((size_t)mesh_ranks(&r->mesh), sizeof(r->stores[0]));
     report_init(&r->report);
     trainer_state_init(&r->state);
 }
@@ -327,18 +324,4 @@ void run_release(struct run *r)
     plan_free(r->eval_plan);
     freeze_release(&r->freeze);
     trainer_state_release(&r->state);
-    mem_free(r->stores);
-}
-
-int run_ranks(struct run *r, int (*fn)(void *context, int rank, struct comm *comm))
-{
-    struct comm *alone;
-    int status;
-
-    if (mesh_ranks(&r->mesh) > 1)
-        return comm_local_run(&r->mesh, r->machine.threads, fn, r);
-    TRY(comm_local_create(&r->mesh, &alone));
-    status = fn(r, 0, alone);
-    comm_free(alone);
-    return status;
 }

@@ -1,8 +1,9 @@
 /* run -- what the parts of a training run share. Private to src/train.
  *
- * A run is settled before its ranks start (run.c) and constant from then on, except for what belongs to the
- * first rank: state, report. Each rank is a thread with a worker of its own (worker.c); the loop (loop.c) is
- * the same on all of them, and what one decides alone is agreed on by a reduction. */
+ * A run is settled before its ranks start (run.c), in every process alike, and constant from then on,
+ * except for what belongs to the first rank: state, report. Each rank has a worker of its own (worker.c),
+ * a thread or a process; ranks share nothing but what they tell each other. The loop (loop.c) is the same
+ * on all of them, and what one decides alone is agreed on by a reduction. */
 #ifndef PLAIT_TRAIN_RUN_H
 #define PLAIT_TRAIN_RUN_H
 
@@ -30,7 +31,6 @@ struct run {
     struct freeze freeze;
     struct plan *plan, *eval_plan; /* NULL: not wanted */
     double row_flops;              /* of one token row, forward and backward */
-    struct store **stores;         /* [rank] */
     uint64_t checkpoint_bytes;     /* on disk, about */
     char id[20];                   /* names the run in its checkpoints */
     /* the first rank's */
@@ -46,14 +46,13 @@ struct run {
 int run_init(struct run *r, const struct train_job *job);
 int run_init_evaluation(struct run *r, const struct train_job *job);
 void run_release(struct run *r);
-/* Runs fn on every rank, in a thread of its own where there are several. */
-int run_ranks(struct run *r, int (*fn)(void *context, int rank, struct comm *comm));
 
 struct worker { /* one rank */
     struct run *run;
     struct comm *comm;
     int rank, dp;
-    bool first; /* of all ranks: it speaks and writes */
+    bool first;   /* of all ranks: it speaks and writes */
+    int64_t step; /* done */
     struct store *store;
     struct executor *train, *eval; /* NULL: not wanted */
     struct loader loader, eval_loader;

@@ -11,6 +11,7 @@
 #include "train/corpus.h"
 #include "train/output_dir.h"
 #include "train/results.h"
+#include "train/together.h"
 
 enum { MOST_NOTES = 7 };
 
@@ -132,19 +133,30 @@ static const char *model_dtype(const struct model *m)
 
 /* ---- the data ---- */
 
-static int open_corpus(struct session *s, bool train, bool evaluate, const char *output_dir)
+struct opening {
+    struct session *s;
+    bool train, evaluate;
+    const char *output_dir;
+};
+
+/* again: on this host it has been done, and the caches are there. */
+static int open_corpus(void *context, bool again)
 {
-    const struct corpus_options o = { .in = s->o->in,
+    const struct opening *x = context;
+    struct session *s = x->s;
+    struct input_options in = *s->o->in;
+    const struct corpus_options o = { .in = &in,
                                       .files = &s->files,
                                       .choice = &s->choice,
                                       .model = &s->model,
                                       .hub = &s->o->model,
-                                      .output_dir = output_dir,
-                                      .train = train,
-                                      .evaluate = evaluate,
-                                      .seed = train ? data_seed(s->o->train) : 0,
+                                      .output_dir = x->output_dir,
+                                      .train = x->train,
+                                      .evaluate = x->evaluate,
+                                      .seed = x->train ? data_seed(s->o->train) : 0,
                                       .stop = s->o->stop };
 
+    in.overwrite_cache = in.overwrite_cache && !again;
     TRY(corpus_open(&s->corpus, &o));
     s->has_corpus = true;
     return OK;
@@ -168,15 +180,22 @@ static const char *objective_text(struct session *s)
     return arena_printf(&s->memory, "%s%s", name, o->documents ? ", documents apart" : "");
 }
 
-static void make_notes(struct session *s)
+static void note_data(struct session *s, const char *key, const struct token_cache *cache)
 {
     const struct corpus *c = &s->corpus;
 
-    add_note(s, "train_data", arena_printf(&s->memory, "%016" PRIx64, c->caches[0].key),
+    add_note(s, key, arena_printf(&s->memory, "%016" PRIx64, cache->key),
              "the data files, the tokenizer, or an option that changes tokens is another one");
     if (c->tokenizer)
         add_note(s, "tokenizer", arena_printf(&s->memory, "%016" PRIx64, tokenizer_hash(c->tokenizer)), NULL);
     add_note(s, "block_size", arena_printf(&s->memory, "%" PRId64, c->block_size), NULL);
+}
+
+static void make_notes(struct session *s)
+{
+    const struct corpus *c = &s->corpus;
+
+    note_data(s, "train_data", &c->caches[0]);
     add_note(s, "samples",
              arena_printf(&s->memory, "%s%" PRId64 " from document %" PRId64,
                           s->o->in->line_by_line ? "rows, " : "", c->train.count, c->train.first_document),
@@ -215,6 +234,7 @@ static void fill_job(struct session *s, struct train_job *job)
     *job = (struct train_job){ .model = &s->model,
                                .options = o->train,
                                .eval_batch = o->in->per_device_eval_batch_size,
+                               .world = o->world,
                                .mesh = o->mesh,
                                .recompute = o->recompute,
                                .dtype = o->dtype,
@@ -247,13 +267,14 @@ static int open_output(struct session *s)
 
     if (!o->train->output_dir) /* a dry run */
         return OK;
-    return output_dir_open(&s->dir, &(struct output_dir_options){ .path = o->train->output_dir,
-                                                                  .resume = o->train->resume,
-                                                                  .overwrite = o->train->overwrite_output_dir,
-                                                                  .training = o->train->do_train,
-                                                                  .dry = o->train->dry_run,
-                                                                  .inputs = inputs,
-                                                                  .input_count = 3 });
+    return together_open_output(o->world, &s->dir,
+                                &(struct output_dir_options){ .path = o->train->output_dir,
+                                                              .resume = o->train->resume,
+                                                              .overwrite = o->train->overwrite_output_dir,
+                                                              .training = o->train->do_train,
+                                                              .dry = o->train->dry_run,
+                                                              .inputs = inputs,
+                                                              .input_count = 3 });
 }
 
 static int set_time(const struct session_options *o)
@@ -324,9 +345,11 @@ static int evaluate_alone(struct session *s, const char *output_dir, struct eval
     tell_evaluation(s);
     if (s->o->train && s->o->train->dry_run)
         return OK;
+    note_data(s, "validation_data", &s->corpus.caches[s->corpus.cache_count - 1]);
+    TRY(together_compare(s->o->world, &s->model.config, s->notes, s->note_count));
     TRY(train_evaluate(&job, e));
     tell_result(e);
-    return output_dir ? results_write_evaluation(output_dir, e) : OK;
+    return output_dir && world_is_first(s->o->world) ? results_write_evaluation(output_dir, e) : OK;
 }
 
 /* --do_eval alone means evaluation alone: not what somebody wants who names what to train on. */
@@ -352,11 +375,13 @@ static int do_session(struct session *s)
     TRY(open_model(s));
     if (!t->do_train)
         TRY(prepare_evaluation(s));
-    TRY(open_corpus(s, t->do_train, t->do_eval, t->output_dir));
+    TRY(together_in_turn(s->o->world, open_corpus,
+                         &(struct opening){ s, t->do_train, t->do_eval, t->output_dir }));
     if (!t->do_train)
         return evaluate_alone(s, t->output_dir, &e);
     tell_idle(s);
     make_notes(s);
+    TRY(together_compare(s->o->world, &s->model.config, s->notes, s->note_count));
     fill_job(s, &job);
     return train(&job);
 }
@@ -381,7 +406,9 @@ int session_evaluate(const struct session_options *o, const char *output_dir, st
     int status;
 
     session_begin(&s, o);
-    status = output_dir ? output_dir_open(&s.dir, &(struct output_dir_options){ .path = output_dir }) : OK;
+    status = OK;
+    if (output_dir)
+        status = together_open_output(o->world, &s.dir, &(struct output_dir_options){ .path = output_dir });
     if (status == OK)
         status = find_files(&s, false, true);
     if (status == OK)
@@ -389,7 +416,7 @@ int session_evaluate(const struct session_options *o, const char *output_dir, st
     if (status == OK)
         status = check_weights(&s);
     if (status == OK)
-        status = open_corpus(&s, false, true, output_dir);
+        status = together_in_turn(o->world, open_corpus, &(struct opening){ &s, false, true, output_dir });
     if (status == OK)
         status = evaluate_alone(&s, output_dir, out);
     session_close(&s);

@@ -12,6 +12,7 @@ struct session_options {
     struct model_options model; /* name, config_name, overrides, where names are looked up */
     struct input_options *in;
     struct train_options *train; /* checked here */
+    const struct world *world;   /* what ranks are; NULL: threads of this process */
     struct mesh mesh;
     enum recompute recompute;
     enum dtype dtype;
@@ -25,10 +26,11 @@ struct session_options {
     void *stage_context;
 };
 
-/* Trains, or evaluates when that alone is wanted. ERR_STOPPED: with a checkpoint, unless the sentence says
- * otherwise. */
+/* In every process of the world. Trains, or evaluates when that alone is wanted. ERR_STOPPED: with a
+ * checkpoint, unless the sentence says otherwise. */
 int session_train(const struct session_options *o);
-/* plait eval: options.train is not looked at; output_dir may be NULL, else eval_results.json goes there. */
+/* plait eval: options.train is not looked at; output_dir may be NULL, else eval_results.json goes there.
+ * *out: in the first process. */
 int session_evaluate(const struct session_options *o, const char *output_dir, struct evaluation *out);
 
 #endif

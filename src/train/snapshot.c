@@ -30,67 +30,6 @@ int snapshot_bytes(struct run *r, uint64_t *bytes)
     return r->o->output_dir ? save_check_space(r->o->output_dir, *bytes, "a checkpoint") : OK;
 }
 
-/* ---- moments as parameters of a file ---- */
-
-struct moments {
-    struct weights_param *list;
-    struct stored **stored; /* [i * ranks + rank] */
-    size_t count;
-    int ranks;
-    float *whole; /* of `current` */
-    const struct weights_param *current;
-};
-
-static int read_parts(const struct weights_param *p, int64_t first, int64_t count, float *out)
-{
-    struct moments *m = p->context;
-    int64_t elements = 1;
-
-    if (m->current != p) {
-        for (int d = 0; d < p->ndim; d++)
-            elements *= p->shape[d];
-        mem_free(m->whole);
-        m->whole = mem_alloc_array((size_t)elements + 1, sizeof(float));
-        for (int k = 0; k < m->ranks; k++)
-            stored_to_whole(m->stored[(size_t)(p - m->list) * (size_t)m->ranks + (size_t)k], m->whole);
-        m->current = p;
-    }
-    memcpy(out, m->whole + first, (size_t)count * sizeof(float));
-    return OK;
-}
-
-static void moments_init(struct moments *m, const struct run *r)
-{
-    size_t most = store_count(r->stores[0]);
-
-    *m = (struct moments){ .ranks = mesh_ranks(&r->mesh) };
-    m->list = mem_alloc_array(most + 1, sizeof(m->list[0]));
-    m->stored = mem_alloc_array((most + 1) * (size_t)m->ranks, sizeof(m->stored[0]));
-    for (size_t i = 0; i < most; i++) {
-        const struct stored *s = store_at(r->stores[0], i);
-        struct weights_param *p = &m->list[m->count];
-        if (s->kind != TENSOR_STATE)
-            continue;
-        for (int k = 0; k < m->ranks; k++)
-            m->stored[m->count * (size_t)m->ranks + (size_t)k] = store_find(r->stores[k], s->name);
-        *p = (struct weights_param){
-            .name = s->name, .ndim = s->param.file_ndim, .shape = s->param.file_dims, .context = m
-        };
-        if (share_is_whole(s))
-            p->data = s->data;
-        else
-            p->read = read_parts;
-        m->count++;
-    }
-}
-
-static void moments_release(struct moments *m)
-{
-    mem_free(m->list);
-    mem_free(m->stored);
-    mem_free(m->whole);
-}
-
 /* ---- only finite values ---- */
 
 enum { TILE = 1 << 16 };
@@ -112,7 +51,7 @@ static void find_bad(void *context, int64_t tile)
     f->bad[tile] = bad;
 }
 
-static int check_stored(const struct run *r, const struct stored *s)
+static int check_stored(const struct worker *w, const struct stored *s)
 {
     struct finding f = { .data = s->data, .count = s->bytes / (int64_t)sizeof(float) };
     int64_t tiles = ceil_div(f.count, TILE);
@@ -125,27 +64,24 @@ static int check_stored(const struct run *r, const struct stored *s)
     mem_free(f.bad);
     if (!bad)
         return OK;
-    fail(ERR_DATA, "step %" PRId64 ": %s has values that are not finite; nothing is saved",
-         r->state.global_step, s->name);
+    fail(ERR_DATA, "step %" PRId64 ": %s has values that are not finite; nothing is saved", w->step, s->name);
     error_hint("a lower learning_rate, a longer warm-up or a smaller max_grad_norm may help");
     return ERR_DATA;
 }
 
-static int check_finite(const struct run *r)
+int snapshot_check(const struct worker *w)
 {
-    for (int k = 0; k < mesh_ranks(&r->mesh); k++) {
-        for (size_t i = 0; i < store_count(r->stores[k]); i++) {
-            const struct stored *s = store_at(r->stores[k], i);
-            if ((s->kind == TENSOR_PARAM || s->kind == TENSOR_STATE) && s->dtype == DT_F32)
-                TRY(check_stored(r, s));
-        }
+    for (size_t i = 0; i < store_count(w->store); i++) {
+        const struct stored *s = store_at(w->store, i);
+        if ((s->kind == TENSOR_PARAM || s->kind == TENSOR_STATE) && s->dtype == DT_F32)
+            TRY(check_stored(w, s));
     }
     return OK;
 }
 
 /* ---- saving ---- */
 
-static int write_model(struct run *r, struct save *s, const struct store_params *p)
+static int write_model(struct run *r, struct save *s, const struct weights_param *params, size_t count)
 {
     const struct train_job *job = r->job;
     char tag[48];
@@ -156,50 +92,47 @@ static int write_model(struct run *r, struct save *s, const struct store_params 
                                           .generation_dir = job->model->directory };
 
     snprintf(tag, sizeof(tag), "%s step %" PRId64, r->id, r->state.global_step);
-    return model_write(s, &job->model->config, p->params, p->count, &o);
+    return model_write(s, &job->model->config, params, count, &o);
 }
 
-static int write_moments(struct run *r, struct save *s)
+static int write_moments(struct gather *g, struct save *s)
 {
-    struct moments m;
-    int status;
+    size_t count;
+    struct weights_param *states = gather_params(g, TENSOR_STATE, &count);
+    int status = optimizer_state_save(s, states, count);
 
-    moments_init(&m, r);
-    status = optimizer_state_save(s, m.list, m.count);
-    moments_release(&m);
+    mem_free(states);
     return status;
 }
 
-static int write_state(struct run *r, struct save *s, const struct store_params *p)
+static int write_master(struct run *r, struct save *s, const struct weights_param *params, size_t count)
 {
     const struct weights_save_options master = { .base = SNAPSHOT_MASTER,
                                                  .max_shard_bytes = UINT64_MAX,
                                                  .kind = MANIFEST_STATE };
 
-    if (r->o->save_only_model)
-        return OK;
-    if (has_master(r))
-        TRY(weights_save(s, p->params, p->count, &master));
-    TRY(write_moments(r, s));
-    return trainer_state_save(s, &r->state);
+    return has_master(r) && !r->o->save_only_model ? weights_save(s, params, count, &master) : OK;
 }
 
-static int write_all(struct run *r, struct save *s, bool with_state)
+static int write_all(struct run *r, struct gather *g, struct save *s, bool with_state)
 {
-    struct store_params p;
+    size_t count;
+    struct weights_param *params = gather_params(g, TENSOR_PARAM, &count);
     int status;
 
     for (size_t i = 0; i < r->job->note_count; i++)
         save_note(s, r->job->notes[i].key, r->job->notes[i].value);
-    store_params_init(&p, r->stores, mesh_ranks(&r->mesh));
-    status = write_model(r, s, &p);
+    status = write_model(r, s, params, count);
     if (status == OK && with_state)
-        status = write_state(r, s, &p);
-    store_params_release(&p);
-    return status;
+        status = write_master(r, s, params, count);
+    mem_free(params);
+    if (status != OK || !with_state || r->o->save_only_model)
+        return status;
+    TRY(write_moments(g, s));
+    return trainer_state_save(s, &r->state);
 }
 
-int snapshot_save(struct run *r, char **path)
+int snapshot_save(struct run *r, struct gather *g)
 {
     char name[48];
     struct save_options o = { .directory = r->o->output_dir,
@@ -210,26 +143,24 @@ int snapshot_save(struct run *r, char **path)
     struct save *s;
     int status;
 
-    TRY(check_finite(r));
     snprintf(name, sizeof(name), "checkpoint-%" PRId64, r->state.global_step);
     TRY(save_begin(&s, &o));
-    status = write_all(r, s, true);
+    status = write_all(r, g, s, true);
     if (status != OK) {
         save_abort(s);
         return status;
     }
-    return save_commit(s, path);
+    return save_commit(s, NULL);
 }
 
-int snapshot_save_model(struct run *r)
+int snapshot_save_model(struct run *r, struct gather *g)
 {
     const struct save_options o = { .directory = r->o->output_dir, .name = "model", .run = r->id };
     struct save *s;
     int status;
 
-    TRY(check_finite(r));
     TRY(save_begin(&s, &o));
-    status = write_all(r, s, false);
+    status = write_all(r, g, s, false);
     if (status != OK) {
         save_abort(s);
         return status;

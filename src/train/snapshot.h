@@ -4,6 +4,7 @@
 #ifndef PLAIT_TRAIN_SNAPSHOT_H
 #define PLAIT_TRAIN_SNAPSHOT_H
 
+#include "ckpt/gather.h"
 #include "train/run.h"
 
 #define SNAPSHOT_MASTER "master"
@@ -11,11 +12,12 @@
 /* About what a checkpoint takes on disk; ERR_CREATE when the output directory has less room. */
 int snapshot_bytes(struct run *r, uint64_t *bytes);
 
-/* Saves checkpoint-STEP of r->state and the stores of all ranks, which must be at rest. Refuses (ERR_DATA) to
- * save a value that is not finite. *path: freed by the caller; NULL is fine. */
-int snapshot_save(struct run *r, char **path);
+/* On every rank, before the first one saves: refuses (ERR_DATA) a store with a value that is not finite. */
+int snapshot_check(const struct worker *w);
+/* Saves checkpoint-STEP of r->state and the tensors of all ranks. */
+int snapshot_save(struct run *r, struct gather *g);
 /* The same model without a checkpoint, straight into the output directory. */
-int snapshot_save_model(struct run *r);
+int snapshot_save_model(struct run *r, struct gather *g);
 
 /* Weights and moments of a checkpoint into one rank's store. Thread-safe for different stores. */
 int snapshot_load(const struct model *model, const char *checkpoint, struct store *store);

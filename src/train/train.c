@@ -16,13 +16,20 @@ static int train_rank(void *context, int rank, struct comm *comm)
     return status;
 }
 
-static int begin(struct run *r)
+static int open_report(struct run *r)
 {
     TRY(report_open(&r->report, r));
     if (r->job->given)
         TRY(run_file_write(r));
     report_begin(&r->report, r);
-    return run_ranks(r, train_rank);
+    return OK;
+}
+
+static int begin(struct run *r)
+{
+    if (world_is_first(r->job->world))
+        TRY(open_report(r));
+    return world_run(r->job->world, &r->mesh, train_rank, r);
 }
 
 int train(const struct train_job *job)
@@ -43,12 +50,14 @@ static int evaluate_rank(void *context, int rank, struct comm *comm)
     struct worker w;
     struct evaluation e;
     bool stopped = false;
+    const char *reason;
     int status;
 
     TRY(worker_init(&w, r, rank, comm));
     status = evaluate(&w, &e, &stopped);
+    reason = stop_reason(r->job->stop);
     if (status == OK && stopped)
-        status = fail(ERR_STOPPED, "stopped while evaluating (%s)", stop_reason(r->job->stop));
+        status = fail(ERR_STOPPED, "stopped while evaluating (%s)", reason ? reason : "another rank");
     if (status == OK && w.first)
         r->evaluation = e;
     worker_release(&w);
@@ -61,10 +70,10 @@ int train_evaluate(const struct train_job *job, struct evaluation *out)
     int status;
 
     TRY(run_init_evaluation(&r, job));
-    r.report.wants_bar = bar_possible() && job->eval.count > 0;
+    r.report.wants_bar = world_is_first(job->world) && bar_possible() && job->eval.count > 0;
     if (r.report.wants_bar)
         bar_begin(&r.report.bar);
-    status = run_ranks(&r, evaluate_rank);
+    status = world_run(job->world, &r.mesh, evaluate_rank, &r);
     if (status == OK)
         *out = r.evaluation;
     run_release(&r);

@@ -4,6 +4,7 @@
 #define PLAIT_TRAIN_TRAIN_H
 
 #include "ckpt/hf.h"
+#include "comm/world.h"
 #include "data/objective.h"
 #include "train/options.h"
 #include "train/stop.h"
@@ -28,10 +29,11 @@ struct train_job {
     struct objective objective;          /* all zero: clm */
     int64_t train_tokens;                /* of an epoch, for the header; 0: not known */
     int64_t eval_batch;                  /* samples that a dp rank evaluates at once */
-    struct mesh mesh;                    /* of ranks in this process; sizes 0: 1 */
+    const struct world *world;           /* what ranks are; NULL: threads of this process */
+    struct mesh mesh;                    /* of the ranks; sizes 0: 1 */
     enum recompute recompute;
     enum dtype dtype;               /* see compile_options */
-    double memory;                  /* bytes that all ranks may take; 0: not checked */
+    double memory;                  /* bytes that the ranks of this host may take; 0: not checked */
     const char *save_dtype;         /* NULL: float32 */
     uint64_t max_shard_bytes;       /* 0: as weights_save */
     const char *tokenizer_dir;      /* its files go with the model; NULL: none */
@@ -58,9 +60,10 @@ struct evaluation {
     double seconds;
 };
 
-/* Collective in-process: makes the ranks itself. ERR_STOPPED: stopped, with a checkpoint. */
+/* In every process of the world. ERR_STOPPED: stopped, with a checkpoint; the first rank tells. */
 int train(const struct train_job *job);
-/* Loss of job->eval; model weights are needed. options, checkpoint and what is saved play no part. */
+/* Loss of job->eval, in the first rank's process; model weights are needed. options, checkpoint and what
+ * is saved play no part. */
 int train_evaluate(const struct train_job *job, struct evaluation *out);
 
 /* NAN where the loss is not that of tokens to come. */

@@ -25,7 +25,7 @@ static int fill_weights(struct worker *w)
 static int make_executors(struct worker *w)
 {
     struct run *r = w->run;
-    struct comm *comm = mesh_ranks(&r->mesh) > 1 ? w->comm : NULL;
+    struct comm *comm = mesh_ranks(&r->mesh) > 1 ? w->comm : NULL; /* kernels of one rank need none */
 
     if (r->plan) {
         TRY(executor_create(r->plan, w->store, comm, w->rank, &w->train));
@@ -44,15 +44,12 @@ int worker_init(struct worker *w, struct run *r, int rank, struct comm *comm)
 {
     int status;
 
-    *w = (struct worker){ .run = r, .comm = comm, .rank = rank, .first = rank == 0 };
+    *w = (struct worker){ .run = r, .comm = comm, .rank = rank, .first = rank == 0, .step = r->first_step };
     w->dp = mesh_coordinate(&r->mesh, rank, AXIS_DP);
     w->store = store_create();
     status = make_executors(w);
     if (status == OK)
         status = fill_weights(w);
-    r->stores[rank] = w->store;
-    if (status == OK)
-        status = agree_wait(w);
     if (status != OK)
         worker_release(w);
     return status;

@@ -1,6 +1,7 @@
 /* Model directories: what model_open takes and refuses, filling and randomising stores on any layout, and
  * saving. */
 #include "ckpt/hf.h"
+#include "ckpt/gather.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -196,20 +197,39 @@ static void assert_same_file(const char *a, const char *b)
     str_release(&y);
 }
 
+struct saving {
+    struct job *job;
+    const char *dir;
+};
+
+static int save_gathered(void *context, struct gather *g)
+{
+    const struct saving *s = context;
+    size_t count;
+    struct weights_param *params = gather_params(g, TENSOR_PARAM, &count);
+    int status = model_save(s->dir, &s->job->model.config, params, count, &(struct model_save_options){ 0 });
+
+    mem_free(params);
+    return status;
+}
+
+static int save_rank(void *context, int rank, struct comm *comm)
+{
+    const struct saving *s = context;
+
+    return gather_run(comm, s->job->stores[rank], save_gathered, context);
+}
+
 static void saved_as_transformers_saves(void **state)
 {
     static const int meshes[][2] = { { 1, 1 }, { 1, 2 }, { 2, 2 } };
     char *dir = scratch_path(state, "out"), *path;
-    struct store_params params;
     struct str text;
     struct job j;
 
     for (size_t i = 0; i < sizeof(meshes) / sizeof(meshes[0]); i++) {
         job_begin(&j, plain, meshes[i][0], meshes[i][1], false);
-        store_params_init(&params, j.stores, mesh_ranks(&j.mesh));
-        must(
-            model_save(dir, &j.model.config, params.params, params.count, &(struct model_save_options){ 0 }));
-        store_params_release(&params);
+        must(comm_local_run(&j.mesh, 1, save_rank, &(struct saving){ &j, dir }));
         job_end(&j);
         path = path_join(dir, "model.safetensors");
         assert_same_file(path, GOLDEN_DIR "/gpt2/plain/model.safetensors");
@@ -238,18 +258,23 @@ struct broken {
     float copy_delta;
     const char *reshape; /* written as one dim */
     const char *prefix;  /* of names that is left out */
+    /* set on the way */
+    float *table;
+    const struct job *job;
+    const char *dir;
 };
 
-static size_t change(const struct broken *how, struct store_params *p, struct weights_param *list,
-                     float *table)
+static size_t change(const struct broken *how, const struct weights_param *params, size_t count,
+                     struct weights_param *list)
 {
     static const int64_t two[] = { 2 };
     static const float values[] = { 1, 2 };
+    float *table = how->table;
     size_t n = 0;
 
-    for (size_t i = 0; i < p->count; i++) {
+    for (size_t i = 0; i < count; i++) {
         struct weights_param *param = &list[n];
-        *param = p->params[i];
+        *param = params[i];
         if (how->drop && strcmp(param->name, how->drop) == 0)
             continue;
         if (how->prefix && str_starts_with(param->name, how->prefix))
@@ -257,7 +282,7 @@ static size_t change(const struct broken *how, struct store_params *p, struct we
         if (how->reshape && strcmp(param->name, how->reshape) == 0)
             param->ndim--;
         n++;
-        if (!how->copy || strcmp(p->params[i].name, "transformer.wte.weight") != 0)
+        if (!how->copy || strcmp(params[i].name, "transformer.wte.weight") != 0)
             continue;
         memcpy(table, param->data, (size_t)(param->shape[0] * param->shape[1]) * sizeof(float));
         table[param->shape[0] * param->shape[1] - 1] += how->copy_delta;
@@ -270,20 +295,31 @@ static size_t change(const struct broken *how, struct store_params *p, struct we
     return n;
 }
 
+static int save_broken(void *context, struct gather *g)
+{
+    const struct broken *how = context;
+    struct weights_param list[40];
+    size_t count;
+    struct weights_param *params = gather_params(g, TENSOR_PARAM, &count);
+    int status = model_save(how->dir, &how->job->model.config, list, change(how, params, count, list),
+                            &(struct model_save_options){ 0 });
+
+    mem_free(params);
+    return status;
+}
+
 static void write_broken(const char *dir, const struct broken *how)
 {
-    struct weights_param list[40];
-    struct store_params params;
-    float *table = mem_alloc_array(128 * 32, sizeof(float));
+    struct broken x = *how;
     struct job j;
 
     job_begin(&j, plain, 1, 1, false);
-    store_params_init(&params, j.stores, 1);
-    must(model_save(dir, &j.model.config, list, change(how, &params, list, table),
-                    &(struct model_save_options){ 0 }));
-    store_params_release(&params);
+    x.table = mem_alloc_array(128 * 32, sizeof(float));
+    x.job = &j;
+    x.dir = dir;
+    must(gather_run(NULL, j.stores[0], save_broken, &x));
     job_end(&j);
-    mem_free(table);
+    mem_free(x.table);
 }
 
 static void weights_that_do_not_fit(void **state)

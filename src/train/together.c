@@ -1,0 +1,136 @@
+#include "train/together.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "base/file.h"
+#include "base/mem.h"
+#include "ckpt/save.h"
+
+enum { TRIES = 100, NAP = 50000000 /* ns */, LONGEST_PATH = 4096 };
+
+/* ---- the output directory ---- */
+
+struct opened {
+    bool has_checkpoint;
+    char checkpoint[LONGEST_PATH], mark[64];
+};
+
+static bool is_many(const struct world *w)
+{
+    return w && w->ranks > 1;
+}
+
+static int put_mark(const struct output_dir_options *o, struct opened *x)
+{
+    char *path;
+    FILE *f;
+
+    snprintf(x->mark, sizeof(x->mark), SAVE_PREFIX_TEMPORARY "mark.%ld", (long)getpid());
+    path = path_join(o->path, x->mark);
+    f = fopen(path, "we");
+    mem_free(path);
+    return f && fclose(f) == 0 ? OK : fail(ERR_CREATE, "%s: cannot write there", o->path);
+}
+
+static void remove_mark(const struct output_dir_options *o, const struct opened *x)
+{
+    char *path = path_join(o->path, x->mark);
+
+    unlink(path);
+    mem_free(path);
+}
+
+/* A network's file system may show it late. */
+static int see_mark(const struct world *w, const struct output_dir_options *o, const struct opened *x)
+{
+    char *path = path_join(o->path, x->mark);
+    bool seen = file_exists(path);
+
+    for (int i = 0; !seen && i < TRIES; i++) {
+        nanosleep(&(struct timespec){ .tv_nsec = NAP }, NULL);
+        seen = file_exists(path);
+    }
+    mem_free(path);
+    if (seen)
+        return OK;
+    fail(ERR_CONFIG,
+         "--output_dir %s is another directory for rank %d than for rank 0 (expected one for all)", o->path,
+         w->rank);
+    error_hint("it must lie in a file system that all hosts share");
+    return ERR_CONFIG;
+}
+
+static int open_first(struct output_dir *d, const struct output_dir_options *o, struct opened *x)
+{
+    TRY(output_dir_open(d, o));
+    x->has_checkpoint = d->checkpoint != NULL;
+    if (x->has_checkpoint)
+        snprintf(x->checkpoint, sizeof(x->checkpoint), "%s", d->checkpoint);
+    return o->dry ? OK : put_mark(o, x);
+}
+
+int together_open_output(const struct world *w, struct output_dir *d, const struct output_dir_options *o)
+{
+    struct opened *x;
+    int status;
+
+    *d = (struct output_dir){ .lock.fd = -1 };
+    if (!is_many(w))
+        return output_dir_open(d, o);
+    x = mem_alloc(sizeof(*x));
+    status = world_is_first(w) ? open_first(d, o, x) : OK;
+    if (status == OK)
+        status = world_share(w, x, sizeof(*x));
+    if (status == OK && !world_is_first(w)) {
+        d->checkpoint = x->has_checkpoint ? mem_strdup(x->checkpoint) : NULL;
+        status = x->mark[0] ? see_mark(w, o, x) : OK;
+    }
+    if (status == OK)
+        status = world_wait(w);
+    if (world_is_first(w) && x->mark[0])
+        remove_mark(o, x);
+    mem_free(x);
+    return status;
+}
+
+/* ---- turns ---- */
+
+int together_in_turn(const struct world *w, int (*fn)(void *context, bool again), void *context)
+{
+    bool first = !is_many(w) || w->host_rank == 0;
+
+    if (first)
+        TRY(fn(context, false));
+    TRY(world_wait(w));
+    return first ? OK : fn(context, true);
+}
+
+/* ---- meaning the same ---- */
+
+static int compare_config(const struct world *w, const struct config *c)
+{
+    char what[128];
+
+    TRY(world_agree(w, "model_type", c->def->name));
+    for (const struct field *f = c->def->fields; f->key; f++) {
+        const char *value = config_get_field(c, f);
+        snprintf(what, sizeof(what), "config ($.%s)", f->key);
+        TRY(world_agree(w, what, value ? value : "null"));
+    }
+    return OK;
+}
+
+int together_compare(const struct world *w, const struct config *c, const struct train_note notes[],
+                     size_t count)
+{
+    if (!is_many(w))
+        return OK;
+    TRY(compare_config(w, c));
+    for (size_t i = 0; i < count; i++)
+        TRY(world_agree(w, notes[i].key, notes[i].value));
+    return OK;
+}

@@ -1,0 +1,80 @@
+# Ranks that are processes of a launcher: the same bytes as threads of one process, for every command; what goes wrong is
+# said once.
+. "$TESTS/lib/cli.sh"
+. "$TESTS/lib/mpi.sh"
+export XDG_CACHE_HOME=$PWD/cache
+
+# fails FLAVOUR CODE TEXT OPTION...: four ranks of plait end with CODE and one line of error, which holds TEXT.
+fails() {
+  local flavour=$1 code=$2 text=$3 status=0
+  shift 3
+  mpirun $flavour "$@" >out 2>err || status=$?
+  [ $status = $code ] || stop "$flavour: exit code $status, expected $code: $(cat err)"
+  [ "$(grep -c '^plait: error: ' err)" = 1 ] || stop "$flavour: not one line of error: $(cat err)"
+  grep '^plait: error: ' err | grep -qF -e "$text" || stop "$flavour: found $(own_lines err), expected $text"
+}
+
+cut_times() { sed 's/"tokens_per_second.*//; s/"eval_runtime.*//' "$1"; }
+
+awk 'BEGIN { split("the cat sees a dog and one bird likes fish", w); x = 7
+  for (i = 0; i < 400; i++) { line = ""; for (k = 0; k < 8; k++) { x = (x * 1103515245 + 12345) % 2147483648
+    line = line w[int(x / 65536) % 10 + 1] " " } print line "." } }' >text.txt
+"$PLAIT" tokenizer train --files text.txt --vocab_size 280 --output_dir small --log_level warning
+"$PLAIT" config --config_name gpt2 --tokenizer_name small --output_dir small --log_level warning \
+  --config_overrides n_embd=32,n_layer=2,n_head=2,n_positions=64
+train="train --config_name small --tokenizer_name small --train_file text.txt --block_size 32 --seed 3 --threads 1
+  --per_device_train_batch_size 2 --learning_rate 1e-2 --max_steps 8 --logging_steps 2 --save_steps 4 --eval_steps 4
+  --do_train --do_eval --validation_split_percentage 10 --tensor_parallel_size 2"
+
+"$PLAIT" $train --world_size 4 --output_dir threads 2>/dev/null
+"$PLAIT" eval --model_name_or_path threads --validation_file text.txt --block_size 32 --world_size 4 --threads 1 >eval.threads 2>/dev/null
+generate="generate --model_name_or_path threads --prompt the --max_new_tokens 12 --threads 1"
+"$PLAIT" $generate --world_size 2 >generate.threads
+model=$GOLDEN/gpt2/heads3
+forward="forward --model_name_or_path $model --inputs $model/inputs.safetensors --grad --threads 1 --tensor_parallel_size 2"
+"$PLAIT" $forward --world_size 4 --output forward.threads
+
+for flavour in $flavours; do
+  # ---- transfers, through shared memory and by MPI
+  export PLAIT_MPI=${PLAIT%/*}/plait_mpi_$flavour.so
+  [ "$(mpirun $flavour 8 "$PROGRAMS/ranks")" = "8 ranks, 8 on this host, 1 threads each" ] || stop "$flavour: transfers"
+  status=0
+  mpirun $flavour 8 "$PROGRAMS/ranks" fail >out 2>err || status=$?
+  [ $status = 65 ] || stop "$flavour: exit code $status: $(cat err)"
+  [ "$(grep -c '^ranks: ' err)" = 1 ] || stop "$flavour: $(cat err)"
+  grep -q '^ranks: rank 5 has had enough' err || stop "$flavour: $(cat err)"
+  if strace -o trace true 2>/dev/null; then
+    mpirun $flavour 8 strace -f -qq -o trace -e trace=memfd_create -e inject=memfd_create:error=ENOSYS \
+      "$PROGRAMS/ranks" >out || stop "$flavour: transfers by MPI"
+    grep -q '^8 ranks, 1 on this host' out || stop "$flavour: shared memory where there is none"
+  fi
+  unset PLAIT_MPI
+
+  # ---- commands
+  mpirun $flavour 4 "$PLAIT" $train --output_dir $flavour 2>err || stop "$flavour: train: $(cat err)"
+  [ "$(grep -c 'Training completed' err)" = 1 ] || stop "$flavour: said more than once: $(cat err)"
+  for file in model.safetensors checkpoint-4/optimizer.safetensors checkpoint-8/optimizer.safetensors; do
+    cmp threads/$file $flavour/$file || stop "$flavour: $file"
+  done
+  cut_times threads/train_log.jsonl >log.threads
+  cut_times $flavour/train_log.jsonl | cmp - log.threads || stop "$flavour: log"
+  mpirun $flavour 4 "$PLAIT" eval --model_name_or_path threads --validation_file text.txt --block_size 32 --threads 1 >eval.$flavour 2>err ||
+    stop "$flavour: eval: $(cat err)"
+  [ "$(grep -e loss -e perplexity -e samples\" eval.$flavour)" = "$(grep -e loss -e perplexity -e samples\" eval.threads)" ] || stop "$flavour: $(cat eval.$flavour)"
+  mpirun $flavour 2 "$PLAIT" $generate >generate.$flavour || stop "$flavour: generate"
+  cmp generate.threads generate.$flavour || stop "$flavour: generate"
+  mpirun $flavour 4 "$PLAIT" $forward --output forward.$flavour || stop "$flavour: forward"
+  cmp forward.threads forward.$flavour || stop "$flavour: forward"
+
+  # ---- what cannot be
+  fails $flavour 78 "--world_size: not what mpirun has started (found 4, expected 2)" 2 "$PLAIT" $generate --world_size 4
+  grep -q '^hint: mpirun -n 4 plait' err || stop "$flavour: $(cat err)"
+  fails $flavour 78 "mpirun: not data_parallel_size times tensor_parallel_size (found 3, expected a multiple of 2)" \
+    3 "$PLAIT" $train --output_dir none
+  fails $flavour 64 "no_such_option" 2 "$PLAIT" $train --no_such_option 1
+  fails $flavour 78 "rank 1 on $(hostname) has another command line than rank 0" 1 "$PLAIT" $train --output_dir none : \
+    -n 1 "$PLAIT" $train --output_dir none --weight_decay 0.1
+  fails $flavour 73 "already exists and is not empty" 2 "$PLAIT" $train --output_dir threads
+  fails $flavour 66 "no/such.txt" 2 "$PLAIT" ${train/text.txt/no/such.txt} --output_dir none
+  [ ! -e none ] || stop "$flavour: a directory of a run that was refused"
+done
