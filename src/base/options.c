@@ -94,6 +94,8 @@ static const char **all_names(const struct options *o, struct arena *memory, siz
             names[n++] = arena_printf(memory, "no_%s", option->name);
         }
     }
+    names = mem_grow(names, n, &capacity, sizeof(*names));
+    names[n++] = "help";
     *count = n;
     return names;
 }

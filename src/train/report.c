@@ -261,21 +261,29 @@ static void log_file(struct report *p, const struct run *r, double loss)
     str_release(&line);
 }
 
+struct scalar { /* lists end without a tag */
+    const char *tag;
+    double value;
+};
+
+static void put_events(struct report *p, const struct run *r, const struct scalar *scalars)
+{
+    for (const struct scalar *s = scalars; s->tag; s++)
+        if (isfinite(s->value))
+            events_scalar(&p->events, s->tag, r->state.global_step, s->value);
+    events_flush(&p->events);
+}
+
 static void log_events(struct report *p, const struct run *r, double loss)
 {
-    const struct {
-        const char *tag;
-        double value;
-    } scalars[] = { { "train/loss", loss },
-                    { "train/learning_rate", p->last.learning_rate },
-                    { "train/grad_norm", p->last.grad_norm },
-                    { "train/epoch", r->state.epoch },
-                    { "train/tokens_per_second", row_rate(p) } };
+    const struct scalar scalars[] = { { "train/loss", loss },
+                                      { "train/learning_rate", p->last.learning_rate },
+                                      { "train/grad_norm", p->last.grad_norm },
+                                      { "train/epoch", r->state.epoch },
+                                      { "train/tokens_per_second", row_rate(p) },
+                                      { 0 } };
 
-    for (size_t i = 0; i < sizeof(scalars) / sizeof(scalars[0]); i++)
-        if (isfinite(scalars[i].value))
-            events_scalar(&p->events, scalars[i].tag, r->state.global_step, scalars[i].value);
-    events_flush(&p->events);
+    put_events(p, r, scalars);
 }
 
 static void log_line(const struct report *p, const struct run *r, double loss)
@@ -307,6 +315,13 @@ void report_evaluation(struct report *p, const struct run *r)
 {
     const struct evaluation *e = &r->evaluation;
     double perplexity = evaluation_perplexity(e);
+    const struct scalar scalars[] = { { "eval/loss", e->loss },
+                                      { "eval/perplexity", perplexity },
+                                      { "eval/accuracy", e->accuracy },
+                                      { "eval/runtime", e->seconds },
+                                      { "eval/samples_per_second", (double)e->samples / e->seconds },
+                                      { "eval/steps_per_second", (double)e->steps / e->seconds },
+                                      { 0 } };
     struct json_writer w;
     struct str line;
 
@@ -328,13 +343,7 @@ void report_evaluation(struct report *p, const struct run *r)
     json_write_object_end(&w);
     train_log_write(&p->log, &line);
     str_release(&line);
-    if (isfinite(e->loss))
-        events_scalar(&p->events, "eval/loss", r->state.global_step, e->loss);
-    if (isfinite(perplexity))
-        events_scalar(&p->events, "eval/perplexity", r->state.global_step, perplexity);
-    if (isfinite(e->accuracy))
-        events_scalar(&p->events, "eval/accuracy", r->state.global_step, e->accuracy);
-    events_flush(&p->events);
+    put_events(p, r, scalars);
 }
 
 void report_evaluating(struct report *p, int64_t done, int64_t of)
@@ -348,13 +357,18 @@ void report_evaluating(struct report *p, int64_t done, int64_t of)
 void report_finish(struct report *p, const struct run *r)
 {
     const struct trainer_state *t = &r->state;
+    double loss = t->train_loss_tokens > 0 ? t->train_loss_sum / (double)t->train_loss_tokens : NAN;
+    const struct scalar scalars[] = {
+        { "train/train_loss", loss },
+        { "train/total_flos", t->total_flos },
+        { "train/train_runtime", t->train_seconds },
+        { "train/train_samples_per_second", (double)t->samples_seen / t->train_seconds },
+        { "train/train_steps_per_second", (double)t->global_step / t->train_seconds },
+        { 0 }
+    };
     struct str text;
 
-    if (t->train_loss_tokens > 0)
-        events_scalar(&p->events, "train/train_loss", t->global_step,
-                      t->train_loss_sum / (double)t->train_loss_tokens);
-    events_scalar(&p->events, "train/train_runtime", t->global_step, t->train_seconds);
-    events_flush(&p->events);
+    put_events(p, r, scalars);
     str_init(&text);
     str_append_count(&text, t->global_step);
     str_append(&text, " steps, ");
@@ -365,8 +379,8 @@ void report_finish(struct report *p, const struct run *r)
     str_append_count(&text, t->num_input_tokens_seen);
     str_append(&text, " tokens in ");
     str_append_duration(&text, t->train_seconds);
-    if (t->train_loss_tokens > 0)
-        str_appendf(&text, ", train loss %.4f", t->train_loss_sum / (double)t->train_loss_tokens);
+    if (!isnan(loss))
+        str_appendf(&text, ", train loss %.4f", loss);
     inform("Training completed: %s. The model is in %s", text.data, r->o->output_dir);
     str_release(&text);
 }
