@@ -246,6 +246,17 @@ static int settle_tie(struct model *m)
     return m->config.def->settle_tie(&m->config, true);
 }
 
+/* As BertModel(add_pooling_layer=False) is saved, or a masked language model. */
+static void settle_pooler(struct model *m)
+{
+    const struct model_def *def = m->config.def;
+
+    if (m->config.head != HEAD_NONE || !def->pooler || weights_find(&m->weights, def->pooler, def->prefix))
+        return;
+    m->config.no_pooler = true;
+    note("%s: no pooler (tensor \"%s\" missing), so there is no pooler_output", m->weights.path, def->pooler);
+}
+
 static bool is_ignored(const struct model_def *def, const char *name)
 {
     for (int i = 0; def->ignored_tensors && def->ignored_tensors[i]; i++)
@@ -284,6 +295,7 @@ static int check_weights(struct model *m)
     int status;
 
     TRY(settle_tie(m));
+    settle_pooler(m);
     TRY(params_init(&params, &m->config));
     str_init(&fresh);
     status = find_sources(m, &params, &fresh);
@@ -311,13 +323,17 @@ static int open_weights(struct model *m, const struct model_options *o, char **f
     return OK;
 }
 
+/* What the caller and the user make of the config that was found. */
 static int adapt(struct model *m, const struct model_options *o)
 {
-    const char *class = m->config.architecture;
+    const char *class = m->config.architecture; /* of a constant table */
 
+    if (o->overrides)
+        TRY(config_override(&m->config, o->overrides));
+    if (o->adapt)
+        TRY(o->adapt(o->context, &m->config, m->has_weights && strcmp(class, m->config.architecture) == 0));
     m->seed = o->seed;
-    TRY(o->adapt(o->context, &m->config, m->has_weights));
-    m->new_head = m->has_weights && strcmp(class, m->config.architecture) != 0;
+    m->new_head = o->new_head && m->has_weights && strcmp(class, m->config.architecture) != 0;
     return OK;
 }
 
@@ -340,9 +356,7 @@ int model_open(struct model *m, const struct model_options *o)
     } else if (status == OK) {
         status = model_find_config(name, o, &m->config, &m->directory);
     }
-    if (status == OK && o->overrides)
-        status = config_override(&m->config, o->overrides);
-    if (status == OK && o->adapt)
+    if (status == OK)
         status = adapt(m, o);
     if (status == OK && m->config.head == HEAD_CAUSAL && !config_is_causal(&m->config))
         warn("%s: If you want to use `%s` as a standalone, add `is_decoder=True.` (rows see what is to come)",

@@ -8,7 +8,8 @@
  *
  * Everything about the weights is checked by model_open, before anything large is allocated: each parameter
  * is there with its shape, under its name with or without the architecture's prefix; a tied copy equals what
- * it is a copy of; what nobody asked for is named in one warning. Nothing missing is ever made up. */
+ * it is a copy of; what nobody asked for is named in one warning. Nothing missing is made up,
+ * but for the head of a class that was asked for. */
 #ifndef PLAIT_CKPT_HF_H
 #define PLAIT_CKPT_HF_H
 
@@ -24,10 +25,11 @@ struct model_options {
         *config_name; /* directory, config.json, name in a cache, built-in config; NULL: that of `name` */
     const char *cache_dir, *revision; /* see ckpt/hub.h; may be NULL */
     const char *overrides;            /* --config_overrides, or NULL */
-    /* NULL, or changes the config before the weights are looked at; trained: the weights are of its head. A
-     * parameter that they lack when the class is another one then begins at random, by the seed. */
+    /* NULL, or changes the config before the weights are looked at; trained: the weights are of its head. */
     int (*adapt)(void *context, struct config *c, bool trained);
     void *context;
+    /* Where the class was made another one, a parameter that the weights lack begins at random, by the seed. */
+    bool new_head;
     uint64_t seed;
 };
 

@@ -234,7 +234,7 @@ static int whole_gradient(const struct forward *f, struct gather *g, const char 
         for (int64_t i = 0; i < count && status == OK; i++)
             sum[i] += part[i];
     }
-    for (int64_t i = 0; i < count; i++)
+    for (int64_t i = 0; i < count && f->in.label_count > 0; i++)
         sum[i] /= (float)f->in.label_count;
     str_release(&name);
     return status;

@@ -136,6 +136,8 @@ static int make_origin(const struct values *v, const struct model *model, struct
     if (!model->has_weights)
         return OK;
     o->tensor = model_source(model, o->param->name);
+    if (!o->tensor) /* of a head that the weights do not have */
+        return OK;
     TRY(weights_check_float(o->tensor));
     return o->new_rows == ROWS_MEAN && o->tensor->info->count < o->param->count ? find_mean(o) : OK;
 }
@@ -227,6 +229,7 @@ static int run(void *values, struct options *o)
     TRY(require_text("output_dir", v->own.output_dir));
     TRY(parallel_one_rank(&v->parallel, "init"));
     model_choice_options(&v->model, &options);
+    options.new_head = true;
     TRY(model_open(&model, &options));
     status = v->own.vocab_size ? config_set_int(&model.config, "vocab_size", v->own.vocab_size) : OK;
     if (status == OK)

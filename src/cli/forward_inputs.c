@@ -6,8 +6,6 @@
 #include "base/err.h"
 #include "ckpt/safetensors.h"
 
-enum { NO_LABEL = -100 };
-
 /* What one of the tensors may be. */
 struct slot {
     const char *name;
@@ -46,7 +44,7 @@ static int check_values(const struct safetensors *st, const struct slot *s)
 
     for (int64_t i = 0; i < (int64_t)t->count; i++) {
         int64_t v = (*s->values)[i];
-        if ((v >= s->min && v <= s->max) || (s->no_label && v == NO_LABEL))
+        if ((v >= s->min && v <= s->max) || (s->no_label && v == FORWARD_NO_LABEL))
             continue;
         return safetensors_fail(st->path, s->name,
                                 "value at [%" PRId64 ", %" PRId64 "] out of range (found %" PRId64
@@ -139,7 +137,7 @@ static int read_rows(const struct safetensors *st, struct forward_inputs *in, co
                     ", expected at most %" PRId64 ", from %s)",
                     st->path, in->length, c->sizes.positions, c->name);
     for (int64_t i = 0; in->labels && i < in->samples * in->length; i++)
-        in->label_count += i % in->length >= unshifted && in->labels[i] != NO_LABEL;
+        in->label_count += i % in->length >= unshifted && in->labels[i] != FORWARD_NO_LABEL;
     if (c->head == HEAD_CLASSIFICATION)
         TRY(forward_labels_read(st, in, c));
     return c->head == HEAD_CLASSIFICATION || c->head == HEAD_NONE ? forward_labels_rows(in, c) : OK;
@@ -167,7 +165,7 @@ static int shift_right(const struct safetensors *st, struct forward_inputs *in, 
     in->decoder_ids = mem_alloc_array((size_t)(in->samples * in->rows) + 1, sizeof(int64_t));
     for (int64_t i = 0; i < in->samples * in->rows; i++) {
         int64_t before = i % in->rows ? ids[i - 1] : c->decoder_start;
-        in->decoder_ids[i] = before == NO_LABEL ? c->pad : before;
+        in->decoder_ids[i] = before == FORWARD_NO_LABEL ? c->pad : before;
     }
     return OK;
 }
@@ -192,7 +190,7 @@ static int read_both(const struct safetensors *st, struct forward_inputs *in, co
         return forward_labels_rows(in, c);
     }
     for (int64_t i = 0; in->labels && i < in->samples * in->rows; i++)
-        in->label_count += in->labels[i] != NO_LABEL;
+        in->label_count += in->labels[i] != FORWARD_NO_LABEL;
     return OK;
 }
 
@@ -235,7 +233,7 @@ void forward_inputs_release(struct forward_inputs *in)
 static void narrow(const int64_t *values, int64_t at, int64_t count, int32_t *out)
 {
     for (int64_t i = 0; i < count; i++)
-        out[i] = values ? (int32_t)values[at + i] : NO_LABEL;
+        out[i] = values ? (int32_t)values[at + i] : FORWARD_NO_LABEL;
 }
 
 static void mask_keys(const int64_t *mask, int64_t at, int64_t count, int32_t *key_order)
@@ -245,12 +243,16 @@ static void mask_keys(const int64_t *mask, int64_t at, int64_t count, int32_t *k
             key_order[i] = -1;
 }
 
-/* The row that stands for the sample carries its label. */
+/* The row that stands for the sample has its logits; the sample may have a label. */
 static void label_sample(const struct forward_inputs *in, int64_t sample, int64_t row, struct batch *b)
 {
-    int64_t at = b->label_count++;
+    int64_t at;
 
-    b->label_rows[at] = (int32_t)(row + in->class_rows[sample]);
+    b->sequence_rows[b->sequences - 1] = (int32_t)(row + in->class_rows[sample]);
+    if (in->labels && in->labels[sample] == FORWARD_NO_LABEL)
+        return;
+    at = b->label_count++;
+    b->label_rows[at] = (int32_t)(b->sequences - 1);
     b->labels[at] = in->labels ? (int32_t)in->labels[sample] : 0;
     for (int64_t k = 0; k < in->target_width; k++)
         b->targets[at * in->target_width + k] = in->targets[sample * in->target_width + k];

@@ -5,6 +5,8 @@
 #include "data/batch.h"
 #include "models/config.h"
 
+enum { FORWARD_NO_LABEL = -100 };
+
 struct forward_inputs {
     int64_t samples, length; /* B, T */
     int64_t *ids;            /* [B, T] */

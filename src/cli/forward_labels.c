@@ -37,12 +37,14 @@ static int read_classes(const struct safetensors *st, const struct safetensors_t
     TRY(check_shape(st, t, in->samples, 1));
     in->labels = mem_alloc_array((size_t)t->count + 1, sizeof(int64_t));
     TRY(safetensors_read_int64(st, t, in->labels));
-    for (int64_t i = 0; i < in->samples; i++)
-        if (in->labels[i] < 0 || in->labels[i] >= c->labels)
+    for (int64_t i = 0; i < in->samples; i++) {
+        if (in->labels[i] != FORWARD_NO_LABEL && (in->labels[i] < 0 || in->labels[i] >= c->labels))
             return safetensors_fail(st->path, t->name,
                                     "value at [%" PRId64 "] out of range (found %" PRId64
-                                    ", expected 0 to %" PRId64 ")",
+                                    ", expected 0 to %" PRId64 ", or -100 for no label)",
                                     i, in->labels[i], c->labels - 1);
+        in->label_count += in->labels[i] != FORWARD_NO_LABEL;
+    }
     return OK;
 }
 
@@ -73,8 +75,10 @@ int forward_labels_read(const struct safetensors *st, struct forward_inputs *in,
     if (!t)
         return OK;
     in->problem = problem_of(c, t);
+    if (in->problem == PROBLEM_SINGLE_LABEL)
+        return read_classes(st, t, in, c);
     in->label_count = in->samples;
-    return in->problem == PROBLEM_SINGLE_LABEL ? read_classes(st, t, in, c) : read_targets(st, t, in, c);
+    return read_targets(st, t, in, c);
 }
 
 /* As transformers: padding is told by its id, whatever the mask says. */

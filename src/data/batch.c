@@ -26,6 +26,7 @@ void batch_init(struct batch *b, const struct batch_capacity *c)
     *b = (struct batch){ .sequence_capacity = c->sequences,
                          .label_capacity = c->rows,
                          .target_width = c->target_width };
+    b->sequence_rows = mem_alloc_array((size_t)c->sequences + 1, sizeof(b->sequence_rows[0]));
     block_init(&b->rows, c->rows, c->sequences);
     block_init(&b->encoder, c->encoder_rows, c->sequences);
     b->label_rows = mem_alloc_array(2 * labels + 1, sizeof(b->label_rows[0]));
@@ -44,6 +45,7 @@ void batch_release(struct batch *b)
 {
     block_release(&b->rows);
     block_release(&b->encoder);
+    mem_free(b->sequence_rows);
     mem_free(b->label_rows);
     mem_free(b->targets);
     *b = (struct batch){ 0 };
@@ -86,7 +88,7 @@ static int64_t add_sequence(struct batch *b, const int32_t *ids, int64_t length,
     if (b->sequences == b->sequence_capacity)
         BUG("more than %lld sequences in a batch", (long long)b->sequence_capacity);
     add_rows(&b->rows, ids, length, place);
-    b->sequences++;
+    b->sequence_rows[b->sequences++] = (int32_t)first;
     b->rows.offsets[b->sequences] = (int32_t)b->rows.count;
     b->encoder.offsets[b->sequences] = (int32_t)b->encoder.count;
     return first;

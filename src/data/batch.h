@@ -21,6 +21,7 @@ struct row_block {
 struct batch {
     struct row_block rows, encoder; /* rows: of the model or, where it has an encoder, of the decoder */
     int64_t sequence_capacity, sequences;
+    int32_t *sequence_rows; /* [sequences] the row that stands for each, where all of them are asked for */
     int64_t label_capacity, label_count;
     int32_t *label_rows; /* [label_count] of `rows`, those that carry a label */
     int32_t *labels;     /* [label_count] what their next token, masked token or class should be */

@@ -255,6 +255,7 @@ void executor_set_batch(struct executor *e, const struct batch *b)
     copy_rows(e, "", &b->rows, b->sequences);
     copy_rows(e, "encoder_", &b->encoder, b->sequences);
     set_longest(e, &b->rows, b->sequences);
+    copy_input(e, "sequence_rows", b->sequence_rows, b->sequences, sizeof(int32_t));
     copy_input(e, "label_rows", b->label_rows, b->label_count, sizeof(int32_t));
     copy_input(e, "labels", b->labels, b->label_count, sizeof(int32_t));
     copy_input(e, "targets", b->targets, b->label_count * b->target_width, sizeof(float));

@@ -248,7 +248,7 @@ static void build(struct builder *b, const void *config, const struct model_inpu
         out->head = projection_head(b, "classifier",
                                     &(struct projection){ in->labels, c->width, true, c->init_range });
         out->head.prepare = pool_for_class;
-    } else {
+    } else if (!in->no_pooler) {
         out->head.prepare = pool;
     }
 }
@@ -271,6 +271,7 @@ const struct model_def model_bert = {
     .prefix = "bert.",
     .ignored_tensors = ignored,
     .tied = tied,
+    .pooler = "pooler.dense.weight",
     .token_types = true,
     .config_bytes = sizeof(struct bert),
     .fields = fields,

@@ -24,6 +24,7 @@ struct config {
     enum head_kind head;      /* of that class */
     int64_t labels;           /* num_labels, or as many as id2label has; 2 when neither is there */
     enum problem problem;     /* problem_type */
+    bool no_pooler;           /* a base model without one: no key says so, its weights do */
     const char *dtype; /* "float32", "bfloat16", "float16": what files of this model hold; NULL: not said */
     struct config_key *keys; /* in the file's order */
     size_t key_count, key_capacity;

@@ -26,6 +26,7 @@ static int take(struct config *c, struct config *changed)
         config_release(changed);
         return status;
     }
+    changed->no_pooler = c->no_pooler && c->head == changed->head;
     config_release(c);
     *c = *changed;
     return OK;
@@ -231,7 +232,7 @@ static int override_one(struct config *c, struct config *changed, const struct c
                     pair);
     *equals = '\0';
     value = equals + 1;
-    if (strcmp(pair, "architectures") == 0 && value[0] != '[') {
+    if (strcmp(pair, "architectures") == 0 && value[0] != '[' && strcmp(value, "null") != 0) {
         change_class(c, changed, value);
         return OK;
     }

@@ -202,6 +202,7 @@ void config_build(const struct config *c, struct builder *b, struct model_inputs
 {
     in->head = c->head;
     in->labels = c->labels;
+    in->no_pooler = c->no_pooler;
     c->def->build(b, c->values, in, out);
     out->head.config = c->values;
 }

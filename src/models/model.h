@@ -77,6 +77,7 @@ struct cross_inputs {
 struct model_inputs {
     enum head_kind head;                 /* the one that is wanted */
     int64_t labels;                      /* of a classification head */
+    bool no_pooler;                      /* of a base model */
     struct row_inputs rows;              /* of the model, or of the decoder where there is an encoder */
     struct row_inputs encoder;           /* the same sequences; all NULL unless the model asks for them */
     bool cached;                         /* generation: keys and values go through a cache */
@@ -125,8 +126,9 @@ struct model_def {
     const char *const *ignored_tensors; /* patterns of buffers in files that are no parameters,
                                          * NULL-terminated: suffixes such as ".attn.bias" */
     const struct tied_tensor *tied;     /* copies of parameters that files may hold; ends with name NULL */
-    bool causal;      /* rows attend to earlier rows only, always; a sequence is classified by its last */
-    bool token_types; /* these three say which inputs the model asks for */
+    const char *pooler; /* a parameter of the base model's pooler, which files may lack; NULL: it has none */
+    bool causal;        /* rows attend to earlier rows only, always; a sequence is classified by its last */
+    bool token_types;   /* these three say which inputs the model asks for */
     bool longest;
     bool encoder;
     size_t config_bytes;

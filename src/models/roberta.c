@@ -91,7 +91,7 @@ static void build(struct builder *b, const void *config, const struct model_inpu
         out->head = projection_head(b, "classifier.out_proj",
                                     &(struct projection){ in->labels, c->width, true, c->init_range });
         out->head.prepare = pool_for_class;
-    } else {
+    } else if (!in->no_pooler) {
         out->head.prepare = pool;
     }
 }
@@ -116,6 +116,7 @@ const struct model_def model_roberta = {
     .prefix = "roberta.",
     .ignored_tensors = ignored,
     .tied = tied,
+    .pooler = "pooler.dense.weight",
     .token_types = true,
     .config_bytes = sizeof(struct bert),
     .fields = fields,

@@ -18,7 +18,8 @@ struct compilation {
     struct model_inputs in;
     struct model_outputs out;
     struct tensor *label_rows, *labels, *targets;
-    enum problem problem; /* of a classification head */
+    struct tensor *sequence_rows; /* I32 [sequences]; NULL: nobody asks for a result of each sequence */
+    enum problem problem;         /* of a classification head */
 };
 
 static bool has_targets(const struct compilation *c)
@@ -67,14 +68,26 @@ static void make_cache_inputs(struct compilation *c)
     c->in.source = graph_input(&c->b, "source", DT_I32, 2, source);
 }
 
+/* forward: of every sequence, labelled or not; label_rows, where logits are compared, then count these. */
+static bool has_sequence_results(const struct compilation *c)
+{
+    enum head_kind head = c->config->head;
+
+    return (c->o->task == TASK_FORWARD || c->o->task == TASK_GRADIENT) &&
+           (head == HEAD_CLASSIFICATION || head == HEAD_NONE);
+}
+
 static void make_inputs(struct compilation *c)
 {
     const struct compile_options *o = c->o;
     const struct input_sizes sizes = { o->rows, o->encoder_rows, o->sequences };
+    const struct dim sequence = { o->sequences, COUNT_SEQUENCES };
     const struct dim targets[] = { { o->labels, COUNT_LABELS }, { c->config->labels, COUNT_FIXED } };
     const struct graph *g = c->p->graph;
 
     model_inputs_make(&c->b, c->config, &sizes, &c->in);
+    if (has_sequence_results(c))
+        c->sequence_rows = graph_input(&c->b, "sequence_rows", DT_I32, 1, &sequence);
     c->label_rows = labelled_input(c, "label_rows", DT_I32);
     if (o->task == TASK_GENERATE)
         make_cache_inputs(c);
@@ -131,7 +144,8 @@ static bool gathers(const struct compilation *c)
 static void add_head(struct compilation *c)
 {
     const struct head *head = &c->out.head;
-    struct tensor *place = c->in.rows.sequences.place, *rows = gathers(c) ? c->label_rows : NULL;
+    struct tensor *chosen = c->sequence_rows ? c->sequence_rows : c->label_rows;
+    struct tensor *place = c->in.rows.sequences.place, *rows = gathers(c) ? chosen : NULL;
     struct tensor *x = head_input(&c->b, head, c->out.hidden, rows, place), *logits = NULL;
     const struct head_loss_options loss = { .smoothing = c->o->label_smoothing,
                                             .z = c->o->z_loss,
@@ -147,10 +161,12 @@ static void add_head(struct compilation *c)
         c->b.status = fail(ERR_CONFIG, "label_smoothing_factor and z_loss are for labels that are one of "
                                        "several, not for numbers or several at once");
     else if (has_targets(c))
-        c->p->loss = target_loss(&c->b, logits, c->targets,
-                                 c->problem == PROBLEM_REGRESSION ? TARGET_SQUARE : TARGET_BINARY);
+        c->p->loss =
+            target_loss(&c->b, c->sequence_rows ? embedding(&c->b, logits, c->label_rows) : logits,
+                        c->targets, c->problem == PROBLEM_REGRESSION ? TARGET_SQUARE : TARGET_BINARY);
     else
-        c->p->loss = head_loss_with(&c->b, x, head, rows ? NULL : c->label_rows, c->labels, &loss);
+        c->p->loss =
+            head_loss_with(&c->b, x, head, rows == c->label_rows ? NULL : c->label_rows, c->labels, &loss);
 }
 
 static int add_objective(struct compilation *c)
@@ -162,7 +178,7 @@ static int add_objective(struct compilation *c)
     if (c->out.head.weight && (has_logits(c->o->task) || !c->o->loss))
         add_head(c);
     else if (c->out.head.prepare && c->o->task == TASK_FORWARD)
-        p->pooled = head_input(b, &c->out.head, p->hidden, c->label_rows, c->in.rows.sequences.place);
+        p->pooled = head_input(b, &c->out.head, p->hidden, c->sequence_rows, c->in.rows.sequences.place);
     if (has_loss(c->o->task) && c->o->loss && builder_status(b) == OK)
         p->loss = c->o->loss(b, &c->out, &c->in, c->label_rows, c->labels, c->o->loss_context);
     if (builder_status(b) == OK && !p->loss && c->o->task != TASK_FORWARD && c->o->task != TASK_GENERATE)

@@ -112,6 +112,7 @@ static int open_model(struct session *s)
         o = (struct model_options){ .name = s->dir.checkpoint };
     o.adapt = settle_objective;
     o.context = s;
+    o.new_head = true;
     o.seed = s->o->train ? (uint64_t)s->o->train->seed : 0;
     TRY(model_open(&s->model, &o));
     s->has_model = true;

@@ -72,3 +72,28 @@ model gpt2 words n_embd=32,n_layer=2,n_head=2,n_positions=40,tie_word_embeddings
 "$PLAIT" init --config_name gpt2 --output_dir apart --log_level warning
 says "lm_head.weight" "$PLAIT" train --model_name_or_path apart --tokenizer_name words --max_steps 1 $mood --block_size 16 \
   --output_dir score
+
+# ---- a pooler that is not there
+bert=$GOLDEN/bert
+says 'no pooler (tensor "pooler.dense.weight" missing)' "$PLAIT" forward --model_name_or_path "$bert/plain" --inputs \
+  "$bert/base/inputs.safetensors" --config_overrides architectures=BertModel --output out.safetensors
+"$PLAIT" inspect out.safetensors >there
+grep -q '^hidden_states' there && ! grep -q pooler_output there || stop "$(cat there)"
+"$PLAIT" init --model_name_or_path "$bert/base_no_pooler" --vocab_size 64 --output_dir bare 2>/dev/null
+"$PLAIT" inspect bare >there
+! grep -q pooler there || stop "$(cat there)"
+classifier() { # CLASS DIRECTORY
+  mkdir -p "$2"
+  sed "s/BertForMaskedLM/$1/" "$bert/plain/config.json" >"$2/config.json"
+  cp -L "$bert/plain/model.safetensors" "$2"
+}
+classifier BertForSequenceClassification lacking
+refuses 65 'tensor "classifier.weight" missing' "$PLAIT" forward --model_name_or_path lacking --inputs "$bert/base/inputs.safetensors" \
+  --output out.safetensors
+# A class that was asked for by name begins with a new head, as transformers has it.
+says "BertForSequenceClassification were not initialized from the model checkpoint at $bert/plain and are newly initialized" \
+  "$PLAIT" init --model_name_or_path "$bert/plain" --config_overrides architectures=BertForSequenceClassification --output_dir fresh
+"$PLAIT" forward --model_name_or_path fresh --inputs "$bert/base/inputs.safetensors" --output out.safetensors
+"$PLAIT" inspect out.safetensors | grep -q '^logits .*\[3, 2\]' || stop "$("$PLAIT" inspect out.safetensors)"
+refuses 65 'tensor "classifier.weight" missing' "$PLAIT" forward --model_name_or_path "$bert/plain" --config_overrides \
+  architectures=BertForSequenceClassification --inputs "$bert/base/inputs.safetensors" --output out.safetensors

@@ -191,6 +191,8 @@ def class_cases(done):
     labels = dict(num_labels=3)
     numbers = torch.randn(4, 3, generator=generator("t5/class/numbers"))
     write_case("class", config_of(dict(SMALL, **labels)), "class", dict(inputs, labels=torch.tensor([2, 0, 1, 2])), done, kind)
+    write_case("class_ignored", config_of(dict(SMALL, **labels)), "class", dict(inputs, labels=torch.tensor([-100, 0, -100, 2])),
+               done, kind)
     write_case("class_several", config_of(dict(SMALL, **labels)), "class", dict(inputs, labels=(numbers > 0).float()), done,
                kind)
     write_case("class_regression3", config_of(dict(SMALL, problem_type="regression", **labels)), "class",
