@@ -21,6 +21,12 @@ enum dtype compute_dtype(const struct compute_options *c);
 extern const struct option no_compute_options[];
 
 /* ---- parallel.c: how many ranks ---- */
+enum recompute_word {
+    RECOMPUTE_WORD_AUTO,
+    RECOMPUTE_WORD_NONE,
+    RECOMPUTE_WORD_SELECTIVE,
+    RECOMPUTE_WORD_FULL
+};
 struct parallel_options {
     int64_t data, tensor, pipeline, world, microbatches, chunks, zero;
     int schedule, recompute, comm;

@@ -68,4 +68,12 @@ echo '{"model_parallelism": {"enable": false, "tensor_parallel_size": 2}}' >oslo
 forward 65 "enable is false, but sizes are larger than 1" --parallel_config oslo.json
 echo '{"model_parallelism": {"tensor_parallel": 2}}' >oslo.json
 forward 65 '$.model_parallelism.tensor_parallel: unknown key' --parallel_config oslo.json
+cat >oslo.json <<'END'
+// oslo-config.json
+{"model_parallelism": {"tensor_parallel_size": 2}, "activation_checkpointing": {"enable": true, "cpu_checkpointing": true},
+ "kernel_fusion": {"enable": true, "custom_cuda_kernels": ["FusedRMSNorm"]}}
+END
+compare heads3 oslo --grad --parallel_config oslo.json 2>oslo.err
+[ "$(grep -c "^plait: note: .*changes nothing" oslo.err)" = 2 ] || stop "not two notes: $(cat oslo.err)"
+forward 65 "contradicts --recompute" --parallel_config oslo.json --recompute none
 [ ! -e out.safetensors ] || stop "a file was left behind"
