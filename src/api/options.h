@@ -29,6 +29,7 @@ enum recompute_word {
 };
 struct parallel_options {
     int64_t data, tensor, pipeline, world, microbatches, chunks, zero;
+    int64_t processes, process, local; /* 0, -1, 0: not said */
     int schedule, recompute, comm;
     bool sequence;
     const char *rules, *config;

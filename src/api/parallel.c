@@ -53,6 +53,16 @@ const struct option parallel_options[] = {
       "{...}}, as OSLO takes it" },
     { "world_size", SIZE(world), "ranks inside this process; under mpirun and srun their number", .min = 1,
       .max = 1 << 20, .choices = words },
+    { "n_processes", OPTION_INT, offsetof(struct parallel_options, processes), NULL,
+      "processes that mpirun or srun has started: refused when it is another number", .min = 1,
+      .max = 1 << 20 },
+    { "process_id", OPTION_INT, offsetof(struct parallel_options, process), "-1",
+      "number of this process among them: refused when it is another; -1: not said", .min = -1,
+      .max = 1 << 20 },
+    { "n_local_devices", OPTION_INT, offsetof(struct parallel_options, local), NULL,
+      "ranks on this host: refused when there are others", .min = 1, .max = 1 << 20 },
+    { "host0_address", OPTION_NOTE, .help = "mpirun and srun tell ranks where the others are" },
+    { "host0_port", OPTION_NOTE, .help = "mpirun and srun tell ranks where the others are" },
     { "comm", OPTION_CHOICE, offsetof(struct parallel_options, comm), "auto", "what ranks talk through",
       .choices = comms },
     { 0 },
@@ -144,8 +154,22 @@ static int agree(const struct world *w)
     return agree_on_file(w, "command line", "/proc/self/cmdline", strlen(program_invocation_name) + 1);
 }
 
+/* What redco's command lines say of the launcher. */
+static int check_said(const char *option, int64_t said, int64_t there, const struct world *w)
+{
+    if (said == there)
+        return OK;
+    return fail(ERR_CONFIG, "--%s: contradicts %s (found %lld, expected %lld)", option,
+                w && w->launcher ? w->launcher : "a start without mpirun or srun", (long long)said,
+                (long long)there);
+}
+
 static int check_world(struct parallel_options *p, const struct world *w)
 {
+    if (p->processes > 0)
+        TRY(check_said("n_processes", p->processes, w->comm ? w->ranks : 1, w));
+    if (p->process >= 0)
+        TRY(check_said("process_id", p->process, w->rank, w));
     if (!w->comm)
         return OK;
     if (p->world > 0 && p->world != w->ranks) {
@@ -177,6 +201,8 @@ int parallel_mesh(struct parallel_options *p, const struct world *w, struct mesh
         TRY(oslo_read(p->config, p));
     TRY(refuse_absent(p));
     TRY(fill_sizes(p, w, mesh));
+    if (p->local > 0)
+        TRY(check_said("n_local_devices", p->local, world_host_ranks(w, mesh), w));
     if (p->schedule > 0)
         note("--pipeline_schedule: with one stage there is nothing to order");
     if (p->sequence)
