@@ -28,7 +28,7 @@ struct model_options {
     /* NULL, or changes the config before the weights are looked at; trained: the weights are of its head. */
     int (*adapt)(void *context, struct config *c, bool trained);
     void *context;
-    /* Where the class was made another one, a parameter that the weights lack begins at random, by the seed. */
+    /* Where the class was made another one, a parameter that the weights lack begins at random. */
     bool new_head;
     uint64_t seed;
 };

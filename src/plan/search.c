@@ -32,8 +32,9 @@ struct search {
     bool *read_again; /* [tensor]: read there: what was gathered is gathered again */
     struct arena *rules;
     int *last_read; /* [tensor]: place of the last forward reader, -1: none */
-    /* Tensors that the states may hold differently: those of the node in hand, and others before it that are
-     * read again. The first `kept` are the frontier behind the node. All others lie as known from the start. */
+    /* Tensors that the states may hold differently: those of the node in hand, and others before it that
+     * are read again. The first `kept` are the frontier behind the node. All others lie as known from the
+     * start. */
     int *live;
     int live_count, kept;
     bool *touched; /* [tensor]: is or was among them */

@@ -54,8 +54,8 @@ for flavour in $flavours; do
   mpirun $flavour 4 "$PLAIT" $train --output_dir $flavour --n_processes 4 --n_local_devices 4 --host0_address x 2>err ||
     stop "$flavour: train: $(cat err)"
   [ "$(grep -c 'note: --host0_address' err)" = 1 ] || stop "$flavour: noted more than once: $(cat err)"
-  fails $flavour 78 "--n_processes: contradicts" 2 "$PLAIT" $train --output_dir claims --n_processes 3
   [ "$(grep -c 'Training completed' err)" = 1 ] || stop "$flavour: said more than once: $(cat err)"
+  fails $flavour 78 "--n_processes: contradicts" 2 "$PLAIT" $train --output_dir claims --n_processes 3
   for file in model.safetensors checkpoint-4/optimizer.safetensors checkpoint-8/optimizer.safetensors; do
     cmp threads/$file $flavour/$file || stop "$flavour: $file"
   done
