@@ -21,6 +21,14 @@
  *   Structs     A struct begins with `size`, its size as the caller was compiled; later versions add members
  *               at the end only, and one that is absent has its default. Options are set up by their _init
  *               function. Members that say yes or no are int, 0 or 1.
+ *   Options     Many functions take options by name and value: those of the program's commands, under the
+ *               same names and with the same values, as plait(1) lists them and `plait COMMAND --help` prints
+ *               them. They are an array of names and values in turn that ends with NULL; NULL: none.
+ *
+ *                   const char *options[] = { "dtype", "bfloat16", "tensor_parallel_size", "2", NULL };
+ *
+ *               An option that takes several values is given once for each. PLAIT_ERROR_USAGE for a name or
+ *               value that cannot be.
  *   Letters     B samples, T tokens of a sample, N token rows, D width, R labelled rows, V vocabulary.
  *
  * The library writes notes and the lines of a training run to stderr; plait_log_set quietens it. */
@@ -77,38 +85,25 @@ PLAIT_API int plait_threads_get(void);
 
 struct plait_model;
 
-struct plait_model_options {
-    size_t size;
-    const char *cache_dir, *revision; /* where names are looked up, as transformers does; NULL: as it does */
-    const char *overrides;            /* keys of the config: "n_layer=2,n_head=4"; NULL: none */
-    int64_t seed;                     /* of random weights (plait_model_create), at least 0; 42 */
-    /* What values wait in for the backward pass: "float32" or "bfloat16"; NULL: "float32". Weights, losses
-     * and logits are float32 always. */
-    const char *dtype;
-};
-/* size: sizeof(struct plait_model_options). PLAIT_ERROR_USAGE for another. So for every _init below. */
-PLAIT_API int plait_model_options_init(struct plait_model_options *o, size_t size);
-
-/* Opens a model directory as transformers writes it (config.json and safetensors files), or a name in the
- * hub's cache on this machine; a checkpoint is such a directory. Weights are checked now and read when first
- * wanted, so the files must stay as they are while the model is open. options may be NULL. PLAIT_ERROR_OPEN
- * naming the places looked in, _DATA, _CONFIG. */
-PLAIT_API int plait_model_open(const char *name, const struct plait_model_options *options,
-                               struct plait_model **out);
-/* A new model with random weights, functions of options->seed. config: a directory, a config.json, or the
- * name of a config that the library knows ("gpt2", "gpt2-medium"). options may be NULL. Errors as above. */
-PLAIT_API int plait_model_create(const char *config, const struct plait_model_options *options,
-                                 struct plait_model **out);
+/* Opens a model directory as transformers writes it (config.json and its weights), or a name in the hub's
+ * cache on this machine; a checkpoint is such a directory. Weights are checked now and read when first
+ * wanted, so the files must stay as they are while the model is open. Options: those of `plait forward` under
+ * Model, Computing and Ranks, such as cache_dir, config_overrides, dtype and tensor_parallel_size: what is
+ * done with the model later is done so. PLAIT_ERROR_OPEN naming the places looked in, _DATA, _CONFIG. */
+PLAIT_API int plait_model_open(const char *name, const char *const *options, struct plait_model **out);
+/* A new model with random weights, functions of the option seed. config: a directory, a config.json, or the
+ * name of a config that the library knows ("gpt2", "google-t5/t5-small"). Options and errors as above. */
+PLAIT_API int plait_model_create(const char *config, const char *const *options, struct plait_model **out);
 PLAIT_API void plait_model_free(struct plait_model *m);
 
 /* Writes a model directory that transformers' from_pretrained opens: all files appear, config.json last, or
- * none. dtype: "float32", "bfloat16" or "float16"; NULL: "float32". tokenizer: a directory whose tokenizer
- * files go with it; NULL: those that lie beside the model, if any. */
-PLAIT_API int plait_model_save(struct plait_model *m, const char *directory, const char *dtype,
-                               const char *tokenizer);
+ * none. Options: those of `plait init` under What to change and Files: vocab_size, new_rows, tokenizer_name,
+ * save_dtype, max_shard_size. */
+PLAIT_API int plait_model_save(struct plait_model *m, const char *directory, const char *const *options);
 
 /* What a model is. 0 or NULL when m is NULL. */
-PLAIT_API const char *plait_model_type(const struct plait_model *m); /* "gpt2"; valid for ever */
+PLAIT_API const char *plait_model_type(const struct plait_model *m);  /* "gpt2"; valid for ever */
+PLAIT_API const char *plait_model_class(const struct plait_model *m); /* "GPT2LMHeadModel"; the same */
 PLAIT_API int64_t plait_model_vocab_size(const struct plait_model *m);
 PLAIT_API int64_t plait_model_max_length(const struct plait_model *m); /* positions */
 PLAIT_API int64_t plait_model_width(const struct plait_model *m);
@@ -133,31 +128,48 @@ PLAIT_API int plait_model_param_read(struct plait_model *m, const char *name, fl
 
 /* ---- Forward and gradients ---- */
 
-struct plait_forward_inputs {
-    size_t size;
-    int64_t batch, length;         /* B, T: at least 1 */
-    const int32_t *ids;            /* [B, T] in [0, V) */
-    const int32_t *attention_mask; /* [B, T] 1, or 0 where nobody may attend to a token; NULL: 1 */
-    const int32_t
-        *position_ids;     /* [B, T]; NULL: 0 .. T-1 in each sample, which must be positions of the model */
-    const int32_t *labels; /* [B, T] in [0, V), or -100: none; token t's is predicted from token t-1 */
-    int gradients;         /* also the gradient of the mean loss; needs labels */
-};
-PLAIT_API int plait_forward_inputs_init(struct plait_forward_inputs *in, size_t size);
+enum { PLAIT_INT32, PLAIT_INT64, PLAIT_FLOAT32 }; /* types of elements */
+enum { PLAIT_DIMS = 4 };
 
-struct plait_forward_outputs {
-    size_t size;
-    float *logits;        /* the caller's, [B, T, V], filled; NULL: not wanted (which is faster) */
-    int64_t logits_count; /* floats there is room for: B * T * V */
-    double loss;          /* mean over labels that count, in nats; NAN without labels */
-    int64_t label_count;  /* how many count */
+/* Elements in memory, row-major without gaps. */
+struct plait_array {
+    const char *name;
+    int type; /* PLAIT_INT32 ... */
+    int ndim; /* 0: one element */
+    int64_t shape[PLAIT_DIMS];
+    const void *data;
 };
-PLAIT_API int plait_forward_outputs_init(struct plait_forward_outputs *out, size_t size);
 
-/* As transformers' forward, in float32, without dropout. The first call, and one with a longer T or another
- * task, takes time to plan. */
-PLAIT_API int plait_model_forward(struct plait_model *m, const struct plait_forward_inputs *in,
-                                  struct plait_forward_outputs *out);
+enum { PLAIT_LOGITS = 1, PLAIT_GRADIENTS = 2 };
+
+/* As transformers' forward, without dropout. inputs: `count` arrays, integers [B, T], under the names of its
+ * arguments, each where the model has it:
+ *
+ *     input_ids                  must be there
+ *     attention_mask             1, or 0 where nobody may attend to a token
+ *     token_type_ids, position_ids
+ *     decoder_input_ids          [B, T']; without it the labels, one place later
+ *     decoder_attention_mask     [B, T']
+ *     labels                     -100: none. A causal model predicts token t's from token t - 1. Of a
+ *                                classification [B] classes, or float32 [B] or [B, L]: numbers, or a share
+ *                                of each label
+ *
+ * wanted: PLAIT_LOGITS (of a model without a head its hidden states), PLAIT_GRADIENTS of the mean loss, both,
+ * or 0: the loss alone, which is faster. What comes out is kept until the next forward of m. The first call,
+ * and one with more tokens or that wants something else, takes time to plan. PLAIT_ERROR_DATA naming the
+ * array that is wrong. */
+PLAIT_API int plait_model_forward(struct plait_model *m, const struct plait_array *inputs, int64_t count,
+                                  int wanted);
+/* Sets *out to what the last forward gave, float32 unless said; its data is valid until the next forward, or
+ * until m is trained.
+ *
+ *     logits          [B, T, V], of a classification [B, L]
+ *     hidden_states   [B, T, D], of a model without a head; pooler_output [B, D] if it has such
+ *     loss            one number, the mean over the labels; NAN without any
+ *     label_count     how many labels there were; int64
+ *
+ * PLAIT_ERROR_USAGE: there is no such thing. */
+PLAIT_API int plait_model_output(struct plait_model *m, const char *name, struct plait_array *out);
 /* A parameter's gradient from the last forward with gradients, as plait_model_param_read. PLAIT_ERROR_USAGE
  * when there was none. */
 PLAIT_API int plait_model_gradient_read(struct plait_model *m, const char *name, float *values,
@@ -232,56 +244,50 @@ PLAIT_API int plait_decoder_finish(struct plait_decoder *d, const char **text, s
 
 /* ---- Generation ---- */
 
-enum { PLAIT_EARLY_STOPPING_FALSE, PLAIT_EARLY_STOPPING_TRUE, PLAIT_EARLY_STOPPING_NEVER };
-
-/* The settings of transformers' GenerationConfig, under its names. -1 where a count or id is not given. */
-struct plait_generate_options {
+struct plait_generate_request {
     size_t size;
-    int64_t max_new_tokens,
-        max_length; /* the latter counts the prompt, and loses to the former; neither: 20 more */
-    int64_t min_new_tokens, min_length;
-    int do_sample;
-    double temperature, top_p; /* these three act with do_sample only */
-    int64_t top_k;             /* 0: all */
-    int64_t num_beams, num_return_sequences;
-    double length_penalty; /* these two act with num_beams > 1 only */
-    int early_stopping;    /* PLAIT_EARLY_STOPPING_ */
-    double repetition_penalty;
-    int64_t no_repeat_ngram_size;    /* 0: off */
-    int64_t bos_token, pad_token;    /* -1: none */
-    const int32_t *eos_tokens;       /* NULL with eos_count -1 (so at first): the model's */
-    int64_t eos_count;               /* at most 32; 0: nothing ends a text but its length */
-    int64_t seed;                    /* at least 0 */
-    const char *const *stop_strings; /* a text ends after one of these; needs `tokenizer` */
-    int64_t stop_count;
-    const struct plait_tokenizer *tokenizer; /* may be NULL */
-    int64_t prompts_at_once;                 /* more wait until one is done; 0: all, at most 16 */
+    /* `count` prompts of lengths[i] ids, continued together; each gives what it gives alone. One without ids
+     * begins with the beginning-of-sequence token. A model with an encoder reads the prompt there. */
+    const int32_t *const *prompts;
+    const int64_t *lengths;
+    int64_t count;
+    const struct plait_tokenizer *tokenizer; /* for the option stop_strings; may be NULL without it */
     /* A token was added to sequence `sequence` of prompt `prompt`; not 0 ends the whole. With beams, all
-     * tokens of a prompt come when it is done. Called on the caller's thread. May be NULL. */
+     * tokens of a prompt come when it is done. Called on the caller's thread where the model is on one rank.
+     * May be NULL. */
     int (*token)(void *context, int64_t prompt, int64_t sequence, int32_t id);
     void *context;
 };
-/* The settings of the model's generation_config.json, or where it has none transformers' defaults.
- * PLAIT_ERROR_DATA. */
-PLAIT_API int plait_generate_options_init(const struct plait_model *m, struct plait_generate_options *o,
-                                          size_t size);
+PLAIT_API int plait_generate_request_init(struct plait_generate_request *r, size_t size);
 
-/* Continues prompts[0 .. count-1] of lengths[i] ids, together; each gives what it gives alone. A prompt
- * without ids begins with bos_token. PLAIT_ERROR_CONFIG: options or lengths that cannot be; _DATA: ids that
- * the model has not. */
+/* Options: those of `plait generate` under Running and Generation, such as max_new_tokens, num_beams and
+ * do_sample; what is not given is as in the model's generation_config.json. PLAIT_ERROR_CONFIG: a model
+ * without a language-model head, or lengths that cannot be; _DATA: ids that the model has not. */
 struct plait_generation;
-PLAIT_API int plait_model_generate(struct plait_model *m, const struct plait_generate_options *options,
-                                   const int32_t *const *prompts, const int64_t *lengths, int64_t count,
+PLAIT_API int plait_model_generate(struct plait_model *m, const char *const *options,
+                                   const struct plait_generate_request *request,
                                    struct plait_generation **out);
 PLAIT_API void plait_generation_free(struct plait_generation *g);
 /* Sequences: prompts times num_return_sequences, those of a prompt side by side, the best first. */
 PLAIT_API int64_t plait_generation_count(const struct plait_generation *g);
-/* Prompt and continuation, the end token included, as long as g; *length: how many. NULL, and *length 0,
- * beyond the last, and for a prompt that was not done when the token callback ended the whole. */
+/* Prompt (with an encoder: the token that the decoder begins with) and continuation, the end token included,
+ * as long as g; *length: how many. NULL, and *length 0, beyond the last, and for a prompt that was not done
+ * when the token callback ended the whole. */
 PLAIT_API const int32_t *plait_generation_ids(const struct plait_generation *g, int64_t index,
                                               int64_t *length);
 /* Of a beam: its log-probability, divided by length ** length_penalty. 0 without beams. */
 PLAIT_API double plait_generation_score(const struct plait_generation *g, int64_t index);
+
+struct plait_filling {
+    int64_t position; /* of the mask */
+    int32_t token;
+    double probability;
+};
+/* What a masked-LM model puts in the place of the tokens `mask` among ids: to out go the best fillings of
+ * each, capacity divided by the number of masks, best first. Returns how many, or a PLAIT_ERROR_: _CONFIG for
+ * a model that is none, _DATA where there is no mask. */
+PLAIT_API int64_t plait_model_fill_mask(struct plait_model *m, const int32_t *ids, int64_t length,
+                                        int32_t mask, struct plait_filling *out, int64_t capacity);
 
 /* ---- Training ---- */
 

@@ -32,13 +32,15 @@ static int print_token(void *context, int64_t prompt, int64_t sequence, int32_t 
 }
 
 static int continue_text(struct plait_model *model, struct plait_tokenizer *tokenizer, const char *text,
-                         int64_t new_tokens)
+                         const char *new_tokens)
 {
-    struct plait_generate_options options;
+    const char *options[] = { "max_new_tokens", new_tokens, "do_sample", "true", "temperature", "0.8", NULL };
+    struct plait_generate_request request;
     struct plait_generation *generation = NULL;
     struct plait_decoder *decoder = NULL;
     const char *rest;
     int64_t count;
+    const int32_t *prompts[1];
     int32_t *ids = NULL;
     int failed = 1;
 
@@ -49,16 +51,16 @@ static int continue_text(struct plait_model *model, struct plait_tokenizer *toke
     if (!ids || plait_tokenizer_encode(tokenizer, text, strlen(text), 1, ids, count) < 0)
         goto out;
     if (plait_decoder_create(tokenizer, 1, &decoder) != PLAIT_OK ||
-        plait_generate_options_init(model, &options, sizeof(options)) != PLAIT_OK)
+        plait_generate_request_init(&request, sizeof(request)) != PLAIT_OK)
         goto out;
-    options.max_new_tokens = new_tokens;
-    options.do_sample = 1;
-    options.temperature = 0.8;
-    options.token = print_token;
-    options.context = decoder;
+    prompts[0] = ids;
+    request.prompts = prompts;
+    request.lengths = &count;
+    request.count = 1;
+    request.token = print_token;
+    request.context = decoder;
     fputs(text, stdout);
-    if (plait_model_generate(model, &options, (const int32_t *const[]){ ids }, &count, 1, &generation) !=
-            PLAIT_OK ||
+    if (plait_model_generate(model, options, &request, &generation) != PLAIT_OK ||
         plait_decoder_finish(decoder, &rest, NULL) != PLAIT_OK)
         goto out;
     puts(rest);
@@ -87,7 +89,7 @@ int main(int argc, char **argv)
     if (plait_tokenizer_load(argv[1], &tokenizer) != PLAIT_OK)
         status = complain(argv[0]);
     else
-        status = continue_text(model, tokenizer, argv[2], argc > 3 ? strtoll(argv[3], NULL, 10) : 60);
+        status = continue_text(model, tokenizer, argv[2], argc > 3 ? argv[3] : "60");
     plait_tokenizer_free(tokenizer);
     plait_model_free(model);
     return status;

@@ -1,9 +1,15 @@
-/* api -- what the files behind plait.h share: its handles, and the checks of arguments. */
+/* api -- what the files behind plait.h share, and the program's commands with them: model handles, and what
+ * is done with one. */
 #ifndef PLAIT_API_API_H
 #define PLAIT_API_API_H
 
+#include "api/forward_inputs.h"
+#include "api/generate_options.h"
+#include "api/options.h"
 #include "base/err.h"
+#include "ckpt/gather.h"
 #include "ckpt/hf.h"
+#include "comm/world.h"
 #include "gen/gen.h"
 #include "plait.h"
 #include "tok/tok.h"
@@ -21,38 +27,114 @@ int api_take(const char *name, const void *given, void *own, size_t own_size, si
 /* The way back, and what _init functions do: sets given's size too. */
 int api_give(const char *name, void *given, size_t size, const void *own, size_t own_size, size_t first);
 
-/* ---- model.c ---- */
-
-/* A plan and its executor on a model's weights. */
-struct api_runner {
-    struct plan *plan; /* NULL: none */
-    struct executor *executor;
-    enum task task;
-    int64_t samples, length; /* capacity */
+/* A caller's options: names and values in turn, ending with NULL; or NULL. */
+struct api_options {
+    struct option_table *tables;
+    struct options options; /* owns the strings */
 };
+/* Reads them into values, which parts are bound to; command: of whose --help hints speak. ERR_USAGE; then
+ * nothing has to be released. */
+int api_options_read(struct api_options *o, const char *command, const struct option_part *parts,
+                     void *values, const char *const *given);
+void api_options_release(struct api_options *o);
+
+/* ---- model.c ---- */
 
 struct plait_model {
     struct model model;
-    uint64_t seed;        /* of random weights, when there are none in files */
-    enum dtype dtype;     /* see compile_options */
+    struct model_options names; /* how it was opened */
+    struct arena memory;        /* of these names */
+    enum dtype dtype;           /* these are as in compile_options */
+    enum recompute recompute;
+    const struct world *world; /* what ranks are; NULL: threads of this process */
+    struct mesh mesh;
+    double available;     /* bytes that may be taken */
     struct params params; /* graph NULL: not made yet */
-    /* Made when first wanted: */
-    struct store *store;
-    size_t filled; /* entries of the store when the weights were last read */
-    struct api_runner forward;
-    struct generator *generator;
+    /* Made when first wanted; those for each rank are there for the ranks of this process: */
+    struct comm **ends;    /* [rank], of threads */
+    struct store **stores; /* [rank] */
+    size_t *filled;        /* [rank]: entries of the store when the weights were last read */
+    struct forward *forward;
+    struct generator **generators; /* [rank] */
     struct generator_capacity generator_capacity;
-    int64_t gradient_labels; /* of the gradients in the store; 0: there are none */
 };
 
-int model_params(struct plait_model *m);          /* makes m->params */
-struct store *model_store(struct plait_model *m); /* m->store, made if need be */
-/* Reads the weights into parameters that executors have added to the store. */
-int model_fill(struct plait_model *m);
+struct model_handle_options {
+    struct model_options names;
+    const struct compute_options *compute;
+    struct parallel_options *parallel;
+    const struct world *world; /* outlives the handle; NULL: ranks are threads of this process */
+};
+/* In every process of the world, as all that is done with a handle. As plait_model_open. The caller frees
+ * with plait_model_free. */
+int model_handle_open(const struct model_handle_options *o, struct plait_model **out);
+
+int model_params(struct plait_model *m); /* makes m->params */
+/* Makes the stores, if need be, and runs fn on each rank: on this thread where there is one alone. When it
+ * fails, what is made when wanted may be broken: model_forget. */
+int model_run(struct plait_model *m, int (*fn)(void *context, int rank, struct comm *comm), void *context);
+/* fn on the first rank alone: see gather_run. */
+int model_gather(struct plait_model *m, int (*fn)(void *context, struct gather *g), void *context);
+/* Reads the weights into parameters that executors have added to a rank's store. */
+int model_fill(struct plait_model *m, int rank);
 void model_forget(struct plait_model *m);                    /* gives back all that is made when wanted */
 void model_replace(struct plait_model *m, struct model *by); /* by becomes m's */
-int api_runner_create(struct plait_model *m, const struct compile_options *o, struct api_runner *out);
-void api_runner_free(struct api_runner *r);
+
+/* ---- forward.c ---- */
+
+struct forward_result { /* numbers of each sample */
+    const char *name;
+    const struct tensor *from; /* where its rows lie in the plan; NULL: it is not there */
+    int ndim;
+    int64_t dims[3]; /* samples first */
+    int64_t sample;  /* numbers of one sample */
+    size_t bytes;
+    float *data;
+};
+
+enum { FORWARD_RESULTS = 2 };
+
+struct forward { /* the newest */
+    struct plan *plan;
+    struct executor **executors; /* [rank] */
+    struct forward_inputs in;
+    enum task task; /* these say what the plan is for */
+    enum problem problem;
+    int64_t rows, encoder_rows, sequences; /* its capacity */
+    int64_t chunk;                         /* samples of one dp rank in one run */
+    /* in the first rank's process: */
+    struct forward_result results[FORWARD_RESULTS];
+    float loss; /* mean over the labels */
+};
+
+/* wanted: PLAIT_LOGITS, PLAIT_GRADIENTS. What comes out is in m->forward until the next. */
+int forward_run(struct plait_model *m, const struct named_tensors *inputs, int wanted);
+void forward_free(struct plait_model *m);
+/* The gradient of the mean loss, whole, with room for as many numbers in part; within model_gather. */
+int forward_gradient(const struct plait_model *m, struct gather *g, const char *param, float *out,
+                     float *part, int64_t count);
+/* A parameter that nothing reads has none. */
+bool forward_has_gradient(const struct plait_model *m, const char *param);
+
+/* ---- arrays.c ---- */
+
+int array_take(const char *function, const struct plait_array *a, struct named_tensor *out); /* ERR_USAGE */
+
+/* ---- generate.c ---- */
+
+/* Makes the generators for the request, unless those there are have room: at_once prompts at the same time,
+ * chunk as in generator_capacity. */
+int generate_prepare(struct plait_model *m, const struct generation_request *r, int64_t at_once,
+                     int64_t chunk);
+int generate_run(struct plait_model *m, const struct generation_request *r, struct generation_results *out);
+
+/* ---- fill_mask.c ---- */
+
+/* Runs the prompt; where: for messages. */
+int fill_mask_run(struct plait_model *m, const char *where, const struct prompt *p);
+/* The best fillings of a row of it, at most top_k, with their probabilities: returns how many. */
+struct top;
+int64_t fill_mask_best(const struct plait_model *m, int64_t row, int64_t top_k, struct top *out);
 
 /* ---- tokenizer.c ---- */
 

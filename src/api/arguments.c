@@ -58,6 +58,38 @@ int api_give(const char *name, void *given, size_t size, const void *own, size_t
     return OK;
 }
 
+/* ---- options ---- */
+
+static int set_all(struct options *o, const char *const *given)
+{
+    for (; given && given[0]; given += 2) {
+        if (!given[1])
+            return fail(ERR_USAGE, "--%s: no value (expected names and values in turn)", given[0]);
+        TRY(options_set(o, given[0], given[1]));
+    }
+    return OK;
+}
+
+int api_options_read(struct api_options *o, const char *command, const struct option_part *parts,
+                     void *values, const char *const *given)
+{
+    int status;
+
+    o->tables = mem_alloc_array(option_parts_bind(parts, values, NULL) + 1, sizeof(o->tables[0]));
+    option_parts_bind(parts, values, o->tables);
+    options_init(&o->options, command, o->tables);
+    status = set_all(&o->options, given);
+    if (status != OK)
+        api_options_release(o);
+    return status;
+}
+
+void api_options_release(struct api_options *o)
+{
+    options_release(&o->options);
+    mem_free(o->tables);
+}
+
 /* ---- public ---- */
 
 const char *plait_version(void)

@@ -1,211 +1,381 @@
-/* Forward and gradients, as transformers gives them. Samples go through in runs of a few, so that a batch of
- * any size takes the memory of one run; the plan is kept for the next call and made again for longer samples
- * or another task. */
+/* Tensors in, logits, loss and gradients out, as transformers' forward and backward give them. The samples
+ * go through in runs of a few rows each; sums of the loss and of the gradients are kept over the runs and
+ * divided by the number of labels in the end. Ranks send what they have to the first. The plan and what is
+ * bound to it stay for the next forward of the same kind that is no larger. */
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>
 
 #include "api/api.h"
+#include "cpu/machine.h"
 
-enum { ROWS_AT_ONCE = 2048, NO_LABEL = -100 };
+enum { ROWS_AT_ONCE = 2048, LENGTH_STEP = 64 };
 
-/* ---- arguments ---- */
+/* ---- life ---- */
 
-int plait_forward_inputs_init(struct plait_forward_inputs *in, size_t size)
+static void release_results(struct forward *f)
 {
-    const struct plait_forward_inputs preset = { 0 };
-
-    TRY(api_begin("plait_forward_inputs_init", in, "in"));
-    return api_give("plait_forward_inputs", in, size, &preset, sizeof(preset), sizeof(preset));
+    for (int i = 0; i < FORWARD_RESULTS; i++) {
+        if (f->results[i].data)
+            mem_unmap(f->results[i].data, f->results[i].bytes);
+        f->results[i] = (struct forward_result){ 0 };
+    }
 }
 
-int plait_forward_outputs_init(struct plait_forward_outputs *out, size_t size)
+void forward_free(struct plait_model *m)
 {
-    const struct plait_forward_outputs preset = { .loss = NAN };
+    struct forward *f = m->forward;
 
-    TRY(api_begin("plait_forward_outputs_init", out, "out"));
-    return api_give("plait_forward_outputs", out, size, &preset, sizeof(preset), sizeof(preset));
-}
-
-static int check_values(const char *name, const int32_t *values, int64_t count, int64_t limit)
-{
-    bool labels = strcmp(name, "labels") == 0;
-
-    for (int64_t i = 0; values && i < count; i++)
-        if ((values[i] < 0 || values[i] >= limit) && !(labels && values[i] == NO_LABEL))
-            return fail(ERR_DATA,
-                        "%s: value %" PRId64 " out of range (found %" PRId32 ", expected 0 to %" PRId64 "%s)",
-                        name, i, values[i], limit - 1, labels ? ", or -100" : "");
-    return OK;
-}
-
-static int check_inputs(const struct plait_model *m, const struct plait_forward_inputs *in)
-{
-    const struct model_sizes *s = &m->model.config.sizes;
-    int64_t count, rows, positions = model_position_limit(s);
-
-    TRY(api_require("plait_model_forward", in->ids, "in->ids"));
-    if (m->model.config.head != HEAD_CAUSAL)
-        return fail(ERR_CONFIG, "plait_model_forward: %s is no causal language model (found %s)",
-                    m->model.config.name, m->model.config.architecture);
-    if (in->batch < 1 || in->length < 1 || !checked_mul(in->batch, in->length, &count) || count > INT32_MAX)
-        return fail(ERR_USAGE,
-                    "plait_model_forward: %" PRId64 " samples of %" PRId64
-                    " tokens cannot be (expected at least 1 and at most %d in all)",
-                    in->batch, in->length, INT32_MAX);
-    if (!checked_mul(count, s->vocab, &rows) || rows > INT64_MAX / 4)
-        return fail(ERR_USAGE, "plait_model_forward: more logits than can be counted");
-    if (!in->position_ids && in->length > positions)
-        return fail(ERR_USAGE,
-                    "plait_model_forward: samples are longer than the model's positions (found %" PRId64
-                    ", expected at most %" PRId64 ")",
-                    in->length, positions);
-    if (in->gradients && !in->labels)
-        return fail(ERR_USAGE, "plait_model_forward: no gradients without labels");
-    TRY(check_values("ids", in->ids, count, s->vocab));
-    TRY(check_values("attention_mask", in->attention_mask, count, 2));
-    TRY(check_values("position_ids", in->position_ids, count, positions));
-    return check_values("labels", in->labels, count, s->vocab);
-}
-
-static int check_outputs(const struct plait_model *m, const struct plait_forward_inputs *in,
-                         const struct plait_forward_outputs *out)
-{
-    int64_t expected = in->batch * in->length * m->model.config.sizes.vocab;
-
-    if (out->logits && out->logits_count != expected)
-        return fail(ERR_USAGE,
-                    "plait_model_forward: wrong logits_count (found %" PRId64 ", expected %" PRId64 ")",
-                    out->logits_count, expected);
-    if (!out->logits && !in->labels)
-        return fail(ERR_USAGE, "plait_model_forward: nothing is wanted (expected logits, labels or both)");
-    return OK;
+    if (!f)
+        return;
+    for (int r = 0; r < mesh_ranks(&m->mesh); r++)
+        executor_free(f->executors[r]);
+    release_results(f);
+    forward_inputs_release(&f->in);
+    plan_free(f->plan);
+    mem_free(f->executors);
+    mem_free(f);
+    m->forward = NULL;
 }
 
 /* ---- the plan ---- */
 
-static int make_runner(struct plait_model *m, const struct plait_forward_inputs *in, bool logits)
+/* The layout is the one asked for, whatever it costs: talking is taken to be free. */
+static int compile(const struct plait_model *m, const struct forward *like, struct plan **out)
 {
-    struct api_runner *r = &m->forward;
-    int64_t samples = ROWS_AT_ONCE / in->length;
-    struct compile_options o = { .task = in->gradients ? TASK_GRADIENT
-                                         : logits      ? TASK_FORWARD
-                                                       : TASK_EVAL,
-                                 .mesh = { { 1, 1 } } };
+    struct compile_options o = { .task = like->task,
+                                 .problem = like->problem,
+                                 .mesh = m->mesh,
+                                 .cluster = { .link_bytes = 1e15, .message_seconds = 1e-12 },
+                                 .recompute = m->recompute,
+                                 .dtype = m->dtype,
+                                 .beside = m->forward ? m->forward->plan : NULL,
+                                 .rows = like->rows,
+                                 .encoder_rows = like->encoder_rows,
+                                 .sequences = like->sequences,
+                                 .labels = like->rows };
+    struct machine machine;
 
-    samples = samples < 1 ? 1 : samples > in->batch ? in->batch : samples;
-    if (r->plan && r->task == o.task && r->samples * r->length >= samples * in->length &&
-        r->samples >= samples)
+    TRY(machine_detect(&machine));
+    return plan_compile(&m->model.config, &o, &machine, out);
+}
+
+static int64_t larger(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+/* Capacities for the samples, and the kind of plan. */
+static void describe(const struct plait_model *m, const struct forward_inputs *in, int wanted,
+                     struct forward *f)
+{
+    int64_t dp = mesh_size(&m->mesh, AXIS_DP), share = (in->samples + dp - 1) / dp;
+
+    bool rows = m->model.config.head == HEAD_CLASSIFICATION; /* label rows are those of sequences */
+
+    f->task = wanted & PLAIT_GRADIENTS        ? TASK_GRADIENT
+              : wanted & PLAIT_LOGITS || rows ? TASK_FORWARD
+                                              : TASK_EVAL;
+    f->problem = in->problem;
+    f->chunk = larger(ROWS_AT_ONCE / larger(in->length, in->rows), 1);
+    f->chunk = f->chunk < share ? f->chunk : share;
+    f->sequences = f->chunk;
+    f->rows = larger(f->chunk * in->rows, LENGTH_STEP);
+    f->encoder_rows = in->decoder_ids ? larger(f->chunk * in->length, LENGTH_STEP) : 0;
+}
+
+static bool fits(const struct forward *f, const struct forward *wanted)
+{
+    return f && f->task == wanted->task && f->problem == wanted->problem && f->rows >= wanted->rows &&
+           f->encoder_rows >= wanted->encoder_rows && f->sequences >= wanted->sequences;
+}
+
+static int bind(void *context, int rank, struct comm *comm)
+{
+    struct plait_model *m = context;
+
+    TRY(executor_create(m->forward->plan, m->stores[rank], comm, rank, &m->forward->executors[rank]));
+    return model_fill(m, rank);
+}
+
+static int check_memory(const struct plait_model *m, const struct plan *plan, double more)
+{
+    double need = (double)plan_bytes(plan) * world_host_ranks(m->world, &m->mesh) + more;
+    struct str needed, there;
+    int status;
+
+    if (need <= m->available)
         return OK;
-    api_runner_free(r);
-    o.sequences = samples;
-    o.rows = o.labels = samples * in->length;
-    TRY(api_runner_create(m, &o, r));
-    r->samples = samples;
-    r->length = in->length;
-    return OK;
-}
-
-/* ---- running ---- */
-
-/* One sample as token rows, padding included: it is masked as keys, but has logits too. */
-static void add_sample(const struct plait_forward_inputs *in, int64_t sample, struct batch *b,
-                       const int32_t *no_labels)
-{
-    int64_t at = sample * in->length, row = b->rows.count;
-
-    batch_add_causal(b, in->ids + at, in->labels ? in->labels + at : no_labels, in->length, sample,
-                     in->length);
-    for (int64_t i = 0; i < in->length; i++) {
-        if (in->position_ids)
-            b->rows.positions[row + i] = in->position_ids[at + i];
-        if (in->attention_mask && in->attention_mask[at + i] == 0)
-            b->rows.key_order[row + i] = -1;
-    }
-}
-
-struct sums {
-    double loss;
-    int64_t labels;
-};
-
-static int run_samples(struct plait_model *m, const struct plait_forward_inputs *in, float *logits,
-                       const int32_t *no_labels, struct sums *sums)
-{
-    const struct api_runner *r = &m->forward;
-    int64_t row = in->length * m->model.config.sizes.vocab, most = r->samples * r->length / in->length;
-    struct batch b;
-    int status = OK;
-
-    most = most > r->samples ? r->samples : most;
-    batch_init(&b, &(struct batch_capacity){ .rows = most * in->length, .sequences = most });
-    for (int64_t at = 0; at < in->batch && status == OK; at += most) {
-        int64_t count = in->batch - at < most ? in->batch - at : most;
-        batch_clear(&b);
-        for (int64_t i = 0; i < count; i++)
-            add_sample(in, at + i, &b, no_labels);
-        executor_set_batch(r->executor, &b);
-        status = executor_run(r->executor, PROGRAM_MICROBATCH,
-                              &(struct run_options){ .first_microbatch = at == 0 });
-        if (status != OK)
-            break;
-        if (logits)
-            memcpy(logits + at * row, executor_view(r->executor, r->plan->logits).data,
-                   (size_t)(count * row) * sizeof(float));
-        if (in->labels) {
-            struct view v = executor_view(r->executor, r->plan->loss);
-            sums->loss += v.dtype == DT_F64 ? *(const double *)v.data : *(const float *)v.data;
-            sums->labels += b.label_count;
-        }
-    }
-    batch_release(&b);
+    str_init(&needed);
+    str_init(&there);
+    str_append_bytes_human(&needed, need);
+    str_append_bytes_human(&there, m->available);
+    status = fail(ERR_SYSTEM, "forward: not enough memory (found %s, expected %s)", there.data, needed.data);
+    str_release(&needed);
+    str_release(&there);
     return status;
 }
 
-static int32_t *no_labels_of(const struct plait_forward_inputs *in)
+static int make(struct plait_model *m, const struct forward *wanted)
 {
-    int32_t *labels = mem_alloc_array((size_t)in->length, sizeof(labels[0]));
+    int ranks = mesh_ranks(&m->mesh), status;
+    struct plan *plan;
 
-    for (int64_t i = 0; i < in->length; i++)
-        labels[i] = NO_LABEL;
-    return labels;
+    if (fits(m->forward, wanted)) {
+        m->forward->chunk = wanted->chunk;
+        return OK;
+    }
+    if (m->generators && ranks > 1) /* parameters lie otherwise there */
+        model_forget(m);
+    TRY(model_check_memory(&m->model.config, wanted->task == TASK_GRADIENT ? 2 : 1, m->available));
+    TRY(compile(m, wanted, &plan));
+    status = check_memory(m, plan, 0);
+    if (status != OK) {
+        plan_free(plan);
+        return status;
+    }
+    forward_free(m);
+    m->forward = mem_alloc(sizeof(*m->forward));
+    *m->forward = *wanted;
+    m->forward->plan = plan;
+    m->forward->executors = mem_alloc_array((size_t)ranks, sizeof(m->forward->executors[0]));
+    return model_run(m, bind, m);
 }
 
-static int run(struct plait_model *m, const struct plait_forward_inputs *in,
-               struct plait_forward_outputs *out)
-{
-    struct sums sums = { 0 };
-    int32_t *no_labels;
-    int status;
+/* ---- results ---- */
 
-    TRY(make_runner(m, in, out->logits != NULL));
-    if (out->logits && !m->forward.plan->logits)
-        return fail(ERR_CONFIG, "%s: this model has no head, so it has no logits", m->model.config.name);
-    no_labels = no_labels_of(in);
-    m->gradient_labels = 0;
-    status = run_samples(m, in, out->logits, no_labels, &sums);
-    mem_free(no_labels);
-    TRY(status);
-    out->loss = sums.labels > 0 ? sums.loss / (double)sums.labels : NAN;
-    out->label_count = sums.labels;
-    if (in->gradients)
-        m->gradient_labels = sums.labels;
+static void add_result(struct forward *f, int i, const char *name, const struct tensor *from, bool rows)
+{
+    struct forward_result *r = &f->results[i];
+    int64_t samples = f->in.samples, per_row = from ? from->dims[from->ndim - 1].size : 0;
+
+    *r = (struct forward_result){ .name = name, .from = from, .ndim = rows ? 3 : 2 };
+    r->dims[0] = samples;
+    r->dims[1] = rows ? f->in.rows : per_row;
+    r->dims[2] = per_row;
+    r->sample = rows ? f->in.rows * per_row : per_row;
+    r->bytes = (size_t)(samples * r->sample) * sizeof(float);
+}
+
+static void find_results(const struct plait_model *m, struct forward *f)
+{
+    if (f->plan->logits)
+        add_result(f, 0, "logits", f->plan->logits, m->model.config.head != HEAD_CLASSIFICATION);
+    else if (f->task != TASK_EVAL) {
+        add_result(f, 0, "hidden_states", f->plan->hidden, true);
+        add_result(f, 1, "pooler_output", f->plan->pooled, false);
+    }
+}
+
+static int make_results(const struct plait_model *m, struct forward *f)
+{
+    double bytes = 0;
+
+    release_results(f);
+    find_results(m, f);
+    for (int i = 0; i < FORWARD_RESULTS; i++)
+        bytes += (double)f->results[i].bytes;
+    TRY(check_memory(m, f->plan, bytes));
+    for (int i = 0; i < FORWARD_RESULTS; i++) {
+        struct forward_result *r = &f->results[i];
+        bool wanted = r->from && world_is_first(m->world);
+        r->data = wanted ? mem_map(r->bytes) : NULL;
+        if (wanted && !r->data)
+            return fail(ERR_SYSTEM, "%s: no memory (asked for %zu bytes)", r->name, r->bytes);
+    }
     return OK;
 }
 
-int plait_model_forward(struct plait_model *m, const struct plait_forward_inputs *in,
-                        struct plait_forward_outputs *out)
-{
-    struct plait_forward_inputs i = { 0 };
-    struct plait_forward_outputs o = { 0 };
+/* ---- one rank ---- */
 
-    TRY(api_begin("plait_model_forward", m, "m"));
-    TRY(api_require("plait_model_forward", in, "in"));
-    TRY(api_require("plait_model_forward", out, "out"));
-    TRY(api_take("plait_forward_inputs", in, &i, sizeof(i), sizeof(i)));
-    TRY(api_take("plait_forward_outputs", out, &o, sizeof(o), sizeof(o)));
-    TRY(check_inputs(m, &i));
-    TRY(check_outputs(m, &i, &o));
-    TRY(run(m, &i, &o));
-    return api_give("plait_forward_outputs", out, o.size, &o, sizeof(o), sizeof(o));
+struct worker {
+    const struct plait_model *m;
+    struct forward *f;
+    struct comm *comm;
+    struct executor *e;
+    int rank, dp, tp;
+    double loss; /* its part of the sum */
+};
+
+/* Samples of a dp rank in the run that begins with sample `at`. */
+static int64_t share_of(const struct forward *f, int64_t at, int dp, int64_t *first)
+{
+    int64_t left;
+
+    *first = at + dp * f->chunk;
+    left = f->in.samples - *first;
+    return left < 0 ? 0 : left < f->chunk ? left : f->chunk;
+}
+
+/* From the ranks with tp 0, whose rows are everybody's, to the first. */
+static int collect(const struct worker *w, const struct forward_result *r, int64_t at)
+{
+    const void *mine = executor_view(w->e, r->from).data;
+    struct transfer x = { .axis = AXIS_DP, .dtype = DT_F32 };
+    int64_t first, count;
+
+    for (int dp = 0; dp < mesh_size(&w->m->mesh, AXIS_DP); dp++) {
+        count = share_of(w->f, at, dp, &first);
+        x.count = count * r->sample;
+        if (count == 0 || (w->dp != 0 && w->dp != dp))
+            continue;
+        x.kind = w->dp == 0 ? TRANSFER_RECV : TRANSFER_SEND;
+        x.peer = w->dp == 0 ? dp : 0;
+        if (w->dp == 0 && dp == 0)
+            memcpy(r->data + first * r->sample, mine, (size_t)x.count * sizeof(float));
+        else if (w->dp == 0)
+            TRY(comm_run(w->comm, &x, NULL, r->data + first * r->sample));
+        else
+            TRY(comm_run(w->comm, &x, mine, NULL));
+    }
+    return OK;
+}
+
+static void add_loss(struct worker *w)
+{
+    struct view v = executor_view(w->e, w->f->plan->loss);
+
+    w->loss += v.dtype == DT_F64 ? *(const double *)v.data : *(const float *)v.data;
+}
+
+static int run_chunk(struct worker *w, struct batch *b, int64_t at)
+{
+    struct forward *f = w->f;
+    int64_t first, count = share_of(f, at, w->dp, &first);
+
+    forward_inputs_batch(&f->in, first, count, &w->m->model.config, b);
+    executor_set_batch(w->e, b);
+    TRY(executor_run(w->e, PROGRAM_MICROBATCH, &(struct run_options){ .first_microbatch = at == 0 }));
+    for (int i = 0; i < FORWARD_RESULTS && w->tp == 0; i++)
+        if (f->results[i].from)
+            TRY(collect(w, &f->results[i], at));
+    if (f->plan->loss)
+        add_loss(w);
+    return OK;
+}
+
+static int sum_loss(struct worker *w)
+{
+    const struct transfer x = { .kind = TRANSFER_ALL_REDUCE, .axis = AXIS_ALL, .dtype = DT_F64, .count = 1 };
+    struct forward *f = w->f;
+    double sum = 0;
+
+    /* samples are dealt out, whatever is said of a sum over no ranks */
+    if (f->plan->loss && (f->plan->loss->layout.on[AXIS_TP].kind != REPLICATE || w->tp == 0))
+        sum = w->loss;
+    TRY(comm_run(w->comm, &x, &sum, &sum));
+    if (w->rank == 0)
+        f->loss = f->in.label_count > 0 ? (float)(sum / (double)f->in.label_count) : NAN;
+    return OK;
+}
+
+static int run_rank(void *context, int rank, struct comm *comm)
+{
+    struct plait_model *m = context;
+    struct forward *f = m->forward;
+    struct worker w = { .m = m, .f = f, .comm = comm, .e = f->executors[rank], .rank = rank };
+    int64_t stride = f->chunk * mesh_size(&m->mesh, AXIS_DP);
+    struct batch b;
+    int status = OK;
+
+    w.dp = mesh_coordinate(&m->mesh, rank, AXIS_DP);
+    w.tp = mesh_coordinate(&m->mesh, rank, AXIS_TP);
+    batch_init(&b, &(struct batch_capacity){ .rows = f->chunk * f->in.rows,
+                                             .encoder_rows = f->in.decoder_ids ? f->chunk * f->in.length : 0,
+                                             .sequences = f->chunk,
+                                             .target_width = f->in.target_width });
+    for (int64_t at = 0; at < f->in.samples && status == OK; at += stride)
+        status = run_chunk(&w, &b, at);
+    batch_release(&b);
+    return status == OK ? sum_loss(&w) : status;
+}
+
+/* ---- gradients ---- */
+
+/* The rank holds a part of the sum, or of the tensor; ranks that hold what others hold too are passed over.
+ */
+static bool adds(const struct plait_model *m, const struct tensor *t, int rank)
+{
+    for (int axis = 0; axis < PLACEMENT_AXES; axis++)
+        if (t->layout.on[axis].kind == REPLICATE && mesh_coordinate(&m->mesh, rank, (enum axis)axis) != 0)
+            return false;
+    return true;
+}
+
+bool forward_has_gradient(const struct plait_model *m, const char *param)
+{
+    return graph_find(m->forward->plan->graph, param, TENSOR_GRAD) != NULL;
+}
+
+int forward_gradient(const struct plait_model *m, struct gather *g, const char *param, float *out,
+                     float *part, int64_t count)
+{
+    const struct tensor *t = graph_find(m->forward->plan->graph, param, TENSOR_GRAD);
+    int64_t labels = m->forward->in.label_count;
+    struct str name;
+    bool there;
+    int status = OK;
+
+    str_init(&name);
+    str_appendf(&name, "grad.%s", param);
+    memset(out, 0, (size_t)count * sizeof(float));
+    for (int r = 0; r < mesh_ranks(&m->mesh) && status == OK; r++) {
+        if (!adds(m, t, r))
+            continue;
+        memset(part, 0, (size_t)count * sizeof(float));
+        status = gather_part(g, r, name.data, part, &there);
+        for (int64_t i = 0; i < count && status == OK; i++)
+            out[i] += part[i];
+    }
+    for (int64_t i = 0; i < count && labels > 0; i++)
+        out[i] /= (float)labels;
+    str_release(&name);
+    return status;
+}
+
+/* ---- the whole ---- */
+
+static int check_wanted(const struct named_tensors *inputs, const struct forward_inputs *in, int wanted)
+{
+    if (wanted & ~(PLAIT_LOGITS | PLAIT_GRADIENTS))
+        return fail(ERR_USAGE, "%s: no such thing is to be had (found %d)", inputs->path, wanted);
+    if (forward_inputs_have_labels(in))
+        return OK;
+    if (wanted & PLAIT_GRADIENTS)
+        return fail(ERR_USAGE,
+                    "%s: there is no loss, and so no gradient, without labels (tensor \"labels\" "
+                    "missing)",
+                    inputs->path);
+    if (!(wanted & PLAIT_LOGITS))
+        return fail(ERR_USAGE, "%s: nothing is wanted (expected logits, or labels for a loss)", inputs->path);
+    return OK;
+}
+
+static int run(struct plait_model *m, struct forward_inputs *in, int wanted)
+{
+    struct forward kind = { 0 };
+
+    describe(m, in, wanted, &kind);
+    TRY(make(m, &kind));
+    forward_inputs_release(&m->forward->in);
+    m->forward->in = *in; /* its memory too */
+    *in = (struct forward_inputs){ 0 };
+    TRY(make_results(m, m->forward));
+    return model_run(m, run_rank, m);
+}
+
+int forward_run(struct plait_model *m, const struct named_tensors *inputs, int wanted)
+{
+    struct forward_inputs in;
+    int status;
+
+    TRY(forward_inputs_read(&in, inputs, &m->model.config));
+    status = check_wanted(inputs, &in, wanted);
+    if (status == OK) {
+        status = run(m, &in, wanted);
+        if (status != OK)
+            model_forget(m);
+    }
+    forward_inputs_release(&in);
+    return status;
 }

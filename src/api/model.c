@@ -4,10 +4,7 @@
 #include <string.h>
 
 #include "api/api.h"
-#include "base/file.h"
-#include "cpu/machine.h"
-
-#define DEFAULT_SEED 42
+#include "api/export.h"
 
 /* ---- what is made when it is wanted ---- */
 
@@ -16,66 +13,101 @@ int model_params(struct plait_model *m)
     return m->params.graph ? OK : params_init(&m->params, &m->model.config);
 }
 
-struct store *model_store(struct plait_model *m)
+static bool has_threads(const struct plait_model *m)
 {
-    if (!m->store)
-        m->store = store_create();
-    return m->store;
+    return !m->world || !m->world->comm;
+}
+
+static int make_stores(struct plait_model *m)
+{
+    int ranks = mesh_ranks(&m->mesh);
+
+    if (m->stores)
+        return OK;
+    if (has_threads(m)) {
+        struct comm **ends = mem_alloc_array((size_t)ranks, sizeof(ends[0]));
+        int status = comm_local_create(&m->mesh, ends);
+        if (status != OK) {
+            mem_free(ends);
+            return status;
+        }
+        m->ends = ends;
+    }
+    m->stores = mem_alloc_array((size_t)ranks, sizeof(m->stores[0]));
+    m->filled = mem_alloc_array((size_t)ranks, sizeof(m->filled[0]));
+    for (int r = 0; r < ranks; r++)
+        if (has_threads(m) || r == m->world->rank)
+            m->stores[r] = store_create();
+    return OK;
+}
+
+int model_run(struct plait_model *m, int (*fn)(void *context, int rank, struct comm *comm), void *context)
+{
+    TRY(make_stores(m));
+    if (!has_threads(m))
+        return world_run(m->world, &m->mesh, fn, context);
+    if (mesh_ranks(&m->mesh) == 1)
+        return fn(context, 0, m->ends[0]);
+    return comm_local_run_on(m->ends, mesh_ranks(&m->mesh), world_threads(m->world, &m->mesh), fn, context);
+}
+
+struct gathering {
+    struct plait_model *m;
+    int (*fn)(void *context, struct gather *g);
+    void *context;
+};
+
+static int gather_rank(void *context, int rank, struct comm *comm)
+{
+    const struct gathering *x = context;
+
+    return gather_run(comm, x->m->stores[rank], x->fn, x->context);
+}
+
+int model_gather(struct plait_model *m, int (*fn)(void *context, struct gather *g), void *context)
+{
+    return model_run(m, gather_rank, &(struct gathering){ m, fn, context });
 }
 
 /* Parameters that are there already are read again, which changes nothing: a second plan of a model seldom
  * adds one. */
-int model_fill(struct plait_model *m)
+int model_fill(struct plait_model *m, int rank)
 {
-    size_t count = store_count(model_store(m));
+    struct store *store = m->stores[rank];
+    size_t count = store_count(store);
     bool added = false;
 
-    for (size_t i = m->filled; i < count; i++)
-        added = added || store_at(m->store, i)->kind == TENSOR_PARAM;
+    for (size_t i = m->filled[rank]; i < count; i++)
+        added = added || store_at(store, i)->kind == TENSOR_PARAM;
     if (added && m->model.has_weights)
-        TRY(model_fill_store(&m->model, m->store));
+        TRY(model_fill_store(&m->model, store));
     else if (added)
-        model_init_store(m->store, m->seed);
-    m->filled = count;
+        model_init_store(store, m->names.seed);
+    m->filled[rank] = count;
     return OK;
-}
-
-void api_runner_free(struct api_runner *r)
-{
-    executor_free(r->executor);
-    plan_free(r->plan);
-    *r = (struct api_runner){ 0 };
-}
-
-int api_runner_create(struct plait_model *m, const struct compile_options *o, struct api_runner *out)
-{
-    struct api_runner r = { .task = o->task };
-    struct compile_options options = *o;
-    struct machine machine;
-    int status;
-
-    TRY(machine_detect(&machine));
-    options.dtype = m->dtype;
-    TRY(plan_compile(&m->model.config, &options, &machine, &r.plan));
-    status = executor_create(r.plan, model_store(m), NULL, 0, &r.executor);
-    if (status == OK)
-        status = model_fill(m);
-    if (status == OK)
-        *out = r;
-    else
-        api_runner_free(&r);
-    return status;
 }
 
 void model_forget(struct plait_model *m)
 {
-    api_runner_free(&m->forward);
-    generator_free(m->generator);
-    m->generator = NULL;
-    store_free(m->store);
-    m->store = NULL;
-    m->filled = 0;
-    m->gradient_labels = 0;
+    int ranks = mesh_ranks(&m->mesh);
+
+    forward_free(m);
+    for (int r = 0; r < ranks; r++) {
+        if (m->generators)
+            generator_free(m->generators[r]);
+        if (m->stores)
+            store_free(m->stores[r]);
+        if (m->ends)
+            comm_free(m->ends[r]);
+    }
+    mem_free(m->generators);
+    mem_free(m->stores);
+    mem_free(m->ends);
+    mem_free(m->filled);
+    m->generators = NULL;
+    m->stores = NULL;
+    m->ends = NULL;
+    m->filled = NULL;
 }
 
 static void release(struct plait_model *m)
@@ -95,54 +127,42 @@ void model_replace(struct plait_model *m, struct model *by)
 
 /* ---- life ---- */
 
-int plait_model_options_init(struct plait_model_options *o, size_t size)
+static const char *keep(struct plait_model *m, const char *text)
 {
-    const struct plait_model_options preset = { .seed = DEFAULT_SEED };
-
-    TRY(api_begin("plait_model_options_init", o, "o"));
-    return api_give("plait_model_options", o, size, &preset, sizeof(preset), sizeof(preset));
+    return text ? arena_strdup(&m->memory, text) : NULL;
 }
 
-static int open_model(struct model_options *names, const struct plait_model_options *given,
-                      struct plait_model **out)
+static int open_handle(struct plait_model *m, const struct model_handle_options *o)
 {
-    struct plait_model_options o = { .seed = DEFAULT_SEED };
-    struct plait_model *m;
+    TRY(compute_check(o->compute, &m->available));
+    TRY(parallel_mesh(o->parallel, o->world, &m->mesh));
+    m->world = o->world;
+    m->dtype = compute_dtype(o->compute);
+    m->recompute = parallel_recompute(o->parallel);
+    m->names = (struct model_options){ .name = keep(m, o->names.name),
+                                       .config_name = keep(m, o->names.config_name),
+                                       .cache_dir = keep(m, o->names.cache_dir),
+                                       .revision = keep(m, o->names.revision),
+                                       .overrides = keep(m, o->names.overrides),
+                                       .new_head = o->names.new_head,
+                                       .seed = o->names.seed };
+    return model_open(&m->model, &m->names);
+}
+
+int model_handle_open(const struct model_handle_options *o, struct plait_model **out)
+{
+    struct plait_model *m = mem_alloc(sizeof(*m));
     int status;
 
-    if (given)
-        TRY(api_take("plait_model_options", given, &o, sizeof(o), sizeof(o)));
-    if (o.seed < 0)
-        return fail(ERR_USAGE, "seed is %" PRId64 ", expected at least 0", o.seed);
-    if (o.dtype && strcmp(o.dtype, "float32") != 0 && strcmp(o.dtype, "bfloat16") != 0)
-        return fail(ERR_USAGE, "dtype is \"%s\", expected \"float32\" or \"bfloat16\"", o.dtype);
-    names->cache_dir = o.cache_dir;
-    names->revision = o.revision;
-    names->overrides = o.overrides;
-    m = mem_alloc(sizeof(*m));
-    m->seed = (uint64_t)o.seed;
-    m->dtype = o.dtype && strcmp(o.dtype, "bfloat16") == 0 ? DT_BF16 : DT_F32;
-    status = model_open(&m->model, names);
-    if (status == OK)
+    arena_init(&m->memory);
+    status = open_handle(m, o);
+    if (status == OK) {
         *out = m;
-    else
-        mem_free(m);
+        return OK;
+    }
+    arena_release(&m->memory);
+    mem_free(m);
     return status;
-}
-
-int plait_model_open(const char *name, const struct plait_model_options *options, struct plait_model **out)
-{
-    TRY(api_begin("plait_model_open", name, "name"));
-    TRY(api_require("plait_model_open", out, "out"));
-    return open_model(&(struct model_options){ .name = name }, options, out);
-}
-
-int plait_model_create(const char *config, const struct plait_model_options *options,
-                       struct plait_model **out)
-{
-    TRY(api_begin("plait_model_create", config, "config"));
-    TRY(api_require("plait_model_create", out, "out"));
-    return open_model(&(struct model_options){ .config_name = config }, options, out);
 }
 
 void plait_model_free(struct plait_model *m)
@@ -150,7 +170,68 @@ void plait_model_free(struct plait_model *m)
     if (!m)
         return;
     release(m);
+    arena_release(&m->memory);
     mem_free(m);
+}
+
+struct values {
+    struct model_choice choice;
+    struct compute_options compute;
+    struct parallel_options parallel;
+    int64_t seed;
+};
+
+static const struct option seed_options[] = {
+    { "seed", OPTION_INT, 0, "42", "random weights are a function of it", .min = 0, .max = 1e15 },
+    { 0 },
+};
+
+static const struct option_part parts[] = {
+    { "", config_options_table, offsetof(struct values, choice) },
+    { "", compute_options, offsetof(struct values, compute) },
+    { "", parallel_options, offsetof(struct values, parallel) },
+    { "", seed_options, offsetof(struct values, seed) },
+    { "", hub_notes, 0 },
+    { 0 },
+};
+
+static int open_model(const char *name, const char *config, const char *const *options,
+                      struct plait_model **out)
+{
+    struct model_handle_options o = { 0 };
+    struct api_options given;
+    struct values v;
+    int status;
+
+    TRY(api_options_read(&given, "forward", parts, &v, options));
+    if (config && v.choice.config_name)
+        status = fail(ERR_USAGE, "plait_model_create: there are two configs (found %s and config_name %s)",
+                      config, v.choice.config_name);
+    else {
+        v.choice.name = name;
+        v.choice.config_name = config ? config : v.choice.config_name;
+        o = (struct model_handle_options){ .compute = &v.compute, .parallel = &v.parallel };
+        model_choice_options(&v.choice, &o.names);
+        o.names.seed = (uint64_t)v.seed;
+        o.names.new_head = true;
+        status = model_handle_open(&o, out);
+    }
+    api_options_release(&given);
+    return status;
+}
+
+int plait_model_open(const char *name, const char *const *options, struct plait_model **out)
+{
+    TRY(api_begin("plait_model_open", name, "name"));
+    TRY(api_require("plait_model_open", out, "out"));
+    return open_model(name, NULL, options, out);
+}
+
+int plait_model_create(const char *config, const char *const *options, struct plait_model **out)
+{
+    TRY(api_begin("plait_model_create", config, "config"));
+    TRY(api_require("plait_model_create", out, "out"));
+    return open_model(NULL, config, options, out);
 }
 
 /* ---- facts ---- */
@@ -158,6 +239,11 @@ void plait_model_free(struct plait_model *m)
 const char *plait_model_type(const struct plait_model *m)
 {
     return m ? m->model.config.def->name : NULL;
+}
+
+const char *plait_model_class(const struct plait_model *m)
+{
+    return m ? m->model.config.architecture : NULL;
 }
 
 int64_t plait_model_vocab_size(const struct plait_model *m)
@@ -200,48 +286,23 @@ static int read_elements(const struct plait_model *m, const struct param *p, int
 
     if (t)
         return weights_read_range(t, first, count, out);
-    param_random(p->name, p->info, m->seed, (struct param_range){ first, count }, out);
+    param_random(p->name, p->info, m->names.seed, (struct param_range){ first, count }, out);
     return OK;
 }
 
-struct origin {
-    const struct plait_model *m;
-    const struct param *param;
-};
-
-static int read_for_save(const struct weights_param *p, int64_t first, int64_t count, float *out)
+int plait_model_save(struct plait_model *m, const char *directory, const char *const *options)
 {
-    const struct origin *o = p->context;
-
-    return read_elements(o->m, o->param, first, count, out);
-}
-
-int plait_model_save(struct plait_model *m, const char *directory, const char *dtype, const char *tokenizer)
-{
-    struct model_save_options o = { .dtype = dtype };
-    struct weights_param *list;
-    struct origin *origins;
+    struct export_values v;
+    struct api_options given;
     int status;
 
     TRY(api_begin("plait_model_save", m, "m"));
     TRY(api_require("plait_model_save", directory, "directory"));
-    TRY(model_params(m));
-    o.tokenizer_dir = tokenizer ? tokenizer : m->model.directory;
-    o.generation_dir = m->model.has_weights ? m->model.directory : NULL;
-    list = mem_alloc_array(m->params.count + 1, sizeof(list[0]));
-    origins = mem_alloc_array(m->params.count + 1, sizeof(origins[0]));
-    for (size_t i = 0; i < m->params.count; i++) {
-        const struct param *p = &m->params.list[i];
-        origins[i] = (struct origin){ m, p };
-        list[i] = (struct weights_param){ .name = p->name,
-                                          .ndim = p->info->file_ndim,
-                                          .shape = p->info->file_dims,
-                                          .read = read_for_save,
-                                          .context = &origins[i] };
-    }
-    status = model_save(directory, &m->model.config, list, m->params.count, &o);
-    mem_free(list);
-    mem_free(origins);
+    TRY(api_options_read(&given, "init", export_parts, &v, options));
+    v.output_dir = directory;
+    v.seed = m->names.seed;
+    status = export_model(&v, &m->names);
+    api_options_release(&given);
     return status;
 }
 
@@ -301,24 +362,31 @@ int plait_model_param_read(struct plait_model *m, const char *name, float *value
     return read_elements(m, p, 0, count, values);
 }
 
+struct gradient_wish {
+    const struct plait_model *m;
+    const struct param *param;
+    float *values;
+};
+
+static int read_gradient(void *context, struct gather *g)
+{
+    const struct gradient_wish *w = context;
+    float *part = mem_alloc_array((size_t)w->param->count + 1, sizeof(part[0]));
+    int status = forward_gradient(w->m, g, w->param->name, w->values, part, w->param->count);
+
+    mem_free(part);
+    return status;
+}
+
 int plait_model_gradient_read(struct plait_model *m, const char *name, float *values, int64_t count)
 {
-    const struct stored *s;
-    const struct param *p;
-    struct str key;
+    struct gradient_wish w = { .m = m, .values = values };
 
     TRY(api_begin("plait_model_gradient_read", m, "m"));
     TRY(api_require("plait_model_gradient_read", name, "name"));
     TRY(api_require("plait_model_gradient_read", values, "values"));
-    TRY(find_param(m, name, count, &p));
-    str_init(&key);
-    str_appendf(&key, "grad.%s", name);
-    s = m->gradient_labels ? store_find(m->store, key.data) : NULL;
-    str_release(&key);
-    if (!s)
+    TRY(find_param(m, name, count, &w.param));
+    if (!m->forward || m->forward->task != TASK_GRADIENT || !forward_has_gradient(m, w.param->name))
         return fail(ERR_USAGE, "%s: there is no gradient (expected a forward with gradients before)", name);
-    stored_to_whole(s, values);
-    for (int64_t i = 0; i < count; i++)
-        values[i] /= (float)m->gradient_labels;
-    return OK;
+    return model_gather(m, read_gradient, &w);
 }

@@ -207,7 +207,7 @@ static int parse_options(struct session *s)
 static int check_options(struct session *s)
 {
     struct plait_train_options *o = &s->o;
-    int64_t seed = (int64_t)s->m->seed;
+    int64_t seed = (int64_t)s->m->names.seed;
 
     TRY(api_require("plait_model_train", o->output_dir, "options->output_dir"));
     TRY(api_require("plait_model_train", o->train, "options->train"));

@@ -379,6 +379,18 @@ void model_close(struct model *m)
     *m = (struct model){ 0 };
 }
 
+const char *model_saved_dtype(const struct model *m)
+{
+    for (size_t i = 0; m->has_weights && i < m->weights.count; i++) {
+        const struct element *e = m->weights.tensors[i].info->element;
+        if (e->kind == ELEMENT_FLOAT)
+            return strcmp(e->name, "BF16") == 0  ? "bfloat16"
+                   : strcmp(e->name, "F16") == 0 ? "float16"
+                                                 : "float32";
+    }
+    return "float32";
+}
+
 /* ---- memory ---- */
 
 int model_check_memory(const struct config *c, int copies, double available)

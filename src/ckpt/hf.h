@@ -55,6 +55,9 @@ int model_find_config(const char *name, const struct model_options *o, struct co
 /* Where a parameter's values lie; NULL when there are no weights. */
 const struct weights_tensor *model_source(const struct model *m, const char *param);
 
+/* The type of the first tensor of floating-point numbers, as transformers takes it; "float32" without any. */
+const char *model_saved_dtype(const struct model *m);
+
 /* ERR_SYSTEM, naming both figures, when the parameters `copies` times over (4: weights, gradients and two
  * moments) take more than `available` bytes. Ask before a plan is compiled. */
 int model_check_memory(const struct config *c, int copies, double available);

@@ -1,241 +1,51 @@
-/* plait init -- a model directory: random weights for a config, or a model's weights with another vocabulary,
- * type of elements or size of files. Nothing is held in memory: values are made or read as they are written.
- */
-#include <inttypes.h>
-#include <string.h>
-
+/* plait init -- a model directory: random weights for a config, or a model's weights changed. */
+#include "api/export.h"
 #include "base/err.h"
-#include "base/log.h"
-#include "ckpt/hf.h"
-#include "ckpt/hub.h"
 #include "cli/cli.h"
-
-enum new_rows { ROWS_ZERO, ROWS_NORMAL, ROWS_MEAN };
 
 struct values {
     struct model_choice model;
-    struct saving_options saving;
+    struct export_values export;
     struct parallel_options parallel;
     struct {
-        const char *output_dir, *tokenizer;
-        int64_t seed, vocab_size;
-        int new_rows;
+        const char *output_dir;
+        int64_t seed;
     } own;
 };
 
 #define OWN(member) offsetof(struct values, own.member) - offsetof(struct values, own)
 
-static const char *const row_kinds[] = { "zero", "normal", "mean", NULL };
-
 static const struct option own_options[] = {
     { "output_dir", OPTION_STRING, OWN(output_dir), NULL, "directory for the model",
       .aliases = (const char *const[]){ "workdir", NULL } },
-    { "tokenizer_name", OPTION_STRING, OWN(tokenizer), NULL,
-      "directory whose tokenizer files are copied; without it the model's or the config's" },
     { "seed", OPTION_INT, OWN(seed), "42", "random weights are a function of it, and of nothing else",
       .min = 0, .max = INT32_MAX, .aliases = (const char *const[]){ "jax_seed", NULL } },
-    { "vocab_size", OPTION_INT, OWN(vocab_size), NULL,
-      "rows of the token table; those there are kept, those beyond are dropped", .min = 1, .max = 1 << 30 },
-    { "new_rows", OPTION_CHOICE, OWN(new_rows), "zero",
-      "what new rows hold: zeros, random numbers as at the start of training, or the mean of the others",
-      .choices = row_kinds },
     { 0 },
 };
 
 static const struct option_part parts[] = {
     { "What to make", own_options, offsetof(struct values, own) },
     { "Starting from", model_options_table, offsetof(struct values, model) },
-    { "Files", saving_options, offsetof(struct values, saving) },
+    { .parts = export_parts, .offset = offsetof(struct values, export) },
     { "Ranks", parallel_options, offsetof(struct values, parallel) },
     { "", hub_notes, 0 },
     { "", no_compute_options, 0 },
     { 0 },
 };
 
-/* ---- values of one parameter, from wherever ---- */
-
-struct origin {
-    const struct param *param;
-    const struct weights_tensor *tensor; /* NULL: random */
-    uint64_t seed;
-    enum new_rows new_rows;
-    float *mean; /* of all rows there are, for ROWS_MEAN */
-};
-
-static void fill_new(const struct origin *o, int64_t first, int64_t count, float *out)
-{
-    int64_t width = o->param->count / o->param->info->file_dims[0];
-
-    if (o->new_rows == ROWS_NORMAL)
-        param_random(o->param->name, o->param->info, o->seed, (struct param_range){ first, count }, out);
-    for (int64_t i = 0; o->new_rows != ROWS_NORMAL && i < count; i++)
-        out[i] = o->new_rows == ROWS_MEAN ? o->mean[(first + i) % width] : 0;
-}
-
-static int read_param(const struct weights_param *p, int64_t first, int64_t count, float *out)
-{
-    const struct origin *o = p->context;
-    int64_t there = o->tensor ? o->tensor->info->count - first : 0;
-
-    if (!o->tensor) {
-        param_random(o->param->name, o->param->info, o->seed, (struct param_range){ first, count }, out);
-        return OK;
-    }
-    there = there < 0 ? 0 : there < count ? there : count;
-    if (there > 0)
-        TRY(weights_read_range(o->tensor, first, there, out));
-    if (there < count)
-        fill_new(o, first + there, count - there, out + there);
-    return OK;
-}
-
-static int find_mean(struct origin *o)
-{
-    enum { ROWS = 256 };
-    int64_t rows = o->tensor->info->shape[0], width = rows ? o->tensor->info->count / rows : 0;
-    double *sum = mem_alloc_array((size_t)width + 1, sizeof(sum[0]));
-    float *part = mem_alloc_array((size_t)(ROWS * width) + 1, sizeof(part[0]));
-    int status = OK;
-
-    for (int64_t row = 0; row < rows && status == OK; row += ROWS) {
-        int64_t n = rows - row < ROWS ? rows - row : ROWS;
-        status = weights_read_range(o->tensor, row * width, n * width, part);
-        for (int64_t i = 0; i < n * width && status == OK; i++)
-            sum[i % width] += part[i];
-    }
-    o->mean = mem_alloc_array((size_t)width + 1, sizeof(o->mean[0]));
-    for (int64_t i = 0; i < width; i++)
-        o->mean[i] = (float)(sum[i] / (double)rows);
-    mem_free(sum);
-    mem_free(part);
-    return status;
-}
-
-/* ---- all of them ---- */
-
-struct making {
-    struct params params;
-    struct origin *origins;
-    struct weights_param *list;
-};
-
-static void making_release(struct making *m)
-{
-    for (size_t i = 0; i < m->params.count && m->origins; i++)
-        mem_free(m->origins[i].mean);
-    mem_free(m->origins);
-    mem_free(m->list);
-    params_release(&m->params);
-}
-
-static int make_origin(const struct values *v, const struct model *model, struct origin *o)
-{
-    *o = (struct origin){ .param = o->param,
-                          .seed = (uint64_t)v->own.seed,
-                          .new_rows = (enum new_rows)v->own.new_rows };
-    if (!model->has_weights)
-        return OK;
-    o->tensor = model_source(model, o->param->name);
-    if (!o->tensor) /* of a head that the weights do not have */
-        return OK;
-    TRY(weights_check_float(o->tensor));
-    return o->new_rows == ROWS_MEAN && o->tensor->info->count < o->param->count ? find_mean(o) : OK;
-}
-
-static int making_init(struct making *m, const struct values *v, const struct model *model)
-{
-    int status = params_init(&m->params, &model->config);
-
-    if (status != OK)
-        return status;
-    m->origins = mem_alloc_array(m->params.count + 1, sizeof(m->origins[0]));
-    m->list = mem_alloc_array(m->params.count + 1, sizeof(m->list[0]));
-    for (size_t i = 0; i < m->params.count && status == OK; i++) {
-        const struct param *p = &m->params.list[i];
-        m->origins[i].param = p;
-        m->list[i] = (struct weights_param){ .name = p->name,
-                                             .ndim = p->info->file_ndim,
-                                             .shape = p->info->file_dims,
-                                             .read = read_param,
-                                             .context = &m->origins[i] };
-        status = make_origin(v, model, &m->origins[i]);
-    }
-    if (status != OK)
-        making_release(m);
-    return status;
-}
-
-/* ---- the command ---- */
-
-/* The type of the first tensor of floating-point numbers, as transformers takes it. */
-static const char *model_dtype(const struct model *m)
-{
-    for (size_t i = 0; i < m->weights.count; i++) {
-        const struct element *e = m->weights.tensors[i].info->element;
-        if (e->kind == ELEMENT_FLOAT)
-            return strcmp(e->name, "BF16") == 0  ? "bfloat16"
-                   : strcmp(e->name, "F16") == 0 ? "float16"
-                                                 : "float32";
-    }
-    return NULL;
-}
-
-static int save(const struct values *v, const struct model *model, const struct making *m,
-                const char *tokenizer)
-{
-    struct model_save_options o = { .dtype = saving_dtype(&v->saving),
-                                    .tokenizer_dir = tokenizer,
-                                    .generation_dir = model->has_weights ? model->directory : NULL };
-    struct str count;
-
-    TRY(saving_shard_bytes(&v->saving, &o.max_shard_bytes));
-    if (!o.dtype && model->has_weights)
-        o.dtype = model_dtype(model);
-    TRY(model_save(v->own.output_dir, &model->config, m->list, m->params.count, &o));
-    str_init(&count);
-    str_append_count(&count, m->params.total);
-    inform("%s: %s, %s parameters, %s", v->own.output_dir, model->config.def->name, count.data,
-           o.dtype ? o.dtype : "float32");
-    str_release(&count);
-    return OK;
-}
-
-static int make(const struct values *v, const struct model *model)
-{
-    const struct hub_options hub = { .cache_dir = v->model.cache_dir, .revision = v->model.revision };
-    char *tokenizer = NULL;
-    struct making making;
-    int status;
-
-    if (v->own.tokenizer)
-        TRY(hub_resolve(v->own.tokenizer, &hub, &tokenizer));
-    status = making_init(&making, v, model);
-    if (status == OK) {
-        status = save(v, model, &making, tokenizer ? tokenizer : model->directory);
-        making_release(&making);
-    }
-    mem_free(tokenizer);
-    return status;
-}
-
 static int run(void *values, struct options *o)
 {
     struct values *v = values;
-    struct model_options options;
-    struct model model;
-    int status;
+    struct model_options names;
 
     (void)o;
     TRY(require_text("output_dir", v->own.output_dir));
     TRY(parallel_one_rank(&v->parallel, "init"));
-    model_choice_options(&v->model, &options);
-    options.new_head = true;
-    TRY(model_open(&model, &options));
-    status = v->own.vocab_size ? config_set_int(&model.config, "vocab_size", v->own.vocab_size) : OK;
-    if (status == OK)
-        status = make(v, &model);
-    model_close(&model);
-    return status;
+    model_choice_options(&v->model, &names);
+    names.new_head = true;
+    names.seed = v->export.seed = (uint64_t)v->own.seed;
+    v->export.output_dir = v->own.output_dir;
+    return export_model(&v->export, &names);
 }
 
 const struct command command_init = {

@@ -81,5 +81,8 @@ int comm_local_create(const struct mesh *mesh, struct comm *ends[]);
  * returns the first failure (the message of the lowest failing rank becomes this thread's). */
 int comm_local_run(const struct mesh *mesh, int threads_each,
                    int (*fn)(void *context, int rank, struct comm *comm), void *context);
+/* The same on ends that stay: comm_local_create's, all ranks of a mesh. After a failure they are broken. */
+int comm_local_run_on(struct comm *const ends[], int ranks, int threads_each,
+                      int (*fn)(void *context, int rank, struct comm *comm), void *context);
 
 #endif

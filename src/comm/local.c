@@ -68,16 +68,12 @@ static void *run_rank(void *argument)
     return NULL;
 }
 
-int comm_local_run(const struct mesh *mesh, int threads_each,
-                   int (*fn)(void *context, int rank, struct comm *comm), void *context)
+int comm_local_run_on(struct comm *const ends[], int ranks, int threads_each,
+                      int (*fn)(void *context, int rank, struct comm *comm), void *context)
 {
-    int ranks = mesh_ranks(mesh), status;
-    struct comm **ends = mem_alloc_array((size_t)ranks, sizeof(ends[0]));
     struct rank_run *runs = mem_alloc_array((size_t)ranks, sizeof(runs[0]));
+    int status = OK;
 
-    status = comm_local_create(mesh, ends);
-    if (status != OK)
-        goto out;
     for (int r = 0; r < ranks; r++) {
         runs[r] = (struct rank_run){ .comm = ends[r], .fn = fn, .context = context, .threads = threads_each };
         if (pthread_create(&runs[r].thread, NULL, run_rank, &runs[r]) != 0)
@@ -89,12 +85,23 @@ int comm_local_run(const struct mesh *mesh, int threads_each,
         if (runs[r].status != OK && status == OK && !runs[r].comm->echo)
             status = fail(runs[r].status, "%s", runs[r].message);
     }
-    for (int r = 0; r < ranks; r++) {
+    for (int r = 0; r < ranks; r++)
         mem_free(runs[r].message);
-        comm_free(ends[r]);
-    }
-out:
-    mem_free(ends);
     mem_free(runs);
+    return status;
+}
+
+int comm_local_run(const struct mesh *mesh, int threads_each,
+                   int (*fn)(void *context, int rank, struct comm *comm), void *context)
+{
+    int ranks = mesh_ranks(mesh), status;
+    struct comm **ends = mem_alloc_array((size_t)ranks, sizeof(ends[0]));
+
+    status = comm_local_create(mesh, ends);
+    if (status == OK)
+        status = comm_local_run_on(ends, ranks, threads_each, fn, context);
+    for (int r = 0; r < ranks; r++)
+        comm_free(ends[r]); /* none were made: NULL */
+    mem_free(ends);
     return status;
 }

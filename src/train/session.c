@@ -119,19 +119,6 @@ static int open_model(struct session *s)
     return s->dir.checkpoint ? compare_config(s) : OK;
 }
 
-/* The type of the first tensor of floating-point numbers, as transformers takes it. */
-static const char *model_dtype(const struct model *m)
-{
-    for (size_t i = 0; m->has_weights && i < m->weights.count; i++) {
-        const struct element *e = m->weights.tensors[i].info->element;
-        if (e->kind == ELEMENT_FLOAT)
-            return strcmp(e->name, "BF16") == 0  ? "bfloat16"
-                   : strcmp(e->name, "F16") == 0 ? "float16"
-                                                 : "float32";
-    }
-    return "float32";
-}
-
 /* ---- the data ---- */
 
 struct opening {
@@ -258,7 +245,7 @@ static void fill_job(struct session *s, struct train_job *job)
     if (s->corpus.eval.count > 0)
         job->eval = dataset_source(&s->corpus.eval);
     if (!job->save_dtype)
-        job->save_dtype = model_dtype(&s->model);
+        job->save_dtype = model_saved_dtype(&s->model);
 }
 
 static int open_output(struct session *s)

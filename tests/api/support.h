@@ -52,49 +52,97 @@ static inline char *read_bytes(const char *path, size_t *length)
     return bytes;
 }
 
-/* The bytes of a tensor of a safetensors file, freed by the caller; NULL: there is none. *rows: its first
- * dim. */
-static inline void *read_tensor(const char *path, const char *name, size_t *bytes, int64_t *rows)
-{
-    size_t length;
-    uint64_t header;
-    char *file = read_bytes(path, &length), key[200], *found, *copy = NULL;
-    long long first, end, dim = 0;
+/* ---- tensors ---- */
 
-    memcpy(&header, file, sizeof(header));
-    snprintf(key, sizeof(key), "\"%s\":{", name);
-    found = strstr(file + 8, key);
-    if (found) {
-        found = strstr(found, "\"shape\":[");
-        sscanf(found, "\"shape\":[%lld", &dim);
-        found = strstr(found, "\"data_offsets\":[");
-        assert_int_equal(sscanf(found, "\"data_offsets\":[%lld,%lld]", &first, &end), 2);
-        *bytes = (size_t)(end - first);
-        *rows = dim;
-        copy = malloc(*bytes + 1);
-        assert_non_null(copy);
-        memcpy(copy, file + 8 + header + first, *bytes);
-    }
-    free(file);
-    return copy;
+enum { MOST_TENSORS = 128 };
+
+/* All tensors of a safetensors file, in its order; names and data lie in `file`. */
+struct tensors {
+    char *file;
+    struct plait_array list[MOST_TENSORS];
+    int64_t count;
+};
+
+static inline int type_named(const char *text)
+{
+    return strncmp(text, "I64", 3) == 0   ? PLAIT_INT64
+           : strncmp(text, "I32", 3) == 0 ? PLAIT_INT32
+                                          : PLAIT_FLOAT32;
 }
 
-/* An int64 tensor (rows, count / rows) as int32; NULL: there is none. */
-static inline int32_t *read_ints(const char *path, const char *name, int64_t *rows, int64_t *count)
+static inline void tensors_read(struct tensors *t, const char *path)
 {
-    size_t bytes = 0;
-    int64_t *wide = read_tensor(path, name, &bytes, rows);
-    int32_t *values;
+    uint64_t header;
+    size_t length;
+    char *at, *data;
 
-    if (!wide)
-        return NULL;
-    *count = (int64_t)(bytes / sizeof(wide[0]));
-    values = malloc(bytes);
-    assert_non_null(values);
-    for (int64_t i = 0; i < *count; i++)
-        values[i] = (int32_t)wide[i];
-    free(wide);
-    return values;
+    *t = (struct tensors){ .file = read_bytes(path, &length) };
+    memcpy(&header, t->file, sizeof(header));
+    at = t->file + 8;
+    data = at + header;
+    data[-1] = '\0'; /* the closing brace, or a space */
+    while ((at = strstr(at, "\"dtype\":\"")) != NULL) {
+        struct plait_array *a = &t->list[t->count++];
+        char *name = at;
+        assert_true(t->count <= MOST_TENSORS);
+        while (name[-1] != ':' || name[-2] != '"')
+            name--;
+        name[-2] = '\0';
+        for (name -= 3; name[-1] != '"';)
+            name--;
+        a->name = name;
+        a->type = type_named(at + 9);
+        at = strstr(at, "\"shape\":[") + 9;
+        while (*at >= '0' && *at <= '9') {
+            a->shape[a->ndim++] = strtoll(at, &at, 10);
+            at += *at == ',';
+        }
+        at = strstr(at, "\"data_offsets\":[") + 16;
+        a->data = data + strtoll(at, &at, 10);
+    }
+}
+
+static inline void tensors_release(struct tensors *t)
+{
+    free(t->file);
+}
+
+static inline struct plait_array *tensors_find(struct tensors *t, const char *name)
+{
+    for (int64_t i = 0; i < t->count; i++)
+        if (strcmp(t->list[i].name, name) == 0)
+            return &t->list[i];
+    return NULL;
+}
+
+static inline int64_t elements(const struct plait_array *a)
+{
+    int64_t count = 1;
+
+    for (int d = 0; d < a->ndim; d++)
+        count *= a->shape[d];
+    return count;
+}
+
+/* Integers [rows, columns] of the caller's. */
+static inline struct plait_array ints(const char *name, const int32_t *data, int64_t rows, int64_t columns)
+{
+    return (struct plait_array){
+        .name = name, .type = PLAIT_INT32, .ndim = 2, .shape = { rows, columns }, .data = data
+    };
+}
+
+static inline struct plait_array output(struct plait_model *m, const char *name)
+{
+    struct plait_array a;
+
+    must(plait_model_output(m, name, &a));
+    return a;
+}
+
+static inline float loss_of(struct plait_model *m)
+{
+    return *(const float *)output(m, "loss").data;
 }
 
 static inline double difference(const float *a, const float *b, int64_t count)

@@ -98,16 +98,14 @@ static void labels_of_the_callers(void **state)
 /* A new model, without files: its own random weights are where training begins. */
 static void trains_a_new_model(void **state)
 {
-    struct plait_model_options o;
+    const char *options[] = { "config_overrides", "n_layer=1,n_embd=16,n_head=2,vocab_size=64,n_positions=32",
+                              "seed", "7", NULL };
     struct run r;
     double loss;
 
     run_begin(&r, state, "run");
     plait_model_free(r.m);
-    must(plait_model_options_init(&o, sizeof(o)));
-    o.overrides = "n_layer=1,n_embd=16,n_head=2,vocab_size=64,n_positions=32";
-    o.seed = 7;
-    must(plait_model_create("gpt2", &o, &r.m));
+    must(plait_model_create("gpt2", options, &r.m));
     refused(plait_model_evaluate(r.m, &r.samples, 8, &loss, NULL), PLAIT_ERROR_USAGE, "in no files");
     r.o.seed = 8;
     refused(plait_model_train(r.m, &r.o), PLAIT_ERROR_USAGE, "found 8, expected 7");

@@ -50,7 +50,7 @@ forward 64 "--tensor_parallel_size: out of range" --tensor_parallel_size 0
 forward 65 "wrong shape" --config_overrides vocab_size=100
 refuses 65 "value at [0, 2] out of range (found 121, expected 0 to 95)" "$PLAIT" forward --model_name_or_path "$GOLDEN/gpt2/act_relu" \
   --inputs "$GOLDEN/gpt2/position_ids/inputs.safetensors" --output out.safetensors
-refuses 64 "--grad: there is no loss without labels" "$PLAIT" forward --model_name_or_path "$dir" \
+refuses 64 "there is no loss, and so no gradient, without labels" "$PLAIT" forward --model_name_or_path "$dir" \
   --inputs "$GOLDEN/gpt2/one_token/inputs.safetensors" --output out.safetensors --grad
 refuses 65 'tensor "input_ids" missing' "$PLAIT" forward --model_name_or_path "$dir" \
   --inputs "$dir/model.safetensors" --output out.safetensors

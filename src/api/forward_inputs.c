@@ -1,10 +1,37 @@
-#include "cli/forward_inputs.h"
+#include "api/forward_inputs.h"
 
 #include <inttypes.h>
 #include <string.h>
 
 #include "base/err.h"
 #include "ckpt/safetensors.h"
+
+/* ---- tensors by name ---- */
+
+const struct named_tensor *named_tensor_find(const struct named_tensors *list, const char *name)
+{
+    for (size_t i = 0; i < list->count; i++)
+        if (strcmp(list->list[i].name, name) == 0)
+            return &list->list[i];
+    return NULL;
+}
+
+int named_tensor_ints(const struct named_tensors *list, const struct named_tensor *t, int64_t *out)
+{
+    if (t->kind != NAMED_INT)
+        return safetensors_fail(list->path, t->name, "elements are %s, expected integers", t->type);
+    return list->read(list->context, t, out, NULL);
+}
+
+int named_tensor_floats(const struct named_tensors *list, const struct named_tensor *t, float *out)
+{
+    if (t->kind != NAMED_FLOAT)
+        return safetensors_fail(list->path, t->name, "elements are %s, expected numbers with a point",
+                                t->type);
+    return list->read(list->context, t, NULL, out);
+}
+
+/* ---- slots ---- */
 
 /* What one of the tensors may be. */
 struct slot {
@@ -15,22 +42,22 @@ struct slot {
     int64_t *length; /* tokens of a row, as of other tensors */
 };
 
-static int check_shape(const struct safetensors *st, const struct safetensors_tensor *t, int64_t *length,
+static int check_shape(const struct named_tensors *from, const struct named_tensor *t, int64_t *length,
                        struct forward_inputs *in)
 {
     if (t->ndim != 2)
-        return safetensors_fail(st->path, t->name,
+        return safetensors_fail(from->path, t->name,
                                 "wrong number of dims (found %d, expected 2: samples, tokens)", t->ndim);
     if (!*length) {
         in->samples = in->samples ? in->samples : t->shape[0];
         *length = t->shape[1];
         if (t->count == 0 || t->count > INT32_MAX)
-            return safetensors_fail(st->path, t->name,
+            return safetensors_fail(from->path, t->name,
                                     "wrong number of tokens (found %" PRId64 ", expected 1 to %d)",
                                     (int64_t)t->count, INT32_MAX);
     }
     if (t->shape[0] != in->samples || t->shape[1] != *length)
-        return safetensors_fail(st->path, t->name,
+        return safetensors_fail(from->path, t->name,
                                 "wrong shape (found [%" PRId64 ", %" PRId64
                                 "], expected that of %s, [%" PRId64 ", %" PRId64 "])",
                                 t->shape[0], t->shape[1],
@@ -38,15 +65,15 @@ static int check_shape(const struct safetensors *st, const struct safetensors_te
     return OK;
 }
 
-static int check_values(const struct safetensors *st, const struct slot *s)
+static int check_values(const struct named_tensors *from, const struct slot *s)
 {
-    const struct safetensors_tensor *t = safetensors_find(st, s->name);
+    const struct named_tensor *t = named_tensor_find(from, s->name);
 
     for (int64_t i = 0; i < (int64_t)t->count; i++) {
         int64_t v = (*s->values)[i];
         if ((v >= s->min && v <= s->max) || (s->no_label && v == FORWARD_NO_LABEL))
             continue;
-        return safetensors_fail(st->path, s->name,
+        return safetensors_fail(from->path, s->name,
                                 "value at [%" PRId64 ", %" PRId64 "] out of range (found %" PRId64
                                 ", expected %" PRId64 " to %" PRId64 "%s)",
                                 i / t->shape[1], i % t->shape[1], v, s->min, s->max,
@@ -55,19 +82,19 @@ static int check_values(const struct safetensors *st, const struct slot *s)
     return OK;
 }
 
-static int read_slot(const struct safetensors *st, const struct slot *s, struct forward_inputs *in)
+static int read_slot(const struct named_tensors *from, const struct slot *s, struct forward_inputs *in)
 {
-    const struct safetensors_tensor *t = s->values ? safetensors_find(st, s->name) : NULL;
+    const struct named_tensor *t = s->values ? named_tensor_find(from, s->name) : NULL;
 
     if (!t)
         return OK;
-    TRY(check_shape(st, t, s->length, in));
+    TRY(check_shape(from, t, s->length, in));
     *s->values = mem_alloc_array((size_t)t->count + 1, sizeof(int64_t));
-    TRY(safetensors_read_int64(st, t, *s->values));
-    return check_values(st, s);
+    TRY(named_tensor_ints(from, t, *s->values));
+    return check_values(from, s);
 }
 
-static int refuse_others(const struct safetensors *st, const struct slot slots[], const char *model)
+static int refuse_others(const struct named_tensors *from, const struct slot slots[], const char *model)
 {
     struct str known;
     int status = OK;
@@ -75,26 +102,26 @@ static int refuse_others(const struct safetensors *st, const struct slot slots[]
     str_init(&known);
     for (const struct slot *s = slots; s->name; s++)
         str_appendf(&known, "%s%s", s == slots || !*s->name ? "" : ", ", s->name);
-    for (size_t i = 0; i < st->count && status == OK; i++) {
+    for (size_t i = 0; i < from->count && status == OK; i++) {
         const struct slot *s = slots;
-        while (s->name && strcmp(st->tensors[i].name, s->name) != 0)
+        while (s->name && strcmp(from->list[i].name, s->name) != 0)
             s++;
         if (!s->name)
-            status = safetensors_fail(st->path, st->tensors[i].name, "no input of %s (expected %s)", model,
+            status = safetensors_fail(from->path, from->list[i].name, "no input of %s (expected %s)", model,
                                       known.data);
     }
     str_release(&known);
     return status;
 }
 
-static int read_slots(const struct safetensors *st, struct forward_inputs *in, const struct slot slots[],
+static int read_slots(const struct named_tensors *from, struct forward_inputs *in, const struct slot slots[],
                       const struct config *c)
 {
-    if (!safetensors_find(st, "input_ids"))
-        return fail(ERR_DATA, "%s: tensor \"input_ids\" missing", st->path);
-    TRY(refuse_others(st, slots, c->def->name));
+    if (!named_tensor_find(from, "input_ids"))
+        return fail(ERR_DATA, "%s: tensor \"input_ids\" missing", from->path);
+    TRY(refuse_others(from, slots, c->def->name));
     for (const struct slot *s = slots; s->name; s++)
-        TRY(read_slot(st, s, in));
+        TRY(read_slot(from, s, in));
     return OK;
 }
 
@@ -112,7 +139,7 @@ static struct slot labels_of(const struct config *c, const struct slot *tokens)
     return c->head == HEAD_NONE || c->head == HEAD_ENCODER ? of_none : *tokens;
 }
 
-static int read_rows(const struct safetensors *st, struct forward_inputs *in, const struct config *c)
+static int read_rows(const struct named_tensors *from, struct forward_inputs *in, const struct config *c)
 {
     const struct slot types = { "token_type_ids", &in->token_types, 0, c->sizes.token_types - 1, false,
                                 &in->length };
@@ -129,29 +156,29 @@ static int read_rows(const struct safetensors *st, struct forward_inputs *in, co
     };
     int64_t unshifted = c->head == HEAD_CAUSAL ? 1 : 0;
 
-    TRY(read_slots(st, in, slots, c));
+    TRY(read_slots(from, in, slots, c));
     in->rows = in->length;
     if (!in->positions && in->length > model_position_limit(&c->sizes))
         return fail(ERR_USAGE,
                     "%s: rows of input_ids are longer than the model's positions (found %" PRId64
                     ", expected at most %" PRId64 ", from %s)",
-                    st->path, in->length, c->sizes.positions, c->name);
+                    from->path, in->length, c->sizes.positions, c->name);
     for (int64_t i = 0; in->labels && i < in->samples * in->length; i++)
         in->label_count += i % in->length >= unshifted && in->labels[i] != FORWARD_NO_LABEL;
     if (c->head == HEAD_CLASSIFICATION)
-        TRY(forward_labels_read(st, in, c));
+        TRY(forward_labels_read(from, in, c));
     return c->head == HEAD_CLASSIFICATION || c->head == HEAD_NONE ? forward_labels_rows(in, c) : OK;
 }
 
 /* ---- models with an encoder ---- */
 
 /* The decoder reads its labels or, to classify, what the encoder reads: one row late. */
-static int shift_right(const struct safetensors *st, struct forward_inputs *in, const struct config *c)
+static int shift_right(const struct named_tensors *from, struct forward_inputs *in, const struct config *c)
 {
     const int64_t *ids = c->head == HEAD_CLASSIFICATION ? in->ids : in->labels;
 
     if (!ids)
-        return fail(ERR_DATA, "%s: tensor \"decoder_input_ids\" missing (or \"labels\")", st->path);
+        return fail(ERR_DATA, "%s: tensor \"decoder_input_ids\" missing (or \"labels\")", from->path);
     if (c->head == HEAD_CLASSIFICATION)
         in->rows = in->length;
     if (c->decoder_start == INT_NONE || c->pad == INT_NONE)
@@ -170,7 +197,7 @@ static int shift_right(const struct safetensors *st, struct forward_inputs *in, 
     return OK;
 }
 
-static int read_both(const struct safetensors *st, struct forward_inputs *in, const struct config *c)
+static int read_both(const struct named_tensors *from, struct forward_inputs *in, const struct config *c)
 {
     const struct slot tokens = { "labels", &in->labels, 0, c->sizes.vocab - 1, true, &in->rows };
     const struct slot slots[] = {
@@ -182,11 +209,11 @@ static int read_both(const struct safetensors *st, struct forward_inputs *in, co
         { 0 },
     };
 
-    TRY(read_slots(st, in, slots, c));
+    TRY(read_slots(from, in, slots, c));
     if (!in->decoder_ids)
-        TRY(shift_right(st, in, c));
+        TRY(shift_right(from, in, c));
     if (c->head == HEAD_CLASSIFICATION) {
-        TRY(forward_labels_read(st, in, c));
+        TRY(forward_labels_read(from, in, c));
         return forward_labels_rows(in, c);
     }
     for (int64_t i = 0; in->labels && i < in->samples * in->rows; i++)
@@ -194,15 +221,12 @@ static int read_both(const struct safetensors *st, struct forward_inputs *in, co
     return OK;
 }
 
-int forward_inputs_load(struct forward_inputs *in, const char *path, const struct config *c)
+int forward_inputs_read(struct forward_inputs *in, const struct named_tensors *from, const struct config *c)
 {
-    struct safetensors st;
     int status;
 
     *in = (struct forward_inputs){ 0 };
-    TRY(safetensors_open(&st, path));
-    status = config_has_encoder(c) ? read_both(&st, in, c) : read_rows(&st, in, c);
-    safetensors_close(&st);
+    status = config_has_encoder(c) ? read_both(from, in, c) : read_rows(from, in, c);
     if (status != OK)
         forward_inputs_release(in);
     return status;

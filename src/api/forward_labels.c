@@ -3,43 +3,43 @@
 #include <inttypes.h>
 #include <math.h>
 
+#include "api/forward_inputs.h"
 #include "base/err.h"
 #include "ckpt/safetensors.h"
-#include "cli/forward_inputs.h"
 
-static enum problem problem_of(const struct config *c, const struct safetensors_tensor *t)
+static enum problem problem_of(const struct config *c, const struct named_tensor *t)
 {
     if (c->problem != PROBLEM_UNSAID)
         return c->problem;
     if (c->labels == 1)
         return PROBLEM_REGRESSION;
-    return t->element->kind == ELEMENT_FLOAT ? PROBLEM_MULTI_LABEL : PROBLEM_SINGLE_LABEL;
+    return t->kind == NAMED_FLOAT ? PROBLEM_MULTI_LABEL : PROBLEM_SINGLE_LABEL;
 }
 
 /* [B], or [B, width]. */
-static int check_shape(const struct safetensors *st, const struct safetensors_tensor *t, int64_t samples,
+static int check_shape(const struct named_tensors *from, const struct named_tensor *t, int64_t samples,
                        int64_t width)
 {
     bool flat = t->ndim == 1 && width == 1, full = t->ndim == 2 && t->shape[1] == width;
 
     if ((flat || full) && t->shape[0] == samples)
         return OK;
-    return safetensors_fail(st->path, t->name,
+    return safetensors_fail(from->path, t->name,
                             "wrong shape (found %d dims and %" PRId64 " elements, expected [%" PRId64
                             ", %" PRId64 "]%s)",
                             t->ndim, (int64_t)t->count, samples, width,
                             width == 1 ? ", of which the second may be left out" : "");
 }
 
-static int read_classes(const struct safetensors *st, const struct safetensors_tensor *t,
+static int read_classes(const struct named_tensors *from, const struct named_tensor *t,
                         struct forward_inputs *in, const struct config *c)
 {
-    TRY(check_shape(st, t, in->samples, 1));
+    TRY(check_shape(from, t, in->samples, 1));
     in->labels = mem_alloc_array((size_t)t->count + 1, sizeof(int64_t));
-    TRY(safetensors_read_int64(st, t, in->labels));
+    TRY(named_tensor_ints(from, t, in->labels));
     for (int64_t i = 0; i < in->samples; i++) {
         if (in->labels[i] != FORWARD_NO_LABEL && (in->labels[i] < 0 || in->labels[i] >= c->labels))
-            return safetensors_fail(st->path, t->name,
+            return safetensors_fail(from->path, t->name,
                                     "value at [%" PRId64 "] out of range (found %" PRId64
                                     ", expected 0 to %" PRId64 ", or -100 for no label)",
                                     i, in->labels[i], c->labels - 1);
@@ -48,37 +48,37 @@ static int read_classes(const struct safetensors *st, const struct safetensors_t
     return OK;
 }
 
-static int read_targets(const struct safetensors *st, const struct safetensors_tensor *t,
+static int read_targets(const struct named_tensors *from, const struct named_tensor *t,
                         struct forward_inputs *in, const struct config *c)
 {
     int64_t *whole;
     int status;
 
-    TRY(check_shape(st, t, in->samples, c->labels));
+    TRY(check_shape(from, t, in->samples, c->labels));
     in->target_width = c->labels;
     in->targets = mem_alloc_array((size_t)t->count + 1, sizeof(float));
-    if (t->element->kind == ELEMENT_FLOAT)
-        return safetensors_read_float(st, t, in->targets);
+    if (t->kind == NAMED_FLOAT)
+        return named_tensor_floats(from, t, in->targets);
     whole = mem_alloc_array((size_t)t->count + 1, sizeof(int64_t));
-    status = safetensors_read_int64(st, t, whole);
+    status = named_tensor_ints(from, t, whole);
     for (int64_t i = 0; i < (int64_t)t->count && status == OK; i++)
         in->targets[i] = (float)whole[i];
     mem_free(whole);
     return status;
 }
 
-int forward_labels_read(const struct safetensors *st, struct forward_inputs *in, const struct config *c)
+int forward_labels_read(const struct named_tensors *from, struct forward_inputs *in, const struct config *c)
 {
-    const struct safetensors_tensor *t = safetensors_find(st, "labels");
+    const struct named_tensor *t = named_tensor_find(from, "labels");
 
     in->problem = PROBLEM_SINGLE_LABEL; /* nothing else to compare with */
     if (!t)
         return OK;
     in->problem = problem_of(c, t);
     if (in->problem == PROBLEM_SINGLE_LABEL)
-        return read_classes(st, t, in, c);
+        return read_classes(from, t, in, c);
     in->label_count = in->samples;
-    return read_targets(st, t, in, c);
+    return read_targets(from, t, in, c);
 }
 
 /* As transformers: padding is told by its id, whatever the mask says. */

@@ -1,11 +1,30 @@
-/* forward_inputs -- the tensors that `plait forward` is given, checked against the model. */
-#ifndef PLAIT_CLI_FORWARD_INPUTS_H
-#define PLAIT_CLI_FORWARD_INPUTS_H
+/* forward_inputs -- the tensors that a forward is given, under the names of transformers' arguments, checked
+ * against the model. They lie in a file or in a caller's memory. */
+#ifndef PLAIT_API_FORWARD_INPUTS_H
+#define PLAIT_API_FORWARD_INPUTS_H
 
 #include "data/batch.h"
 #include "models/config.h"
 
 enum { FORWARD_NO_LABEL = -100 };
+
+struct named_tensor {
+    const char *name, *type; /* type: for messages */
+    enum { NAMED_INT, NAMED_FLOAT, NAMED_OTHER } kind;
+    int ndim;
+    const int64_t *shape;
+    int64_t count;
+    const void *from; /* whose `read` it is */
+};
+
+struct named_tensors {
+    const char *path; /* for messages: a file, or a function */
+    const struct named_tensor *list;
+    size_t count;
+    /* Writes all elements to ints or to floats, whichever is not NULL and as `kind` says. */
+    int (*read)(const void *context, const struct named_tensor *t, int64_t *ints, float *floats);
+    const void *context;
+};
 
 struct forward_inputs {
     int64_t samples, length; /* B, T */
@@ -26,9 +45,8 @@ struct forward_inputs {
     float *targets; /* [B, target_width] */
 };
 
-/* path: a safetensors file or "-". ERR_OPEN, ERR_DATA; ERR_USAGE when a row is longer than the model's
- * positions. */
-int forward_inputs_load(struct forward_inputs *in, const char *path, const struct config *c);
+/* ERR_DATA; ERR_USAGE when a row is longer than the model's positions. */
+int forward_inputs_read(struct forward_inputs *in, const struct named_tensors *from, const struct config *c);
 void forward_inputs_release(struct forward_inputs *in);
 bool forward_inputs_have_labels(const struct forward_inputs *in);
 /* Samples first .. first + count - 1 as token rows, padding included: it is masked as keys, but has logits
@@ -38,10 +56,16 @@ void forward_inputs_batch(const struct forward_inputs *in, int64_t first, int64_
 
 /* ---- forward_labels.c ---- */
 
-struct safetensors;
 /* What a classification head is compared with: classes, or numbers. */
-int forward_labels_read(const struct safetensors *st, struct forward_inputs *in, const struct config *c);
+int forward_labels_read(const struct named_tensors *from, struct forward_inputs *in, const struct config *c);
 /* Which row stands for its sample: the first, the last that is no padding, or that of the last eos. */
 int forward_labels_rows(struct forward_inputs *in, const struct config *c);
+
+/* ---- forward_inputs.c ---- */
+
+const struct named_tensor *named_tensor_find(const struct named_tensors *list, const char *name);
+/* All elements; ERR_DATA when they are of another sort. */
+int named_tensor_ints(const struct named_tensors *list, const struct named_tensor *t, int64_t *out);
+int named_tensor_floats(const struct named_tensors *list, const struct named_tensor *t, float *out);
 
 #endif
