@@ -34,7 +34,7 @@ static const struct option plan_options[] = {
         OPTION_LIST,
         0,
         NULL,
-        "stages to print: graph, grad, optimizer, shard, recompute, fuse, precision, memory; or all",
+        "stages to print: graph, grad, optimizer, shard, stages, recompute, fuse, precision, memory; or all",
     },
     { 0 },
 };
@@ -121,10 +121,11 @@ static int check_stages(const struct option_list *list)
         for (size_t k = 0; plan_stages[k]; k++)
             known = known || strcmp(list->items[i], plan_stages[k]) == 0;
         if (!known)
-            return fail(ERR_USAGE,
-                        "--dump %s: no such stage (expected graph, grad, optimizer, shard, recompute, fuse, "
-                        "precision, memory or all)",
-                        list->items[i]);
+            return fail(
+                ERR_USAGE,
+                "--dump %s: no such stage (expected graph, grad, optimizer, shard, stages, recompute, fuse, "
+                "precision, memory or all)",
+                list->items[i]);
     }
     return OK;
 }

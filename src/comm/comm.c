@@ -32,7 +32,7 @@ static bool is_pair(const struct transfer *x)
     return x->kind == TRANSFER_SEND || x->kind == TRANSFER_RECV;
 }
 
-/* The first rank of the line of an axis names it; sender and receiver name a pair. */
+/* The first rank of the line of an axis names it; sender, receiver and tag name a pair. */
 static struct group_key key_of(const struct comm *c, const struct transfer *x)
 {
     uint64_t me = (uint64_t)c->rank, other, line;
@@ -40,7 +40,7 @@ static struct group_key key_of(const struct comm *c, const struct transfer *x)
     if (is_pair(x)) {
         other = (uint64_t)rank_at(c, x->axis, x->peer);
         line = x->kind == TRANSFER_SEND ? me << 20 | other : other << 20 | me;
-        return (struct group_key){ line << 4 | GROUP_PAIR | (uint64_t)x->axis, 0 };
+        return (struct group_key){ line << 4 | GROUP_PAIR | (uint64_t)x->axis, (uint64_t)x->tag };
     }
     line = (uint64_t)rank_at(c, x->axis, 0);
     return (struct group_key){ line << 4 | (uint64_t)x->axis, x->members };

@@ -4,8 +4,8 @@
  * path, through shared memory, for threads and processes alike (exchange.c), and it reduces in rank order:
  * all ranks get the same bits, however they were started.
  *
- * Transfers among the same ranks (for send and receive: from one rank to another) are matched in the order
- * in which each rank starts them. Those among different ranks do not wait for each other. */
+ * Transfers among the same ranks (for send and receive: from one rank to another, with one tag) are matched
+ * in the order in which each rank starts them. Those among different ranks do not wait for each other. */
 #ifndef PLAIT_COMM_COMM_H
 #define PLAIT_COMM_COMM_H
 
@@ -34,6 +34,7 @@ struct transfer {
     enum dtype dtype; /* all, where there is a reduction: F32, F64, BF16 (added in fp32), I32 */
     int64_t count;
     int peer; /* a coordinate on the axis */
+    int tag;  /* of send and receive: those with different ones do not wait for each other */
 };
 
 struct request { /* of the caller, who keeps it and both buffers in place until comm_wait */

@@ -66,6 +66,7 @@ static void run_all_reduce(const struct kernel_args *a)
 {
     struct transfer x = transfer_of(a, TRANSFER_ALL_REDUCE, view_count(&a->in[0]));
 
+    x.members = (uint64_t)a->node->attr[COLLECTIVE_MEMBERS];
     went_well(a, &x, a->in[0].data, a->out[0].data);
 }
 
@@ -173,6 +174,12 @@ static void run_keep_first(const struct kernel_args *a)
     (void)a; /* an alias: the executor has bound the output to the input, or to nothing */
 }
 
+/* The executor starts and awaits transfers between stages: other nodes run meanwhile. */
+static void run_transfer(const struct kernel_args *a)
+{
+    BUG("%s is run as a node", a->node->op->name);
+}
+
 static const struct kernel all_reduce_kernels[] = { { .name = "all_reduce", .run = run_all_reduce }, { 0 } };
 static const struct kernel all_gather_kernels[] = {
     { .name = "all_gather", .workspace = gather_bytes, .run = run_all_gather }, { 0 }
@@ -181,10 +188,15 @@ static const struct kernel reduce_scatter_kernels[] = {
     { .name = "reduce_scatter", .workspace = scatter_bytes, .run = run_reduce_scatter }, { 0 }
 };
 static const struct kernel keep_shard_kernels[] = { { .name = "copy", .run = run_keep_shard }, { 0 } };
+static const struct kernel transfer_kernels[] = { { .name = "transfer", .run = run_transfer }, { 0 } };
 static const struct kernel keep_first_kernels[] = { { .name = "alias", .run = run_keep_first }, { 0 } };
 
 const struct kernel *const comm_kernels[OP_COUNT] = {
-    [OP_all_reduce] = all_reduce_kernels,         [OP_all_gather] = all_gather_kernels,
-    [OP_reduce_scatter] = reduce_scatter_kernels, [OP_keep_shard] = keep_shard_kernels,
+    [OP_all_reduce] = all_reduce_kernels,
+    [OP_all_gather] = all_gather_kernels,
+    [OP_reduce_scatter] = reduce_scatter_kernels,
+    [OP_keep_shard] = keep_shard_kernels,
     [OP_keep_first] = keep_first_kernels,
+    [OP_send] = transfer_kernels,
+    [OP_receive] = transfer_kernels,
 };

@@ -67,7 +67,7 @@ static bool begin(struct traffic *t, struct channel *ch, struct request *r)
                               .type = type_of(r->transfer.dtype),
                               .reduction = (enum mpi_reduction)r->transfer.reduction,
                               .peer = peer_of(ch, r),
-                              .tag = r->transfer.axis + 1 };
+                              .tag = (r->transfer.tag << 3) + r->transfer.axis + 1 };
 
     r->round = piece(r);
     x.count = (int)r->round;

@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 enum { FREE, MAKING, READY };
-enum { SPINS = 300, PAGE = 4096, GROUPS_EACH = 16 };
+enum { SPINS = 300, PAGE = 4096, GROUPS_EACH = 64 };
 
 /* ---- life ---- */
 

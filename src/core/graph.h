@@ -93,6 +93,7 @@ struct node {
                                      step) */
     double attr[MAX_ATTRS];
     enum unit unit;
+    int stage;         /* of the pipeline */
     int layer;         /* -1 before the first layer, L after the last; where a pipeline may cut */
     uint32_t stream;   /* random stream, fixed at build from the scope's name */
     const char *scope; /* "h.3.attn": for printing and messages only */

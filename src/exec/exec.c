@@ -1,4 +1,4 @@
-#include "exec/exec.h"
+#include "exec/exec_internal.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -8,23 +8,7 @@
 #include "base/err.h"
 #include "comm/comm.h"
 #include "exec/store_internal.h"
-
-struct executor {
-    const struct plan *plan;
-    struct store *store;
-    struct comm *comm;
-    int rank;
-    char *arena, *inputs;
-    int64_t arena_bytes, input_bytes;
-    struct view *tensors;     /* [tensor] */
-    struct kernel_args *args; /* [node] */
-    bool *stores_first;       /* [node][output]: the first writer of its accumulator */
-    struct arena memory;      /* views and flags of nodes */
-    struct run_counts counts;
-    bool profiling;
-    double *seconds; /* [op] */
-    int64_t *calls;
-};
+#include "ops/ops.h"
 
 /* ---- Binding ---- */
 
@@ -55,6 +39,17 @@ static bool is_kept_elsewhere(const struct executor *e, const struct tensor *t)
     return mesh_coordinate(&e->plan->mesh, e->rank, axis) != 0;
 }
 
+static int64_t region_base(const struct executor *e, const struct tensor *t)
+{
+    const struct plan_chunk *c = e->plan->chunks ? &e->plan->chunk[e->slots.chunk] : NULL;
+
+    switch ((enum region)e->plan->region[t->id]) {
+    case REGION_F_SLOT: return c->f_base + e->slots.f * c->f_bytes;
+    case REGION_W_SLOT: return c->w_base + e->slots.w * c->w_bytes;
+    default: return 0;
+    }
+}
+
 static void *address(const struct executor *e, struct tensor *t)
 {
     if (t->producer && t->producer->op->alias)
@@ -62,7 +57,7 @@ static void *address(const struct executor *e, struct tensor *t)
     if (t->into)
         return e->tensors[t->into->id].data;
     if (t->kind == TENSOR_VALUE)
-        return e->plan->offset[t->id] < 0 ? NULL : e->arena + e->plan->offset[t->id];
+        return e->plan->offset[t->id] < 0 ? NULL : e->arena + region_base(e, t) + e->plan->offset[t->id];
     return e->tensors[t->id].data; /* bound before */
 }
 
@@ -78,6 +73,7 @@ static int bind_stored(struct executor *e)
             continue;
         if (t->kind == TENSOR_INPUT) {
             e->tensors[i].data = e->inputs + input_at;
+            e->input_at[i] = input_at;
             input_at += (tensor_local_bytes(t, &e->plan->mesh) + 63) / 64 * 64;
             if (t->constant)
                 memcpy(e->tensors[i].data, t->constant, (size_t)tensor_bytes(t));
@@ -102,6 +98,13 @@ static void fill_views(const struct executor *e, const struct node *n)
             ((struct view *)a->out)[j] = e->tensors[n->out[j]->id];
 }
 
+static void bind_outputs(struct executor *e, const struct node *n)
+{
+    for (int j = 0; j < n->nout; j++)
+        if (n->out[j])
+            e->tensors[n->out[j]->id].data = address(e, n->out[j]);
+}
+
 static void bind_node(struct executor *e, const struct node *n)
 {
     struct kernel_args *a = &e->args[n->id];
@@ -113,12 +116,7 @@ static void bind_node(struct executor *e, const struct node *n)
     a->workspace = e->arena + e->plan->workspace[n->id];
     a->counts = &e->counts;
     a->comm = e->comm;
-    for (int j = 0; j < n->nout; j++) {
-        if (!n->out[j])
-            continue;
-        e->tensors[n->out[j]->id].data = address(e, n->out[j]);
-        e->stores_first[n->id * MAX_OUTPUTS + j] = n->accumulate[j] && !n->out[j]->into->producer;
-    }
+    bind_outputs(e, n);
 }
 
 static void refresh_views(struct executor *e)
@@ -131,6 +129,31 @@ static void refresh_views(struct executor *e)
         fill_views(e, g->nodes[k]);
 }
 
+/* An input slot for each slot of the kind that a microbatch keeps longest. */
+static int64_t input_base(const struct executor *e)
+{
+    int slot = e->plan->chunks && e->plan->schedule->split ? e->slots.w : e->slots.f;
+
+    return slot > 0 ? e->input_bytes / e->plan->input_slots * slot : 0;
+}
+
+void executor_bind(struct executor *e, const struct slots *slots, const struct run_counts *counts)
+{
+    const struct graph *g = e->plan->graph;
+    bool same = memcmp(&e->counts, counts, sizeof(*counts)) == 0;
+
+    if (same && memcmp(&e->slots, slots, sizeof(*slots)) == 0)
+        return;
+    e->slots = *slots;
+    e->counts = *counts;
+    for (size_t i = 0; i < g->tensor_count; i++)
+        if (g->tensors[i]->kind == TENSOR_INPUT && !g->tensors[i]->constant)
+            e->tensors[i].data = e->inputs + input_base(e) + e->input_at[i];
+    for (int k = 0; k < e->plan->program[PROGRAM_MICROBATCH].end; k++)
+        bind_outputs(e, g->nodes[k]);
+    refresh_views(e);
+}
+
 static int take_memory(struct executor *e)
 {
     const struct plan *p = e->plan;
@@ -138,7 +161,7 @@ static int take_memory(struct executor *e)
     for (int i = 0; i < PROGRAM_COUNT; i++)
         if (p->program[i].arena_bytes > e->arena_bytes)
             e->arena_bytes = p->program[i].arena_bytes;
-    e->input_bytes = p->input_bytes + 64 * (int64_t)(p->graph->tensor_count + 1);
+    e->input_bytes = p->input_bytes + 64 * p->input_slots;
     e->arena = mem_map((size_t)e->arena_bytes + 64);
     e->inputs = mem_map((size_t)e->input_bytes);
     if (!e->arena || !e->inputs)
@@ -161,7 +184,8 @@ int executor_create(const struct plan *plan, struct store *store, struct comm *c
     arena_init(&e->memory);
     e->tensors = mem_alloc_array(g->tensor_count + 1, sizeof(e->tensors[0]));
     e->args = mem_alloc_array(g->node_count + 1, sizeof(e->args[0]));
-    e->stores_first = mem_alloc_array((g->node_count + 1) * MAX_OUTPUTS, sizeof(bool));
+    e->written = mem_alloc_array(g->tensor_count + 1, sizeof(bool));
+    e->input_at = mem_alloc_array(g->tensor_count + 1, sizeof(e->input_at[0]));
     e->seconds = mem_alloc_array(OP_COUNT, sizeof(e->seconds[0]));
     e->calls = mem_alloc_array(OP_COUNT, sizeof(e->calls[0]));
     status = take_memory(e);
@@ -174,8 +198,13 @@ int executor_create(const struct plan *plan, struct store *store, struct comm *c
     for (size_t k = 0; k < g->node_count; k++)
         bind_node(e, g->nodes[k]);
     refresh_views(e);
-    *out = e;
-    return OK;
+    if (plan->chunks)
+        status = pipeline_create(e, &e->pipeline);
+    if (status == OK)
+        *out = e;
+    else
+        executor_free(e);
+    return status;
 }
 
 void executor_free(struct executor *e)
@@ -187,7 +216,9 @@ void executor_free(struct executor *e)
     arena_release(&e->memory);
     mem_free(e->tensors);
     mem_free(e->args);
-    mem_free(e->stores_first);
+    mem_free(e->written);
+    mem_free(e->input_at);
+    pipeline_free(e->pipeline);
     mem_free(e->seconds);
     mem_free(e->calls);
     mem_free(e);
@@ -197,8 +228,14 @@ void executor_free(struct executor *e)
 
 void *executor_input(struct executor *e, const char *name)
 {
-    const struct tensor *t = graph_find(e->plan->graph, name, TENSOR_INPUT);
+    char own[64];
+    const struct tensor *t;
 
+    if (e->slots.chunk > 0) { /* each chunk has its own */
+        snprintf(own, sizeof(own), "%s@%d", name, e->slots.chunk);
+        name = own;
+    }
+    t = graph_find(e->plan->graph, name, TENSOR_INPUT);
     return t ? e->tensors[t->id].data : NULL;
 }
 
@@ -248,7 +285,7 @@ static void set_longest(struct executor *e, const struct row_block *r, int64_t s
     }
 }
 
-void executor_set_batch(struct executor *e, const struct batch *b)
+struct run_counts executor_copy_batch(struct executor *e, const struct batch *b)
 {
     struct run_counts counts = { 0 };
 
@@ -264,6 +301,13 @@ void executor_set_batch(struct executor *e, const struct batch *b)
     counts.of[COUNT_SEQUENCES] = b->sequences;
     counts.of[COUNT_OFFSETS] = b->sequences + 1;
     counts.of[COUNT_LABELS] = b->label_count;
+    return counts;
+}
+
+void executor_set_batch(struct executor *e, const struct batch *b)
+{
+    struct run_counts counts = executor_copy_batch(e, b);
+
     executor_set_counts(e, &counts);
 }
 
@@ -289,23 +333,43 @@ static void run_node(struct executor *e, int k)
     }
 }
 
-int executor_run(struct executor *e, enum program program, const struct run_options *o)
+/* Adds to what has been written in this step; the first writer of an accumulator stores. */
+static bool adds(struct executor *e, const struct node *n, int j)
 {
-    const struct plan_program *p = &e->plan->program[program];
+    const struct tensor *root;
+    bool written;
 
-    for (int k = p->first; k < p->end; k++) {
+    if (!n->accumulate[j])
+        return false;
+    root = tensor_storage(n->out[j]);
+    written = e->written[root->id] || root->producer;
+    e->written[root->id] = true;
+    return written;
+}
+
+int executor_run_nodes(struct executor *e, int first, int end, const struct run_options *o)
+{
+    for (int k = first; k < end; k++) {
         const struct node *n = e->plan->graph->nodes[k];
         struct kernel_args *a = &e->args[k];
         a->seed = o->seed;
         a->step = o->step;
         for (int j = 0; j < n->nout; j++)
-            ((bool *)a->add)[j] =
-                n->accumulate[j] && !(o->first_microbatch && e->stores_first[k * MAX_OUTPUTS + j]);
+            ((bool *)a->add)[j] = n->out[j] && adds(e, n, j);
         run_node(e, k);
         if (e->comm && e->comm->status != OK)
             return e->comm->status;
     }
     return OK;
+}
+
+int executor_run(struct executor *e, enum program program, const struct run_options *o)
+{
+    const struct plan_program *p = &e->plan->program[program];
+
+    if (o->first_microbatch)
+        memset(e->written, 0, e->plan->graph->tensor_count * sizeof(bool));
+    return executor_run_nodes(e, p->first, p->end, o);
 }
 
 struct view executor_view(const struct executor *e, const struct tensor *t)

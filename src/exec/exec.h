@@ -59,6 +59,14 @@ struct run_options {
 };
 int executor_run(struct executor *e, enum program program, const struct run_options *o);
 
+/* The microbatches of a step (of an evaluation's round), through all stages of a pipeline. `load` gives the
+ * rows of the next microbatch that this rank shall have; they are copied. Collective over all ranks. */
+struct microbatches {
+    int (*load)(void *context, int microbatch, const struct batch **out);
+    void *context;
+};
+int executor_run_pipeline(struct executor *e, const struct microbatches *m, const struct run_options *o);
+
 /* A value the plan keeps (plan->loss, logits, control, ...), valid until the next run. Collective when it
  * lies SHARDed or PARTIAL: loss is made whole by executor_loss. */
 struct view executor_view(const struct executor *e, const struct tensor *t);

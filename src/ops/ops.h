@@ -358,6 +358,9 @@ enum { ADAFACTOR_DECAY = 1, ADAFACTOR_CLIP, ADAFACTOR_RELATIVE, ADAFACTOR_LEAST_
 /* Collectives along one mesh axis (attr), put in by the shard pass alone. dim: the dim that is gathered or
  * dealt out. keep_shard: REPLICATE -> SHARD(dim), no communication. keep_first: REPLICATE -> PARTIAL, kept by
  * the axis' first rank and NULL (zeros) elsewhere. */
-enum { COLLECTIVE_AXIS, COLLECTIVE_DIM, COLLECTIVE_REDUCTION };
+enum { COLLECTIVE_AXIS, COLLECTIVE_DIM, COLLECTIVE_REDUCTION, COLLECTIVE_MEMBERS /* 0: all ranks */ };
+
+/* send, receive: what a neighbouring stage of the pipeline reads or makes. keeps_f32: as its maker's card. */
+enum { TRANSFER_STAGE, TRANSFER_TAG, TRANSFER_KEEPS_F32 };
 
 #endif

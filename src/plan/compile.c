@@ -1,14 +1,15 @@
 /* compile -- from a model and a task to a plan: inputs, model, objective, then the passes in their order:
- * gradient, optimizer, shard, recompute, fuse, kernels and memory. */
+ * gradient, optimizer, shard, stages, recompute, fuse, kernels and memory. */
 #include <stdio.h>
 
 #include "base/err.h"
 #include "core/autodiff.h"
 #include "core/rewrite.h"
 #include "plan/plan.h"
+#include "plan/stage.h"
 
-const char *const plan_stages[] = { "graph", "grad",      "optimizer", "shard", "recompute",
-                                    "fuse",  "precision", "memory",    NULL };
+const char *const plan_stages[] = { "graph",     "grad", "optimizer", "shard",  "stages",
+                                    "recompute", "fuse", "precision", "memory", NULL };
 
 struct compilation {
     struct builder b;
@@ -212,6 +213,15 @@ static int build_graph(struct compilation *c)
     return builder_status(&c->b);
 }
 
+enum { OUTPUTS = 7 }; /* that the host may read */
+
+static const struct graph *beside_graph(const struct compile_options *o)
+{
+    if (!o->beside)
+        return NULL;
+    return o->beside->whole ? o->beside->whole : o->beside->graph;
+}
+
 static void find_programs(struct plan *p)
 {
     const struct graph *g = p->graph;
@@ -223,18 +233,53 @@ static void find_programs(struct plan *p)
     p->program[PROGRAM_UPDATE] = (struct plan_program){ .first = update, .end = end };
 }
 
-enum { OUTPUTS = 7 }; /* that the host may read */
+static int or_one(int count)
+{
+    return count > 0 ? count : 1;
+}
+
+static bool has_backward(enum task task)
+{
+    return task == TASK_TRAIN || task == TASK_GRADIENT;
+}
+
+/* Keeps the nodes of this rank's stages. outputs: OUTPUTS of them. */
+static int cut_stages(struct compilation *c, struct tensor **const outputs[])
+{
+    const struct compile_options *o = c->o;
+    struct plan *p = c->p;
+    const struct schedule_options schedule = { .kind = o->schedule,
+                                               .ranks = mesh_size(&o->mesh, AXIS_PP),
+                                               .chunks = or_one(o->chunks),
+                                               .microbatches = or_one(o->microbatches),
+                                               .forward_only = !has_backward(o->task) };
+
+    if (schedule.ranks == 1)
+        return OK;
+    p->stages = mem_alloc(sizeof(*p->stages));
+    if (o->beside)
+        stages_copy(o->beside->stages, p->stages);
+    else
+        TRY(stages_find(p->graph, &o->cluster, schedule.ranks, schedule.chunks, p->stages));
+    TRY(schedule_create(&schedule, &p->schedule));
+    p->stage_rank = o->stage_rank;
+    p->whole = p->graph;
+    p->graph = stages_cut(p->stages, p->whole, o->stage_rank, p->schedule->split, outputs, OUTPUTS);
+    return OK;
+}
 
 static int run_passes(struct compilation *c, const struct machine *machine)
 {
     const struct compile_options *o = c->o;
     struct plan *p = c->p;
     struct tensor *outputs[OUTPUTS],
-        **const read[] = { &p->loss, &p->logits, &p->hidden, &p->pooled, &p->scores.target, &p->scores.best };
+        **const read[OUTPUTS] = { &p->loss,          &p->logits,      &p->hidden, &p->pooled,
+                                  &p->scores.target, &p->scores.best, &p->control };
 
-    TRY(shard_graph(p->graph, &o->mesh, &o->cluster, o->beside ? o->beside->graph : NULL, read,
-                    o->task == TASK_TRAIN ? 0 : 6));
+    TRY(shard_graph(p->graph, &o->mesh, &o->cluster, beside_graph(o), read, o->task == TASK_TRAIN ? 0 : 6));
     show(c, "shard");
+    TRY(cut_stages(c, read));
+    show(c, "stages");
     if (o->recompute == RECOMPUTE_FULL)
         rewrite_recompute_layers(p->graph);
     if (o->recompute != RECOMPUTE_NONE)
@@ -254,6 +299,7 @@ static int run_passes(struct compilation *c, const struct machine *machine)
         precision_narrow(p->graph, outputs, 5);
     show(c, "precision");
     find_programs(p);
+    parts_find(p);
     TRY(plan_assign(p, machine, outputs, OUTPUTS));
     show(c, "memory");
     return OK;
@@ -286,6 +332,13 @@ void plan_free(struct plan *p)
     if (!p)
         return;
     graph_free(p->graph);
+    graph_free(p->whole);
+    schedule_free(p->schedule);
+    if (p->stages)
+        stages_release(p->stages);
+    mem_free(p->stages);
+    mem_free(p->chunk);
+    mem_free(p->region);
     mem_free(p->offset);
     mem_free(p->kernels);
     mem_free(p->workspace);

@@ -1,11 +1,12 @@
 /* plan -- a compiled graph: what runs, in which order, by which kernels, and at which address each value
- * lies. Made once for (model, capacities, layout) and then only executed. Nothing in it depends on the rank:
- * all ranks of a mesh run the same plan on their own shares. */
+ * lies. Made once for (model, capacities, layout) and then only executed. It depends on the rank only by its
+ * coordinate on pp: all ranks of a stage run the same plan on their own shares. */
 #ifndef PLAIT_PLAN_PLAN_H
 #define PLAIT_PLAN_PLAN_H
 
 #include "core/kernel.h"
 #include "models/config.h"
+#include "pipe/schedule.h"
 
 enum task {
     TASK_TRAIN,    /* microbatch: loss sum and gradients; update: the optimizer */
@@ -69,6 +70,10 @@ struct compile_options {
     void *loss_context;
     enum recompute recompute;
     const struct plan *beside; /* a plan of the same store, whose parameters lie as these will; NULL: none */
+    /* Of mesh.size[AXIS_PP] > 1: whose stages this is a plan of, and how a step runs through them. */
+    int stage_rank;
+    enum schedule_kind schedule;
+    int chunks, microbatches;                         /* 0: 1 */
     bool (*frozen)(const char *param, void *context); /* NULL: none */
     void *frozen_context;
     /* Called after each pass (plan_stages), for printing; NULL: nobody looks. */
@@ -76,8 +81,8 @@ struct compile_options {
     void *stage_context;
 };
 
-/* What the passes leave behind, in their order, NULL-terminated: graph, grad, optimizer, shard, recompute,
- * fuse, precision, memory. */
+/* What the passes leave behind, in their order, NULL-terminated: graph, grad, optimizer, shard, stages,
+ * recompute, fuse, precision, memory. */
 extern const char *const plan_stages[];
 
 struct plan_program {
@@ -86,12 +91,45 @@ struct plan_program {
     int64_t live_bytes;  /* largest sum of them alive at one node: the floor */
 };
 
+/* What the instructions of a schedule run, in the order of the nodes. */
+enum part {
+    PART_RECEIVE_ACT,
+    PART_FORWARD,
+    PART_SEND_ACT,
+    PART_RECEIVE_GRAD,
+    PART_BACKWARD,
+    PART_SEND_GRAD,
+    PART_WEIGHT,
+    PART_COUNT
+};
+
+/* Where a tensor lies: in the arena at `offset`, or at `offset` of one of the slots of its chunk, or in the
+ * inputs, which a chunk has once for each slot too. */
+enum region { REGION_ARENA, REGION_F_SLOT, REGION_W_SLOT };
+
+struct plan_chunk {
+    struct {
+        int first, end; /* nodes */
+    } part[PART_COUNT];
+    int f_slots, w_slots;
+    int64_t f_bytes, w_bytes; /* of one slot */
+    int64_t f_base, w_base;   /* of the first slot, in the arena */
+};
+
 struct plan {
     struct graph *graph;
     struct mesh mesh;
     enum task task;
     struct plan_program program[PROGRAM_COUNT];
-    int64_t *offset;               /* [tensor]: of a value, in its program's arena; -1: has no place there */
+    /* With a pipeline; else `chunks` is 0 and a microbatch is one program. */
+    int chunks, stage_rank;
+    int input_slots; /* microbatches whose inputs are there at once */
+    struct plan_chunk *chunk;
+    struct schedule *schedule;
+    struct stages *stages;
+    struct graph *whole;           /* of all stages: parameters' places and much else is shared with it */
+    uint8_t *region;               /* [tensor]: enum region */
+    int64_t *offset;               /* [tensor]: of a value, in its region; -1: has no place there */
     const struct kernel **kernels; /* [node] */
     int64_t *workspace;            /* [node]: offset in the arena */
     int64_t param_bytes, state_bytes, grad_bytes, input_bytes; /* one rank's */
@@ -118,6 +156,8 @@ int shard_graph(struct graph *g, const struct mesh *mesh, const struct cluster *
                 const struct graph *beside, struct tensor **const outputs[], int count);
 /* precision.c: values of rows lie in bfloat16 between nodes; `keep` (NULLs are passed over) stay in fp32. */
 void precision_narrow(struct graph *g, struct tensor *const keep[], int count);
+/* parts.c: which nodes the instructions of a schedule run. */
+void parts_find(struct plan *p);
 /* assign.c: kernels, lifetimes, offsets. `outputs` stay until their program ends. */
 int plan_assign(struct plan *p, const struct machine *machine, struct tensor *const outputs[], int count);
 

@@ -38,7 +38,13 @@ static bool is_far(const struct tensor *t, const struct node *reader)
 {
     const struct node *n = t->producer;
 
-    return n && (is_forward(n) != is_forward(reader) || n->layer != reader->layer);
+    return n && (is_forward(n) != is_forward(reader) || n->layer != reader->layer || n->op == &op_receive ||
+                 reader->op == &op_send);
+}
+
+static bool keeps_f32(const struct node *n, int j)
+{
+    return n->op == &op_receive ? n->attr[TRANSFER_KEEPS_F32] != 0 : n->op->keeps_f32 >> j & 1;
 }
 
 static bool narrows(const struct narrowing *w, const struct node *n, int j)
@@ -46,7 +52,7 @@ static bool narrows(const struct narrowing *w, const struct node *n, int j)
     const struct tensor *t = n->out[j];
 
     return t && n->unit != UNIT_UPDATE && t->kind == TENSOR_VALUE && t->dtype == DT_F32 && !t->into &&
-           t->ndim >= 2 && t->dims[0].count != COUNT_FIXED && !(n->op->keeps_f32 >> j & 1) && !n->op->alias &&
+           t->ndim >= 2 && t->dims[0].count != COUNT_FIXED && !keeps_f32(n, j) && !n->op->alias &&
            !w->kept[t->id] && w->waits[t->id] && !is_partial(t);
 }
 
@@ -56,9 +62,13 @@ static struct tensor *cast(struct narrowing *w, const struct node *by, struct te
     struct node *n = arena_alloc(&w->graph->arena, sizeof(*n));
     struct tensor like = *x;
 
-    *n = (struct node){
-        .op = &op_cast, .nin = 1, .nout = 1, .unit = by->unit, .layer = by->layer, .scope = by->scope
-    };
+    *n = (struct node){ .op = &op_cast,
+                        .nin = 1,
+                        .nout = 1,
+                        .unit = by->unit,
+                        .stage = by->stage,
+                        .layer = by->layer,
+                        .scope = by->scope };
     n->in = arena_alloc(&w->graph->arena, sizeof(n->in[0]));
     n->in[0] = x;
     n->attr[CAST_DTYPE] = dtype;
@@ -71,6 +81,15 @@ static struct tensor *cast(struct narrowing *w, const struct node *by, struct te
     return n->out[0];
 }
 
+/* What goes from stage to stage is in bfloat16 on the way. */
+static struct tensor *narrowed(struct narrowing *w, const struct node *n, int j)
+{
+    if (n->op != &op_receive)
+        return cast(w, n, n->out[j], DT_BF16);
+    n->out[j]->dtype = DT_BF16;
+    return n->out[j];
+}
+
 /* Of values from far; once for each, however many inputs of n it is. */
 static void widen_inputs(struct narrowing *w, struct node *n, size_t tensors)
 {
@@ -78,7 +97,7 @@ static void widen_inputs(struct narrowing *w, struct node *n, size_t tensors)
         struct tensor *t = n->in[i], *wide;
         if (!t || (size_t)t->id >= tensors || !w->narrow[t->id] || !is_far(t, n))
             continue;
-        wide = cast(w, n, w->narrow[t->id], DT_F32);
+        wide = n->op == &op_send ? w->narrow[t->id] : cast(w, n, w->narrow[t->id], DT_F32);
         for (int k = i; k < n->nin; k++)
             if (n->in[k] == t)
                 n->in[k] = wide;
@@ -110,7 +129,7 @@ void precision_narrow(struct graph *g, struct tensor *const keep[], int count)
         graph_append(g, n);
         for (int j = 0; j < n->nout; j++)
             if (narrows(&w, n, j))
-                w.narrow[n->out[j]->id] = cast(&w, n, n->out[j], DT_BF16);
+                w.narrow[n->out[j]->id] = narrowed(&w, n, j);
     }
     mem_free(w.kept);
     mem_free(w.waits);

@@ -300,9 +300,12 @@ static void make_whole(struct pass *s, struct tensor **const outputs[], int coun
 {
     struct node host = { .unit = UNIT_FORWARD, .scope = "" };
 
-    for (int i = 0; i < count; i++)
-        if (*outputs[i])
-            *outputs[i] = redistribute(s, *outputs[i], (struct placement){ .kind = REPLICATE }, &host);
+    for (int i = 0; i < count; i++) {
+        if (!*outputs[i])
+            continue;
+        host.layer = (*outputs[i])->producer ? (*outputs[i])->producer->layer : -1;
+        *outputs[i] = redistribute(s, *outputs[i], (struct placement){ .kind = REPLICATE }, &host);
+    }
 }
 
 static void shard_axis(struct graph *g, const struct axis_cost *cost, const struct graph *beside,
