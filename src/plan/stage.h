@@ -10,9 +10,7 @@ enum { MOST_STAGE_RANKS = 52 }; /* a set of them is a whole number that a double
 struct stages {
     int ranks, chunks; /* stage s lies on rank s % ranks, its chunk s / ranks */
     int layers;        /* of the model */
-    int *
-        first_layer; /* [stage]: its first layer; what stands before all layers is stage 0's, what stands after
-                        * them the last stage's */
+    int *first_layer;  /* [stage]; what stands before all layers is stage 0's, after them the last's */
 };
 
 /* Cuts between layers so that the stage that computes longest takes the least time (the embedding and the
