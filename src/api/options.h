@@ -21,8 +21,15 @@ enum dtype compute_dtype(const struct compute_options *c);
 extern const struct option no_compute_options[];
 
 /* ---- parallel.c: how many ranks ---- */
+enum recompute_word {
+    RECOMPUTE_WORD_AUTO,
+    RECOMPUTE_WORD_NONE,
+    RECOMPUTE_WORD_SELECTIVE,
+    RECOMPUTE_WORD_FULL
+};
 struct parallel_options {
     int64_t data, tensor, pipeline, world, microbatches, chunks, zero;
+    int64_t processes, process, local; /* 0, -1, 0: not said */
     int schedule, recompute, comm;
     bool sequence;
     const char *rules, *config;

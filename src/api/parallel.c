@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "api/options.h"
+#include "api/oslo.h"
 #include "base/err.h"
 #include "base/file.h"
 #include "base/json.h"
@@ -48,71 +49,24 @@ const struct option parallel_options[] = {
     { "partition_rules", OPTION_STRING, offsetof(struct parallel_options, rules), NULL,
       "JSON file with placements of parameters by pattern" },
     { "parallel_config", OPTION_STRING, offsetof(struct parallel_options, config), NULL,
-      "JSON file {\"model_parallelism\": {\"tensor_parallel_size\": N, ...}}" },
+      "JSON file {\"model_parallelism\": {\"tensor_parallel_size\": N, ...}, \"activation_checkpointing\": "
+      "{...}}, as OSLO takes it" },
     { "world_size", SIZE(world), "ranks inside this process; under mpirun and srun their number", .min = 1,
       .max = 1 << 20, .choices = words },
+    { "n_processes", OPTION_INT, offsetof(struct parallel_options, processes), NULL,
+      "processes that mpirun or srun has started: refused when it is another number", .min = 1,
+      .max = 1 << 20 },
+    { "process_id", OPTION_INT, offsetof(struct parallel_options, process), "-1",
+      "number of this process among them: refused when it is another; -1: not said", .min = -1,
+      .max = 1 << 20 },
+    { "n_local_devices", OPTION_INT, offsetof(struct parallel_options, local), NULL,
+      "ranks on this host: refused when there are others", .min = 1, .max = 1 << 20 },
+    { "host0_address", OPTION_NOTE, .help = "mpirun and srun tell ranks where the others are" },
+    { "host0_port", OPTION_NOTE, .help = "mpirun and srun tell ranks where the others are" },
     { "comm", OPTION_CHOICE, offsetof(struct parallel_options, comm), "auto", "what ranks talk through",
       .choices = comms },
     { 0 },
 };
-
-/* ---- --parallel_config ---- */
-
-static void take(struct json_reader *r, const char *key, int64_t *size)
-{
-    int64_t v = json_int(r, 1, 1 << 20);
-
-    if (*size != OPTION_WORD(AUTO) && *size != v)
-        json_fail(r, "contradicts --%s", key);
-    *size = v;
-}
-
-static void read_sizes(struct json_reader *r, struct parallel_options *p)
-{
-    struct json_string key;
-    bool enable = true;
-
-    while (json_next_key(r, &key)) {
-        if (json_key_is(r, "enable"))
-            enable = json_bool(r);
-        else if (json_key_is(r, "tensor_parallel_size"))
-            take(r, "tensor_parallel_size", &p->tensor);
-        else if (json_key_is(r, "pipeline_parallel_size"))
-            take(r, "pipeline_parallel_size", &p->pipeline);
-        else if (json_key_is(r, "data_parallel_size"))
-            take(r, "data_parallel_size", &p->data);
-        else
-            json_fail(r, "unknown key (expected enable, tensor_parallel_size, pipeline_parallel_size or "
-                         "data_parallel_size)");
-    }
-    if (!enable && (p->tensor > 1 || p->pipeline > 1))
-        json_fail(r, "enable is false, but sizes are larger than 1");
-}
-
-static int read_config(struct parallel_options *p)
-{
-    struct json_reader r;
-    struct json_string key;
-    struct str text;
-    int status;
-
-    str_init(&text);
-    status = file_read(p->config, 1 << 20, &text);
-    if (status == OK) {
-        json_reader_init(&r, p->config, text.data, text.length);
-        if (json_object_begin(&r))
-            while (json_next_key(&r, &key)) {
-                if (!json_key_is(&r, "model_parallelism"))
-                    json_fail(&r, "unknown key (expected model_parallelism)");
-                else if (json_object_begin(&r))
-                    read_sizes(&r, p);
-            }
-        status = json_end(&r);
-        json_reader_release(&r);
-    }
-    str_release(&text);
-    return status;
-}
 
 /* ---- checks ---- */
 
@@ -200,8 +154,22 @@ static int agree(const struct world *w)
     return agree_on_file(w, "command line", "/proc/self/cmdline", strlen(program_invocation_name) + 1);
 }
 
+/* What redco's command lines say of the launcher. */
+static int check_said(const char *option, int64_t said, int64_t there, const struct world *w)
+{
+    if (said == there)
+        return OK;
+    return fail(ERR_CONFIG, "--%s: contradicts %s (found %lld, expected %lld)", option,
+                w && w->launcher ? w->launcher : "a start without mpirun or srun", (long long)said,
+                (long long)there);
+}
+
 static int check_world(struct parallel_options *p, const struct world *w)
 {
+    if (p->processes > 0)
+        TRY(check_said("n_processes", p->processes, w->comm ? w->ranks : 1, w));
+    if (p->process >= 0)
+        TRY(check_said("process_id", p->process, w->rank, w));
     if (!w->comm)
         return OK;
     if (p->world > 0 && p->world != w->ranks) {
@@ -230,9 +198,11 @@ int parallel_open(struct parallel_options *p, struct world *w, void (*tell)(int 
 int parallel_mesh(struct parallel_options *p, const struct world *w, struct mesh *mesh)
 {
     if (p->config)
-        TRY(read_config(p));
+        TRY(oslo_read(p->config, p));
     TRY(refuse_absent(p));
     TRY(fill_sizes(p, w, mesh));
+    if (p->local > 0)
+        TRY(check_said("n_local_devices", p->local, world_host_ranks(w, mesh), w));
     if (p->schedule > 0)
         note("--pipeline_schedule: with one stage there is nothing to order");
     if (p->sequence)
@@ -263,5 +233,5 @@ enum recompute parallel_recompute(const struct parallel_options *p)
     static const enum recompute kinds[] = { RECOMPUTE_SELECTIVE, RECOMPUTE_NONE, RECOMPUTE_SELECTIVE,
                                             RECOMPUTE_FULL };
 
-    return kinds[p->recompute]; /* in the order of `recomputes` */
+    return kinds[p->recompute]; /* in the order of enum recompute_word */
 }

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/parallel.h"
 #include "cli/cli.h"
+#include "comm/world.h"
 
 static const char *const log_levels[] = { "error", "warning", "info", "debug", "passive", "critical", NULL };
 
@@ -20,21 +21,28 @@ const struct option_part global_parts[] = { { "Every command", global_options, 0
 
 static const enum log_level levels[] = { LOG_ERROR, LOG_WARNING, LOG_INFO, LOG_DEBUG, LOG_INFO, LOG_ERROR };
 
+/* Of several ranks one speaks. */
+static void set_level(enum log_level level)
+{
+    log_set_level(world_may_tell() ? level : LOG_ERROR);
+}
+
 /* Reading the other options may already say something. */
 void global_look_ahead(int argc, char *const *argv)
 {
+    set_level(LOG_INFO);
     for (int i = 0; i + 1 < argc; i++) {
         if (strcmp(argv[i], "--log_level") != 0 && strcmp(argv[i], "--log-level") != 0)
             continue;
         for (int k = 0; log_levels[k]; k++)
             if (strcmp(argv[i + 1], log_levels[k]) == 0)
-                log_set_level(levels[k]);
+                set_level(levels[k]);
     }
 }
 
 int global_apply(const struct global_options *g)
 {
-    log_set_level(levels[g->log_level]);
+    set_level(levels[g->log_level]);
     if (g->threads > 0)
         parallel_set_threads((int)g->threads);
     return OK;

@@ -50,8 +50,11 @@ static int find_format(const struct source_options *o, struct source_file *f)
         return OK;
     int status =
         fail(ERR_USAGE, "`%s` should be a csv, a json or a txt file (found \"%s\")", o->option, f->path);
-    error_hint(
-        "names end in .csv, .json, .jsonl or .txt, and .gz or .zst behind that where it is compressed");
+    if (file_is_directory(f->path))
+        error_hint("it is a directory: '%s/*' names the files in it", f->path);
+    else
+        error_hint(
+            "names end in .csv, .json, .jsonl or .txt, and .gz or .zst behind that where it is compressed");
     return status;
 }
 

@@ -55,13 +55,6 @@ const struct option train_other_options[] = {
       .choices = NAMES("") },
     { "use_mps_device", OPTION_REFUSE, .help = NO_DEVICES, .choices = NAMES("false"), .bare = true },
     { "tpu_num_cores", OPTION_REFUSE, .help = NO_DEVICES },
-    { "n_local_devices", OPTION_REFUSE, .help = "ranks inside this process are given by --world_size",
-      .choices = NAMES("1") },
-    { "n_processes", OPTION_REFUSE,
-      .help = "this version runs as one process; --world_size gives it more ranks", .choices = NAMES("1") },
-    { "process_id", OPTION_REFUSE, .help = "this version runs as one process", .choices = NAMES("0") },
-    { "host0_address", OPTION_REFUSE, .help = "this version runs as one process" },
-    { "host0_port", OPTION_REFUSE, .help = "this version runs as one process" },
     /* what changes nothing */
     NOTE("ignore_data_skip", "a resumed run finds its place in the data without reading what came before"),
     NOTE("logging_nan_inf_filter",

@@ -43,3 +43,9 @@ cat >args.json <<'END'
  "include_for_metrics": [], "report_to": ["tensorboard"], "use_legacy_prediction_loop": false, "data_seed": null}
 END
 says "Total optimization steps" $train --args_file args.json
+# What is said of a launcher has to be so.
+refuses 78 "--n_processes: contradicts a start without mpirun or srun (found 2, expected 1)" $train --n_processes 2
+refuses 78 "--process_id: contradicts" $train --process_id 1
+refuses 78 "--n_local_devices: contradicts a start without mpirun or srun (found 8, expected 2)" $train \
+  --world_size 2 --n_local_devices 8
+says "2 ranks" $train --world_size 2 --n_local_devices 2 --n_processes 1 --process_id 0 --host0_address localhost
