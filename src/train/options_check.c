@@ -85,6 +85,8 @@ static int check_interval(const char *option, double value)
 static int check_intervals(const struct train_options *t)
 {
     TRY(check_interval("logging_steps", t->logging_steps));
+    if (t->logging_steps == 0 && t->logging_strategy == STRATEGY_STEPS)
+        return fail(ERR_USAGE, "logging strategy steps requires non-zero --logging_steps");
     TRY(check_interval("eval_steps", t->eval_steps));
     TRY(check_interval("save_steps", t->save_steps));
     return check_interval("warmup_steps", t->warmup_steps);
@@ -201,6 +203,9 @@ int train_options_check(struct train_options *t, const struct input_options *in,
         t->eval_strategy = t->eval_steps > 0 ? STRATEGY_STEPS : STRATEGY_NO;
     if (t->eval_steps == 0)
         t->eval_steps = t->logging_steps;
+    if (t->eval_steps == 0 && t->eval_strategy == STRATEGY_STEPS)
+        return fail(ERR_USAGE, "evaluation strategy steps requires either non-zero --eval_steps or "
+                               "--logging_steps");
     if (!was_given(given, "do_train", t->do_train))
         t->do_train = !t->do_eval || t->eval_strategy != STRATEGY_NO;
     if (!t->do_train && !t->do_eval && t->eval_strategy == STRATEGY_NO) {

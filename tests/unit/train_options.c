@@ -106,6 +106,9 @@ static void what_contradicts_itself(void **state)
 
     (void)state;
     refuse("--overwrite_output_dir --resume_from_checkpoint auto", "--overwrite_output_dir would remove");
+    refuse("--logging_steps 0", "logging strategy steps requires non-zero --logging_steps");
+    refuse("--logging_steps 0 --logging_strategy no --eval_strategy steps", "either non-zero --eval_steps");
+    accept("--logging_steps 0 --logging_strategy epoch", &v);
     refuse("--logging_steps 2.5", "--logging_steps must be an integer if bigger than 1: 2.5");
     refuse("--load_best_model_at_end", "requires the save and eval strategy to match");
     refuse("--load_best_model_at_end --eval_strategy steps --eval_steps 4 --save_steps 10",
