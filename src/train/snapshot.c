@@ -192,51 +192,35 @@ static int read_share(const struct weights_tensor *t, struct stored *s)
     return share_each_box(s, read_box, &r);
 }
 
-static int load_moments(const char *checkpoint, struct store *store)
+/* All of one kind, from weights that were opened for it. */
+static int load_kind(struct weights *w, struct store *store, enum tensor_kind kind)
 {
-    struct weights w;
-    int status;
+    struct weights_tensor *t;
+    int status = OK;
 
-    TRY(optimizer_state_open(&w, checkpoint));
-    status = OK;
     for (size_t i = 0; i < store_count(store) && status == OK; i++) {
         struct stored *s = store_at(store, i);
-        struct weights_tensor *t;
-        if (s->kind != TENSOR_STATE)
+        if (s->kind != kind)
             continue;
-        status = weights_get(&w, s->name, NULL, &t);
+        status = weights_get(w, s->name, NULL, &t);
         if (status == OK)
             status = read_share(t, s);
     }
-    weights_close(&w);
-    return status;
-}
-
-static int load_master(const char *path, struct store *store)
-{
-    struct weights w;
-    int status;
-
-    TRY(weights_open(&w, path));
-    status = OK;
-    for (size_t i = 0; i < store_count(store) && status == OK; i++) {
-        struct stored *s = store_at(store, i);
-        struct weights_tensor *t;
-        if (s->kind != TENSOR_PARAM)
-            continue;
-        status = weights_get(&w, s->name, NULL, &t);
-        if (status == OK)
-            status = read_share(t, s);
-    }
-    weights_close(&w);
+    weights_close(w);
     return status;
 }
 
 int snapshot_load(const struct model *model, const char *checkpoint, struct store *store)
 {
     char *master = path_join(checkpoint, SNAPSHOT_MASTER ".safetensors");
-    int status = file_exists(master) ? load_master(master, store) : model_fill_store(model, store);
+    bool apart = file_exists(master);
+    struct weights w;
+    int status = apart ? weights_open(&w, master) : model_fill_store(model, store);
 
+    if (status == OK && apart)
+        status = load_kind(&w, store, TENSOR_PARAM);
     mem_free(master);
-    return status == OK ? load_moments(checkpoint, store) : status;
+    TRY(status);
+    TRY(optimizer_state_open(&w, checkpoint));
+    return load_kind(&w, store, TENSOR_STATE);
 }
