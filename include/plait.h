@@ -18,9 +18,9 @@
  *               at a time. Computation uses the threads of the calling thread's team: plait_threads_set.
  *   Ranks       No function is collective: where a run has several ranks, they are threads that the function
  *               makes and joins itself.
- *   Structs     A struct begins with `size`, its size as the caller was compiled; later versions add members
- *               at the end only, and one that is absent has its default. Options are set up by their _init
- *               function. Members that say yes or no are int, 0 or 1.
+ *   Structs     A struct begins with `size`, its size as the caller was compiled; what else is zero or NULL
+ *               has its default: struct plait_samples s = { .size = sizeof(s) }. Later versions add members
+ *               at the end only. Members that say yes or no are int, 0 or 1.
  *   Options     Many functions take options by name and value: those of the program's commands, under the
  *               same names and with the same values, as plait(1) lists them and `plait COMMAND --help` prints
  *               them. They are an array of names and values in turn that ends with NULL; NULL: none.
@@ -161,7 +161,7 @@ enum { PLAIT_LOGITS = 1, PLAIT_GRADIENTS = 2 };
 PLAIT_API int plait_model_forward(struct plait_model *m, const struct plait_array *inputs, int64_t count,
                                   int wanted);
 /* Sets *out to what the last forward gave, float32 unless said; its data is valid until the next forward, or
- * until m is trained.
+ * until m is trained or evaluated.
  *
  *     logits          [B, T, V], of a classification [B, L]
  *     hidden_states   [B, T, D], of a model without a head; pooler_output [B, D] if it has such
@@ -258,7 +258,6 @@ struct plait_generate_request {
     int (*token)(void *context, int64_t prompt, int64_t sequence, int32_t id);
     void *context;
 };
-PLAIT_API int plait_generate_request_init(struct plait_generate_request *r, size_t size);
 
 /* Options: those of `plait generate` under Running and Generation, such as max_new_tokens, num_beams and
  * do_sample; what is not given is as in the model's generation_config.json. PLAIT_ERROR_CONFIG: a model
@@ -289,58 +288,49 @@ struct plait_filling {
 PLAIT_API int64_t plait_model_fill_mask(struct plait_model *m, const int32_t *ids, int64_t length,
                                         int32_t mask, struct plait_filling *out, int64_t capacity);
 
-/* ---- Training ---- */
+/* ---- Training and evaluation ---- */
 
-/* A sample: tokens, and for each the label that is predicted from the token before it. */
-struct plait_sample {
-    size_t size;        /* set by the library */
-    int64_t max_length; /* room in ids and labels */
-    int32_t *ids;       /* to be filled in */
-    int32_t *labels;    /* to be filled in where labelled is set: -100 no loss */
-    int64_t length;     /* to be set: 1 .. max_length */
-    int labelled;       /* 0 at first: the ids are the labels */
-};
-
-/* Where samples come from: a function of their number. */
+/* Samples of a program's own, in place of files. */
+struct plait_sample;
 struct plait_samples {
     size_t size;
     int64_t count;      /* samples of an epoch, at least 1 */
     int64_t max_length; /* T: tokens of a sample, at most */
-    /* Fills in sample `index`, 0 .. count-1: the same one whenever and on whichever thread it is asked for
-     * (ranks ask at the same time). Each epoch asks for all in an order of its own, or with no_shuffle from 0
-     * on: then, with a count that no run comes to the end of, index is the number of the sample in the whole
-     * run. Not 0 ends the run with PLAIT_ERROR_DATA. */
+    int64_t max_labels; /* with an encoder: tokens that its decoder writes, at most; 0: max_length */
+    /* Sets the arrays of sample `index`, 0 .. count-1: the same whenever and on whichever thread it is asked
+     * for (ranks ask at the same time). Each epoch asks for all in an order of its own, or with the option
+     * no_shuffle from 0 on: then, with a count that no run comes to the end of, index is the number of the
+     * sample in the whole run. Not 0 ends the run with PLAIT_ERROR_DATA. */
     int (*read)(void *context, int64_t index, struct plait_sample *sample);
     void *context;
-    const char
-        *identity; /* names the data in checkpoints: a run goes on with the same alone; NULL: not named */
+    const char *identity; /* names the data in checkpoints: a run goes on with the same alone; NULL: not */
+    int64_t target_width; /* numbers that a loss of your own gets with each label; 0: none */
 };
-PLAIT_API int plait_samples_init(struct plait_samples *s, size_t size);
 
-/* Files as samples, as `plait train` makes them: text (.txt) joined and cut into blocks, or rows of input_ids
- * (.jsonl). Tokenized once, into a cache that later runs find again. */
-struct plait_dataset;
-struct plait_dataset_options {
-    size_t size;
-    const char *const *train_files, *const *eval_files; /* paths or globs */
-    int64_t train_file_count, eval_file_count;
-    int hold_out;       /* without eval_files: the first documents of train_files are the part to evaluate */
-    int64_t block_size; /* T; 0: what model and tokenizer take */
-    const char *tokenizer; /* its directory; NULL: it lies beside the model */
-    const char *cache_dir; /* where caches lie when they cannot lie beside the files; NULL: nowhere */
-    const char *
-        more; /* JSON object of options of `plait train` for data, such as {"append_eos": true}; NULL: none */
+/* Within `read`: copies an array into the sample. T is what input_ids has; all arrays but labels of a decoder
+ * and of a classification have as many.
+ *
+ *     input_ids        integers [T]: must be set
+ *     attention_mask   integers [T]: tokens at the end that are 0 are padding, and left out
+ *     token_type_ids   integers [T]
+ *     labels           integers [T], -100: none; without it a causal model learns input_ids, and a masked-LM
+ *                      model hides tokens by itself, which needs a tokenizer. With an encoder what the
+ *                      decoder writes, any number up to max_labels; without it spans of input_ids when the
+ *                      option objective is span_corruption. Of a classification a class, or numbers [L]
+ *     targets          float32 [T, target_width], or as many as there are labels
+ *
+ * PLAIT_ERROR_USAGE, _DATA; `read` may leave it to the library to notice. */
+PLAIT_API int plait_sample_set(struct plait_sample *sample, const struct plait_array *array);
+
+struct plait_builder;
+struct plait_tensor;
+/* A loss of a program's own: builds, from the ops below, the sum of the losses of a microbatch's labels, a
+ * scalar. Called when a run is planned, never in a step; the rest (gradient, ranks, memory) is the library's.
+ * NULL: failed, and the first op that could not be is told. */
+struct plait_loss {
+    struct plait_tensor *(*build)(void *context, struct plait_builder *b);
+    void *context;
 };
-PLAIT_API int plait_dataset_options_init(struct plait_dataset_options *o, size_t size);
-/* m: for its positions, its vocabulary and its tokenizer; it may be freed before the data set.
- * PLAIT_ERROR_OPEN, _DATA. */
-PLAIT_API int plait_dataset_open(const struct plait_model *m, const struct plait_dataset_options *options,
-                                 struct plait_dataset **out);
-PLAIT_API void plait_dataset_free(struct plait_dataset *d);
-enum { PLAIT_DATASET_TRAIN, PLAIT_DATASET_EVAL };
-/* Sets *out, which plait_samples_init has set up; its samples may be used as long as d.
- * PLAIT_ERROR_USAGE: d has no such part. */
-PLAIT_API int plait_dataset_samples(struct plait_dataset *d, int which, struct plait_samples *out);
 
 struct plait_train_progress {
     size_t size;
@@ -351,61 +341,41 @@ struct plait_train_progress {
     double tokens_per_second, seconds_left; /* below 0: not known yet */
 };
 
-struct plait_builder;
-struct plait_tensor;
-/* A loss of the caller's own: builds, from the ops below, the sum of the losses of a microbatch's labels, a
- * scalar. Called when a run is planned, never in a step; the rest (gradient, ranks, memory) is the library's.
- * NULL: failed, and the first op that could not be is told. */
-typedef struct plait_tensor *plait_loss_fn(void *context, struct plait_builder *b);
-
-struct plait_train_options {
+/* What a program may bring of its own. */
+struct plait_training {
     size_t size;
-    const char *output_dir; /* must be given: the model, checkpoints and logs */
-    int overwrite_output_dir;
-    const char *resume; /* a checkpoint; "auto": the newest in output_dir, if any; NULL: start anew */
-    const struct plait_samples *train; /* must be given */
-    const struct plait_samples *eval;  /* NULL: none */
-    int64_t batch_size;                /* samples that a data-parallel rank computes at once; 8 */
-    int64_t accumulation_steps;        /* such batches of a step; 1 */
-    int64_t eval_batch_size;           /* 8 */
-    double epochs;                     /* 3 */
-    int64_t max_steps;                 /* above 0: instead of epochs; -1 */
-    int no_shuffle;
-    int64_t seed;                  /* of dropout and order, at least 0; -1: the model's, or 42 */
-    double learning_rate;          /* 5e-5 */
-    const char *lr_scheduler_type; /* transformers' names; "linear" */
-    double warmup_steps;           /* below 1 a part of all steps; 0 */
-    double weight_decay, adam_beta1, adam_beta2, adam_epsilon; /* 0, 0.9, 0.999, 1e-8 */
-    double max_grad_norm;                                      /* 0: no clipping; 1 */
-    double logging_steps, save_steps; /* 500 each; below 1 a part of all steps; 0: never, the end excepted */
-    double eval_steps;                /* 0: at the end only */
-    int64_t save_total_limit;         /* 0: all checkpoints stay */
-    int64_t data_parallel_size, tensor_parallel_size; /* ranks in this process; 1, 1 */
-    const char *tokenizer;  /* directory of a tokenizer that goes with the model; NULL: as plait_model_save */
-    const char *save_dtype; /* as plait_model_save's */
-    const char *more;    /* JSON object of options of `plait train`, such as {"freeze": "wte"}; NULL: none */
-    plait_loss_fn *loss; /* NULL: cross-entropy of the head */
-    void *loss_context;
+    const struct plait_samples *train, *eval; /* NULL: the files that options name; eval NULL: none */
+    const struct plait_loss *loss;            /* NULL: that of the model's head; for evaluation too */
     /* After each step, on a thread of the run's; not 0 stops with a checkpoint. May be NULL. */
     int (*progress)(void *context, const struct plait_train_progress *p);
-    void *progress_context;
+    void *context;
 };
-PLAIT_API int plait_train_options_init(struct plait_train_options *o, size_t size);
 
-/* Trains m with AdamW. At the end output_dir is a model directory, and m holds its weights and is as opened
- * from there. On failure m is as before; PLAIT_ERROR_STOPPED: progress stopped the run, output_dir has a
- * checkpoint, and the same options with resume "auto" go on from it, to the same bits. A created model that
- * has never been saved needs its own seed. PLAIT_ERROR_USAGE, _CREATE (output_dir is not empty), _CONFIG,
- * _DATA (from samples, or losses that are not finite). */
-PLAIT_API int plait_model_train(struct plait_model *m, const struct plait_train_options *options);
+/* Trains m. Options: those of `plait train` without those of plait_model_open: output_dir must be there,
+ * train_file or own->train; objective says what is learned where the model's class does not. At the end
+ * output_dir is a model directory, and m holds its weights and is as opened from there. On failure m is as
+ * before; PLAIT_ERROR_STOPPED: progress or an option stopped the run, output_dir has a checkpoint, and the
+ * same options with resume_from_checkpoint "auto" go on from it, to the same bits. own may be NULL.
+ * PLAIT_ERROR_USAGE, _CREATE (output_dir is not empty), _CONFIG, _DATA (from files or samples, or losses that
+ * are not finite). */
+PLAIT_API int plait_model_train(struct plait_model *m, const char *const *options,
+                                const struct plait_training *own);
 
-/* *loss: mean over all labels of the samples, in nats; *labels (may be NULL): how many. loss_fn NULL:
- * cross-entropy. */
-PLAIT_API int plait_model_evaluate(struct plait_model *m, const struct plait_samples *samples,
-                                   int64_t batch_size, double *loss, int64_t *labels);
+struct plait_evaluation {
+    size_t size;
+    double loss;       /* mean over all labels */
+    double perplexity; /* NAN where the loss is not that of tokens */
+    double accuracy;   /* labels that were the likeliest; NAN: not counted */
+    int64_t label_count, sample_count;
+};
+/* The loss of m, without dropout. Options: those of `plait eval` without those of plait_model_open; samples
+ * NULL: validation_file. loss NULL: that of the head. out->size must be set. */
+PLAIT_API int plait_model_evaluate(struct plait_model *m, const char *const *options,
+                                   const struct plait_samples *samples, const struct plait_loss *loss,
+                                   struct plait_evaluation *out);
 
-/* ---- Building a loss. Inside a plait_loss_fn only; tensors are the builder's. A call that cannot be gives
- * NULL, and so do all calls after it; the sentence of the first is what training fails with. ---- */
+/* ---- Building a loss. Inside a plait_loss's build only; tensors are the builder's. A call that cannot be
+ * gives NULL, and so do all calls after it; the sentence of the first is what training fails with. ---- */
 
 PLAIT_API struct plait_tensor *plait_builder_hidden(
     struct plait_builder *b); /* (N, D) the final hidden states */

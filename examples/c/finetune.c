@@ -3,7 +3,7 @@
  *     finetune MODEL_DIRECTORY TEXT_FILE OUTPUT_DIRECTORY [STEPS]
  *
  * Samples are windows of the file's tokens, made when they are asked for: a function of their number and
- * nothing else, so that a run that was stopped goes on exactly where it was (options.resume). The loss is the
+ * nothing else, so that a run that was stopped goes on exactly where it was (resume_from_checkpoint). The loss is the
  * cross-entropy with each token's share bounded, 4 tanh(l / 4): what the model finds absurd, such as broken
  * text, counts no more than about 4. */
 #include <plait.h>
@@ -31,11 +31,12 @@ static int complain(const char *what)
 static int read_window(void *context, int64_t index, struct plait_sample *sample)
 {
     const struct text *text = context;
-    int64_t first = index * WINDOW;
+    int64_t first = index * WINDOW, left = text->count - first;
+    const struct plait_array ids = {
+        "input_ids", PLAIT_INT32, 1, { left < WINDOW ? left : WINDOW }, text->ids + first
+    };
 
-    sample->length = text->count - first < WINDOW ? text->count - first : WINDOW;
-    memcpy(sample->ids, text->ids + first, (size_t)sample->length * sizeof(text->ids[0]));
-    return 0;
+    return plait_sample_set(sample, &ids);
 }
 
 static struct plait_tensor *bounded_loss(void *context, struct plait_builder *b)
@@ -105,35 +106,39 @@ static int read_text(const char *directory, const char *path, struct text *text)
     return failed;
 }
 
-static int finetune(const char *directory, const char *output, struct text *text, int64_t steps)
+static int finetune(const char *directory, const char *output, struct text *text, const char *steps)
 {
-    struct plait_train_options options;
-    struct plait_samples samples;
+    const char *options[] = { "output_dir",
+                              output,
+                              "resume_from_checkpoint",
+                              "auto",
+                              "max_steps",
+                              steps,
+                              "per_device_train_batch_size",
+                              "4",
+                              "learning_rate",
+                              "1e-3",
+                              NULL };
+    struct plait_loss loss = { .build = bounded_loss };
+    struct plait_samples samples = { .size = sizeof(samples),
+                                     .count = (text->count + WINDOW - 1) / WINDOW,
+                                     .max_length = WINDOW,
+                                     .read = read_window,
+                                     .context = text };
+    struct plait_training own = {
+        .size = sizeof(own), .train = &samples, .loss = &loss, .progress = print_progress
+    };
+    struct plait_evaluation result = { .size = sizeof(result) };
     struct plait_model *model;
-    double loss;
 
     if (plait_model_open(directory, NULL, &model) != PLAIT_OK)
         return complain(directory);
-    plait_samples_init(&samples, sizeof(samples));
-    samples.count = (text->count + WINDOW - 1) / WINDOW;
-    samples.max_length = WINDOW;
-    samples.read = read_window;
-    samples.context = text;
-    plait_train_options_init(&options, sizeof(options));
-    options.output_dir = output;
-    options.resume = "auto";
-    options.train = &samples;
-    options.batch_size = 4;
-    options.max_steps = steps;
-    options.learning_rate = 1e-3;
-    options.loss = bounded_loss;
-    options.progress = print_progress;
-    if (plait_model_train(model, &options) != PLAIT_OK ||
-        plait_model_evaluate(model, &samples, 4, &loss, NULL) != PLAIT_OK) {
+    if (plait_model_train(model, options, &own) != PLAIT_OK ||
+        plait_model_evaluate(model, NULL, &samples, NULL, &result) != PLAIT_OK) {
         plait_model_free(model);
         return complain("finetune");
     }
-    printf("loss of the text, unbounded: %.4f\n", loss);
+    printf("loss of the text, unbounded: %.4f\n", result.loss);
     plait_model_free(model);
     return 0;
 }
@@ -154,7 +159,7 @@ int main(int argc, char **argv)
         status = 65;
     }
     if (status == 0)
-        status = finetune(argv[1], argv[3], &text, argc > 4 ? strtoll(argv[4], NULL, 10) : 100);
+        status = finetune(argv[1], argv[3], &text, argc > 4 ? argv[4] : "100");
     free(text.ids);
     return status;
 }

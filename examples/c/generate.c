@@ -35,11 +35,13 @@ static int continue_text(struct plait_model *model, struct plait_tokenizer *toke
                          const char *new_tokens)
 {
     const char *options[] = { "max_new_tokens", new_tokens, "do_sample", "true", "temperature", "0.8", NULL };
-    struct plait_generate_request request;
+    int64_t count;
+    struct plait_generate_request request = {
+        .size = sizeof(request), .lengths = &count, .count = 1, .token = print_token
+    };
     struct plait_generation *generation = NULL;
     struct plait_decoder *decoder = NULL;
     const char *rest;
-    int64_t count;
     const int32_t *prompts[1];
     int32_t *ids = NULL;
     int failed = 1;
@@ -50,14 +52,10 @@ static int continue_text(struct plait_model *model, struct plait_tokenizer *toke
     ids = malloc((size_t)(count + 1) * sizeof(ids[0]));
     if (!ids || plait_tokenizer_encode(tokenizer, text, strlen(text), 1, ids, count) < 0)
         goto out;
-    if (plait_decoder_create(tokenizer, 1, &decoder) != PLAIT_OK ||
-        plait_generate_request_init(&request, sizeof(request)) != PLAIT_OK)
+    if (plait_decoder_create(tokenizer, 1, &decoder) != PLAIT_OK)
         goto out;
     prompts[0] = ids;
     request.prompts = prompts;
-    request.lengths = &count;
-    request.count = 1;
-    request.token = print_token;
     request.context = decoder;
     fputs(text, stdout);
     if (plait_model_generate(model, options, &request, &generation) != PLAIT_OK ||

@@ -77,8 +77,8 @@ int model_run(struct plait_model *m, int (*fn)(void *context, int rank, struct c
 int model_gather(struct plait_model *m, int (*fn)(void *context, struct gather *g), void *context);
 /* Reads the weights into parameters that executors have added to a rank's store. */
 int model_fill(struct plait_model *m, int rank);
-void model_forget(struct plait_model *m);                    /* gives back all that is made when wanted */
-void model_replace(struct plait_model *m, struct model *by); /* by becomes m's */
+void model_forget(struct plait_model *m);                  /* gives back all that is made when wanted */
+int model_reopen(struct plait_model *m, const char *name); /* m becomes what is there */
 
 /* ---- forward.c ---- */
 
@@ -145,12 +145,7 @@ struct plait_tokenizer {
 
 /* ---- loss.c ---- */
 
-struct api_loss {
-    plait_loss_fn *make;
-    void *context;
-};
-
-/* A loss_fn; context is a struct api_loss. */
+/* A loss_fn; context is a struct plait_loss. */
 struct tensor *api_loss_build(struct builder *b, const struct model_outputs *out,
                               const struct model_inputs *in, struct tensor *label_rows, struct tensor *labels,
                               void *context);

@@ -35,7 +35,7 @@ static int check_size(const char *name, size_t size, size_t own_size, size_t fir
         return OK;
     fail(ERR_USAGE, "struct %s: wrong size (found %zu, expected %zu)", name, size, own_size);
     error_hint(size > own_size ? "the program was compiled with a newer plait.h than this library"
-                               : "set it up by %s_init",
+                               : "struct %s x = { .size = sizeof(x) }",
                name);
     return ERR_USAGE;
 }

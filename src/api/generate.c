@@ -185,14 +185,6 @@ static int generate(struct plait_model *m, const struct generate_values *v, cons
     return status;
 }
 
-int plait_generate_request_init(struct plait_generate_request *r, size_t size)
-{
-    const struct plait_generate_request preset = { 0 };
-
-    TRY(api_begin("plait_generate_request_init", r, "r"));
-    return api_give("plait_generate_request", r, size, &preset, sizeof(preset), sizeof(preset));
-}
-
 int plait_model_generate(struct plait_model *m, const char *const *options,
                          const struct plait_generate_request *request, struct plait_generation **out)
 {

@@ -177,14 +177,14 @@ struct tensor *api_loss_build(struct builder *b, const struct model_outputs *out
                               const struct model_inputs *in, struct tensor *label_rows, struct tensor *labels,
                               void *context)
 {
-    const struct api_loss *own = context;
+    const struct plait_loss *own = context;
     struct plait_builder shown_builder = {
         .b = b, .out = out, .in = in, .label_rows = label_rows, .labels = labels
     };
     struct tensor *loss;
 
     scope_begin(b, "loss");
-    loss = inner(own->make(own->context, &shown_builder));
+    loss = inner(own->build(own->context, &shown_builder));
     scope_end(b, "loss");
     if (builder_status(b) != OK)
         return NULL;

@@ -119,10 +119,16 @@ static void release(struct plait_model *m)
     model_close(&m->model);
 }
 
-void model_replace(struct plait_model *m, struct model *by)
+int model_reopen(struct plait_model *m, const char *name)
 {
+    struct model_options names = { .name = arena_strdup(&m->memory, name), .seed = m->names.seed };
+    struct model model;
+
+    TRY(model_open(&model, &names));
     release(m);
-    m->model = *by;
+    m->model = model;
+    m->names = names;
+    return OK;
 }
 
 /* ---- life ---- */

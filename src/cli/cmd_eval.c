@@ -1,36 +1,23 @@
 /* plait eval -- the loss of a model on files of text or tokens. */
+#include "api/run_options.h"
 #include "base/err.h"
 #include "cli/cli.h"
 #include "comm/world.h"
 #include "train/results.h"
-#include "train/session.h"
 
 struct values {
     struct model_choice model;
-    struct input_options input;
+    struct eval_values eval;
     struct compute_options compute;
     struct parallel_options parallel;
-    struct {
-        const char *output_dir;
-    } own;
-};
-
-static const struct option own_options[] = {
-    { "output_dir", OPTION_STRING, 0, NULL, "eval_results.json and all_results.json are written there too",
-      .aliases = (const char *const[]){ "workdir", NULL } },
-    { "do_eval", OPTION_NOTE, .help = "this command does nothing else", .bare = true },
-    { 0 },
 };
 
 static const struct option_part parts[] = {
     { "Which model", model_options_table, offsetof(struct values, model) },
-    { "Which data", input_sample_options, offsetof(struct values, input) },
-    { "Other data, and that of evaluation", input_data_options, offsetof(struct values, input) },
-    { "Results", own_options, offsetof(struct values, own) },
+    { .parts = eval_parts, .offset = offsetof(struct values, eval) },
     { "Where it is computed", compute_options, offsetof(struct values, compute) },
     { "Ranks", parallel_options, offsetof(struct values, parallel) },
     { "", hub_notes, 0 },
-    { "", input_other_options, 0 },
     { 0 },
 };
 
@@ -40,7 +27,7 @@ static int evaluate(struct values *v, struct session_options *s)
     struct str text;
     int status;
 
-    TRY(session_evaluate(s, v->own.output_dir, &e));
+    TRY(session_evaluate(s, v->eval.output_dir, &e));
     if (!world_is_first(s->world))
         return OK;
     str_init(&text);
@@ -52,7 +39,7 @@ static int evaluate(struct values *v, struct session_options *s)
 
 static int run_in(struct values *v, struct options *o, const struct world *w)
 {
-    struct session_options s = { .in = &v->input, .given = o, .world = w };
+    struct session_options s = { .in = &v->eval.input, .given = o, .world = w };
     int status;
 
     model_choice_options(&v->model, &s.model);

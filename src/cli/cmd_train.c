@@ -2,21 +2,19 @@
  * as far as the first step, and prints what would run. */
 #include <string.h>
 
+#include "api/run_options.h"
 #include "base/err.h"
 #include "cli/cli.h"
 #include "comm/world.h"
-#include "train/session.h"
 
 struct values {
     struct model_choice model;
     struct { /* beside model_choice: its name alone */
         const char *type;
     } from;
-    struct input_options input;
-    struct train_options train;
+    struct train_values train;
     struct compute_options compute;
     struct parallel_options parallel;
-    struct saving_options saving;
     struct {
         struct option_list dump;
     } plan;
@@ -43,27 +41,16 @@ static const struct option_part plan_parts[] = {
     { "What to print", plan_options, offsetof(struct values, plan) },
     { "Which model", model_options_table, offsetof(struct values, model) },
     { "Or which architecture", type_options, offsetof(struct values, from) },
-    { "Which data", input_sample_options, offsetof(struct values, input) },
-    { "Other data, and that of evaluation", input_data_options, offsetof(struct values, input) },
-    { "How much of it", input_train_options, offsetof(struct values, input) },
-    { "The run", train_run_options, offsetof(struct values, train) },
-    { "Steps", train_batch_options, offsetof(struct values, train) },
-    { "Optimizer", train_optimizer_options, offsetof(struct values, train) },
-    { "Log and evaluation", train_log_options, offsetof(struct values, train) },
-    { "Checkpoints", train_save_options, offsetof(struct values, train) },
-    { "Files", saving_options, offsetof(struct values, saving) },
+    { .parts = train_parts, .offset = offsetof(struct values, train) },
     { "Where it is computed", compute_options, offsetof(struct values, compute) },
     { "Ranks", parallel_options, offsetof(struct values, parallel) },
     { "", hub_notes, 0 },
-    { "", input_other_options, 0 },
-    { "", train_other_options, 0 },
-    { "", train_elsewhere_options, 0 },
     { 0 },
 };
 
 static int make_session(struct values *v, struct options *o, const struct world *w, struct session_options *s)
 {
-    *s = (struct session_options){ .in = &v->input, .train = &v->train, .given = o, .world = w };
+    *s = (struct session_options){ .given = o, .world = w };
     model_choice_options(&v->model, &s->model);
     if (!s->model.name && !s->model.config_name)
         s->model.config_name = v->from.type;
@@ -73,9 +60,7 @@ static int make_session(struct values *v, struct options *o, const struct world 
     s->dtype = compute_dtype(&v->compute);
     TRY(parallel_mesh(&v->parallel, w, &s->mesh));
     s->recompute = parallel_recompute(&v->parallel);
-    TRY(saving_shard_bytes(&v->saving, &s->max_shard_bytes));
-    s->save_dtype = saving_dtype(&v->saving);
-    return OK;
+    return train_values_take(&v->train, s);
 }
 
 static int train_in(struct values *v, struct options *o, const struct world *w)
@@ -151,9 +136,9 @@ static int plan_in(struct values *v, struct options *o, const struct world *w)
     struct session_options s;
     int status;
 
-    v->train.dry_run = true;
-    if (!v->train.resume)
-        v->train.output_dir = NULL; /* what is in there is not looked at */
+    v->train.train.dry_run = true;
+    if (!v->train.train.resume)
+        v->train.train.output_dir = NULL; /* what is in there is not looked at */
     TRY(make_session(v, o, w, &s));
     s.stage = take_stage;
     s.stage_context = &d;

@@ -139,11 +139,13 @@ void loader_batch_init(const struct loader *l, struct batch *b)
 {
     int64_t samples = l->options.microbatch;
 
-    batch_init(b, &(struct batch_capacity){ .rows = samples * l->sizes.rows,
-                                            .encoder_rows = samples * l->sizes.encoder_rows,
-                                            .sequences = samples * l->sizes.sequences,
-                                            .target_width =
-                                                l->options.objective.classes ? 0 : l->source.number_count });
+    batch_init(b,
+               &(struct batch_capacity){ .rows = samples * l->sizes.rows,
+                                         .encoder_rows = samples * l->sizes.encoder_rows,
+                                         .sequences = samples * l->sizes.sequences,
+                                         .target_width = l->source.of_labels || !l->options.objective.classes
+                                                             ? l->source.number_count
+                                                             : 0 });
 }
 
 /* The sample at a position of a step, as the objective shows it, into l->example. */

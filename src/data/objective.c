@@ -74,6 +74,7 @@ static void causal(const struct sample *s, struct example *e)
     const int32_t *labels = s->labelled ? s->labels : s->ids;
 
     copy_ids(s, e);
+    e->label_shift = 1;
     for (int64_t i = 0; i + 1 < s->length; i++)
         e->labels[i] = labels[i + 1];
     e->labels[s->length - 1] = NO_LABEL;
@@ -83,8 +84,8 @@ static void causal(const struct sample *s, struct example *e)
 
 /* Of the tokens that are chosen, 8 of 10 are replaced by the mask and 1 of 10 by any word: Devlin et al.,
  * "BERT", 2019. Rows that come with labels are as somebody wanted them. */
-static void masked(const struct objective *o, const struct example_key *key, const struct sample *s,
-                   struct example *e)
+static int masked(const struct objective *o, const struct example_key *key, const struct sample *s,
+                  struct example *e)
 {
     const struct rng_key random = { .seed = key->seed, .stream = rng_stream("mask") + (uint32_t)key->epoch };
     uint32_t chosen = (uint32_t)fmin(o->noise * 0x1p32, 0x1p32 - 1), bits[4];
@@ -92,8 +93,11 @@ static void masked(const struct objective *o, const struct example_key *key, con
     copy_ids(s, e);
     if (s->labelled) {
         memcpy(e->labels, s->labels, (size_t)s->length * sizeof(*e->labels));
-        return;
+        return OK;
     }
+    if (o->mask < 0)
+        return fail(ERR_DATA, "sample %lld has no labels, and the model no tokenizer with a mask token",
+                    (long long)key->index);
     set_unlabelled(e);
     for (int64_t i = 0; i < s->length; i++) {
         int32_t id = s->ids[i];
@@ -108,6 +112,7 @@ static void masked(const struct objective *o, const struct example_key *key, con
         else if (bits[1] < 0xe6666666u) /* 0.9 */
             e->ids[i] = (int32_t)((uint64_t)bits[2] * (uint64_t)o->vocab >> 32);
     }
+    return OK;
 }
 
 /* The decoder reads what it should write, one row late. */
@@ -174,10 +179,10 @@ int objective_apply(const struct objective *o, const struct example_key *key, co
                     struct example *e)
 {
     e->sample = s;
-    e->encoder_length = 0;
+    e->encoder_length = e->label_shift = 0;
     switch (o->kind) {
     case OBJECTIVE_CLM: causal(s, e); break;
-    case OBJECTIVE_MLM: masked(o, key, s, e); break;
+    case OBJECTIVE_MLM: return masked(o, key, s, e);
     case OBJECTIVE_SEQ2SEQ: translated(o, s, e); break;
     case OBJECTIVE_CLASSIFICATION: return classified(o, key, s, e);
     case OBJECTIVE_SPAN_CORRUPTION:
@@ -207,7 +212,7 @@ void example_pack(const struct objective *o, const struct example *e, struct bat
                   int64_t encoder_place)
 {
     const struct sample *s = e->sample;
-    int64_t first = b->rows.count;
+    int64_t first = b->rows.count, labels = b->label_count;
 
     if (o->encoder)
         batch_add_encoder(b, e->encoder_ids, e->encoder_length, encoder_place, 1);
@@ -216,7 +221,11 @@ void example_pack(const struct objective *o, const struct example *e, struct bat
         b->rows.positions[i] += (int32_t)o->first_position;
     if (s->typed && !o->encoder)
         memcpy(b->rows.token_types + first, s->types, (size_t)e->length * sizeof(*s->types));
-    if (b->target_width > 0)
-        memcpy(b->targets + (b->label_count - 1) * b->target_width, s->numbers,
+    for (int64_t k = labels; k < b->label_count && b->target_width > 0; k++) {
+        int64_t at = o->kind == OBJECTIVE_CLASSIFICATION || !s->of_labels
+                         ? 0
+                         : b->label_rows[k] - first + e->label_shift;
+        memcpy(b->targets + k * b->target_width, s->numbers + at * b->target_width,
                (size_t)b->target_width * sizeof(*s->numbers));
+    }
 }

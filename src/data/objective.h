@@ -56,6 +56,7 @@ struct example {           /* what the model is shown */
     int64_t length;
     int32_t *encoder_ids;
     int64_t encoder_length;
+    int64_t label_shift;         /* a row's label is the sample's so many places later */
     const struct sample *sample; /* the rest: token types, documents, numbers */
 };
 void example_init(struct example *e, const struct example_sizes *sizes);

@@ -5,14 +5,15 @@
 
 void sample_init(struct sample *s, const struct sample_source *source)
 {
-    size_t length = (size_t)source->max_length;
-    *s = (struct sample){ 0 };
+    size_t length = (size_t)source->max_length, most = (size_t)source->max_target;
+    *s = (struct sample){ .of_labels = source->of_labels };
     s->ids = mem_alloc_array(4 * length + (size_t)source->max_target + 1, sizeof(*s->ids));
     s->labels = s->ids + length;
     s->types = s->labels + length;
     s->starts = s->types + length;
     s->target = s->starts + length;
-    s->numbers = mem_alloc_array((size_t)source->number_count + 1, sizeof(*s->numbers));
+    most = !source->of_labels ? 1 : most > length ? most : length;
+    s->numbers = mem_alloc_array((size_t)source->number_count * most + 1, sizeof(*s->numbers));
 }
 
 void sample_release(struct sample *s)

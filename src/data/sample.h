@@ -18,7 +18,8 @@ struct sample {
     int32_t *target;     /* room for max_target: what is to be written when ids are read */
     int64_t target_length;
     int32_t class;  /* of the sample as a whole; -1: none */
-    float *numbers; /* room for number_count: in place of a class */
+    float *numbers; /* room for number_count: in place of a class; of_labels: for as many with each label */
+    bool of_labels;
 };
 
 struct sample_source {
@@ -26,6 +27,7 @@ struct sample_source {
     int64_t max_length;   /* tokens of a sample, at most: T */
     int64_t max_target;   /* of its target; 0: there are none */
     int64_t number_count; /* 0: there are none */
+    bool of_labels;       /* the numbers go with labels, so many with each, for a loss that asks for them */
     /* Fills in sample `index` (0 .. count-1): the same one whenever it is asked for. Beside ids and length
      * everything is set to none before. */
     int (*read)(void *context, int64_t index, struct sample *s);

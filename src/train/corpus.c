@@ -247,13 +247,16 @@ static int make_datasets(struct corpus *c, const struct corpus_options *o)
 static int open_all(struct corpus *c, const struct corpus_options *o)
 {
     TRY(find_tokenizer(c, o));
-    TRY(check_rows(c, o));
-    TRY(check_tokenizer(c, &o->files->train));
-    TRY(check_tokenizer(c, &o->files->validation));
-    TRY(choose_block_size(c, o));
+    c->block_size = o->max_length;
+    if (o->files) {
+        TRY(check_rows(c, o));
+        TRY(check_tokenizer(c, &o->files->train));
+        TRY(check_tokenizer(c, &o->files->validation));
+        TRY(choose_block_size(c, o));
+    }
     TRY(objective_choice_make(o->choice, &o->model->config, c->tokenizer, c->block_size, &c->memory,
                               &c->objective));
-    return make_datasets(c, o);
+    return o->files ? make_datasets(c, o) : OK;
 }
 
 int corpus_open(struct corpus *c, const struct corpus_options *o)

@@ -10,7 +10,8 @@
 
 struct corpus_options {
     const struct input_options *in;
-    const struct data_files *files;
+    const struct data_files *files; /* NULL: samples are the caller's own, of at most max_length */
+    int64_t max_length;
     const struct objective_choice *choice; /* settled with the model's config */
     const struct model *model;             /* for its positions, vocabulary, and tokenizer */
     const struct model_options *hub;       /* where names are looked up */

@@ -47,6 +47,14 @@ static enum head_kind head_of(enum objective_kind kind, const struct config *con
     }
 }
 
+/* T5's decoder begins with the pad token. */
+static int set_start(struct config *config)
+{
+    if (config->def->encoder && config->decoder_start == INT_NONE)
+        TRY(config_set_int(config, "decoder_start_token_id", config->pad));
+    return OK;
+}
+
 int objective_set_head(enum objective_kind kind, struct config *config)
 {
     enum head_kind head = head_of(kind, config);
@@ -62,10 +70,7 @@ int objective_set_head(enum objective_kind kind, struct config *config)
         error_prefix("--objective %s: ", objective_names[kind]);
         return ERR_CONFIG;
     }
-    if (config->def->encoder &&
-        config->decoder_start == INT_NONE) /* T5's decoder begins with the pad token */
-        TRY(config_set_int(config, "decoder_start_token_id", config->pad));
-    return OK;
+    return set_start(config);
 }
 
 static int check_options(const struct objective_choice *c)
@@ -110,15 +115,48 @@ static int collect_labels(struct objective_choice *c)
     return label_set_collect(&c->labels, &o);
 }
 
+/* A caller's own samples bring targets for an encoder's decoder, and a headless model has rows like others. */
+static enum objective_kind choose_own(const struct objective_choice *c, const struct config *config)
+{
+    bool headless = config->head == HEAD_NONE || config->head == HEAD_ENCODER;
+    enum objective_kind usual = choose(c->in, config);
+
+    if (c->in->objective >= 0)
+        return usual;
+    if (usual == OBJECTIVE_SPAN_CORRUPTION || (headless && config_has_encoder(config)))
+        return OBJECTIVE_SEQ2SEQ;
+    if (headless && c->own_loss)
+        return config_is_causal(config) ? OBJECTIVE_CLM : OBJECTIVE_MLM;
+    return usual;
+}
+
+static void take_config_labels(struct objective_choice *c, const struct config *config)
+{
+    bool numbers =
+        config->problem == PROBLEM_REGRESSION || (config->problem == PROBLEM_UNSAID && config->labels == 1);
+
+    c->labels.kind = numbers                                  ? LABEL_NUMBERS
+                     : config->problem == PROBLEM_MULTI_LABEL ? LABEL_CLASSES
+                                                              : LABEL_CLASS;
+    c->labels.count = config->labels;
+}
+
 int objective_choice_settle(struct objective_choice *c, struct config *config, bool known)
 {
     bool trained = known && config->head == HEAD_CLASSIFICATION;
 
-    c->kind = choose(c->in, config);
+    c->kind = c->own_samples ? choose_own(c, config) : choose(c->in, config);
     TRY(check_options(c));
-    TRY(objective_set_head(c->kind, config));
+    if (c->own_loss && c->in->objective < 0)
+        TRY(set_start(config));
+    else
+        TRY(objective_set_head(c->kind, config));
     if (c->kind != OBJECTIVE_CLASSIFICATION)
         return OK;
+    if (c->own_samples) {
+        take_config_labels(c, config);
+        return OK;
+    }
     TRY(collect_labels(c));
     return class_names_settle(&c->labels, config, trained);
 }
@@ -142,10 +180,11 @@ void objective_choice_release(struct objective_choice *c)
 
 /* ---- what it makes of samples ---- */
 
-static int need_mask(struct objective *o, const struct tokenizer *tokenizer)
+/* A caller's own samples may come with labels. */
+static int need_mask(struct objective *o, const struct tokenizer *tokenizer, bool own_samples)
 {
     o->mask = tokenizer ? tokenizer_special_id(tokenizer, TOK_MASK) : -1;
-    if (o->mask >= 0)
+    if (o->mask >= 0 || own_samples)
         return OK;
     return fail(
         ERR_CONFIG,
@@ -219,7 +258,7 @@ int objective_choice_make(const struct objective_choice *c, const struct config 
     const struct input_options *in = c->in;
 
     *o = (struct objective){ .kind = c->kind,
-                             .encoder = config->def->encoder,
+                             .encoder = config_has_encoder(config),
                              .causal = config->def->causal,
                              .documents = in->document_mask,
                              .rows = block_size,
@@ -232,8 +271,9 @@ int objective_choice_make(const struct objective_choice *c, const struct config 
     if (o->vocab > config->sizes.vocab)
         o->vocab = config->sizes.vocab;
     if (c->kind == OBJECTIVE_MLM) {
-        TRY(need_mask(o, tokenizer));
-        mark_special(o, tokenizer, memory);
+        TRY(need_mask(o, tokenizer, c->own_samples));
+        if (tokenizer)
+            mark_special(o, tokenizer, memory);
     }
     if (c->kind == OBJECTIVE_SPAN_CORRUPTION) {
         TRY(need_eos(o, config, tokenizer));

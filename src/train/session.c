@@ -83,14 +83,34 @@ static int compare_config(struct session *s)
     return status;
 }
 
+static int check_samples(const struct session *s, bool train, bool evaluate)
+{
+    const struct session_samples *own = s->o->samples;
+    const struct input_options *in = s->o->in;
+
+    if (in->train_file.count > 0 || in->validation_file.count > 0 || in->dataset_name)
+        return fail(ERR_USAGE, "there are samples of the program's own, so no files (found --%s)",
+                    in->train_file.count > 0        ? "train_file"
+                    : in->validation_file.count > 0 ? "validation_file"
+                                                    : "dataset_name");
+    if ((train && own->train.count == 0) || (evaluate && own->eval.count == 0))
+        return fail(ERR_USAGE, "there are no samples to %s",
+                    train && own->train.count == 0 ? "train on" : "evaluate");
+    return OK;
+}
+
 static int find_files(struct session *s, bool train, bool evaluate)
 {
     const struct data_wishes w = { s->o->in, s->o->model.cache_dir, train, evaluate };
 
-    TRY(data_files_find(&s->files, &w));
-    s->has_files = true;
     s->choice.in = s->o->in;
     s->choice.given = s->o->given;
+    s->choice.own_samples = s->o->samples != NULL;
+    s->choice.own_loss = s->o->loss != NULL;
+    if (s->o->samples)
+        return check_samples(s, train, evaluate);
+    TRY(data_files_find(&s->files, &w));
+    s->has_files = true;
     s->choice.files = s->files.train.count > 0 ? &s->files.train : &s->files.validation;
     s->choice.spool_directory = ".";
     return OK;
@@ -121,6 +141,38 @@ static int open_model(struct session *s)
 
 /* ---- the data ---- */
 
+static int64_t longest_sample(const struct session_samples *own)
+{
+    int64_t train = own->train.count ? own->train.max_length : 0,
+            eval = own->eval.count ? own->eval.max_length : 0;
+
+    return train > eval ? train : eval;
+}
+
+/* What the objective reads of samples. */
+static void settle_source(const struct session *s, const struct session_samples *own,
+                          struct sample_source *source)
+{
+    const struct objective *o = &s->corpus.objective;
+    const struct label_set *labels = &s->choice.labels;
+
+    if (o->kind != OBJECTIVE_SEQ2SEQ || !o->encoder)
+        source->max_target = 0;
+    source->of_labels = own->target_width > 0;
+    source->number_count = own->target_width;
+    if (o->kind == OBJECTIVE_CLASSIFICATION && labels->kind != LABEL_CLASS) {
+        source->of_labels = false;
+        source->number_count = labels->count;
+    }
+}
+
+static void settle_samples(const struct session *s, struct session_samples *own)
+{
+    own->objective = s->corpus.objective;
+    settle_source(s, own, &own->train);
+    settle_source(s, own, &own->eval);
+}
+
 struct opening {
     struct session *s;
     bool train, evaluate;
@@ -134,7 +186,8 @@ static int open_corpus(void *context, bool again)
     struct session *s = x->s;
     struct input_options in = *s->o->in;
     const struct corpus_options o = { .in = &in,
-                                      .files = &s->files,
+                                      .files = s->o->samples ? NULL : &s->files,
+                                      .max_length = s->o->samples ? longest_sample(s->o->samples) : 0,
                                       .choice = &s->choice,
                                       .model = &s->model,
                                       .hub = &s->o->model,
@@ -147,6 +200,8 @@ static int open_corpus(void *context, bool again)
     in.overwrite_cache = in.overwrite_cache && !again;
     TRY(corpus_open(&s->corpus, &o));
     s->has_corpus = true;
+    if (s->o->samples)
+        settle_samples(s, s->o->samples);
     return OK;
 }
 
@@ -179,7 +234,19 @@ static void note_data(struct session *s, const char *key, const struct token_cac
     add_note(s, "block_size", arena_printf(&s->memory, "%" PRId64, c->block_size), NULL);
 }
 
-static void make_notes(struct session *s)
+static void note_own_samples(struct session *s)
+{
+    const struct session_samples *own = s->o->samples;
+
+    if (own->name)
+        add_note(s, "train_data", own->name, NULL);
+    add_note(s, "samples",
+             arena_printf(&s->memory, "%" PRId64 " of at most %" PRId64 " tokens", own->train.count,
+                          own->train.max_length),
+             NULL);
+}
+
+static void note_samples(struct session *s)
 {
     const struct corpus *c = &s->corpus;
 
@@ -188,6 +255,14 @@ static void make_notes(struct session *s)
              arena_printf(&s->memory, "%s%" PRId64 " from document %" PRId64,
                           s->o->in->line_by_line ? "rows, " : "", c->train.count, c->train.first_document),
              "max_train_samples, line_by_line, and with do_eval validation_split_percentage decide");
+}
+
+static void make_notes(struct session *s)
+{
+    if (s->o->samples)
+        note_own_samples(s);
+    else
+        note_samples(s);
     add_note(s, "objective", objective_text(s), "objective and its options decide");
     add_note(s, "optimizer", s->o->train->optim < OPTIM_ADAFACTOR ? "adamw" : optim_names[s->o->train->optim],
              "optim and adafactor decide");
@@ -233,11 +308,20 @@ static void fill_job(struct session *s, struct train_job *job)
                                .checkpoint = s->dir.checkpoint,
                                .notes = s->notes,
                                .note_count = s->note_count,
-                               .given = o->given,
+                               .given = o->unrecorded ? NULL : o->given,
                                .stop = o->stop,
+                               .loss = o->loss,
+                               .loss_context = o->loss_context,
+                               .progress = o->progress,
+                               .progress_context = o->progress_context,
                                .stage = o->stage,
                                .stage_context = o->stage_context };
     job->objective = s->corpus.objective;
+    if (o->samples) {
+        job->train = o->samples->train;
+        if (!o->train || o->train->do_eval)
+            job->eval = o->samples->eval;
+    }
     if (s->corpus.train.count > 0) {
         job->train = dataset_source(&s->corpus.train);
         job->train_tokens = s->corpus.train.token_count - s->corpus.train.dropped;
@@ -300,7 +384,7 @@ static void tell_evaluation(const struct session *s)
     struct str count;
 
     str_init(&count);
-    str_append_count(&count, s->corpus.eval.count);
+    str_append_count(&count, s->o->samples ? s->o->samples->eval.count : s->corpus.eval.count);
     inform("***** Running Evaluation *****");
     inform("  Num examples = %s", count.data);
     inform("  Batch size = %" PRId64, s->o->in->per_device_eval_batch_size);
@@ -333,7 +417,8 @@ static int evaluate_alone(struct session *s, const char *output_dir, struct eval
     tell_evaluation(s);
     if (s->o->train && s->o->train->dry_run)
         return OK;
-    note_data(s, "validation_data", &s->corpus.caches[s->corpus.cache_count - 1]);
+    if (!s->o->samples)
+        note_data(s, "validation_data", &s->corpus.caches[s->corpus.cache_count - 1]);
     TRY(together_compare(s->o->world, &s->model.config, s->notes, s->note_count));
     TRY(train_evaluate(&job, e));
     tell_result(e);
@@ -374,12 +459,22 @@ static int do_session(struct session *s)
     return train(&job);
 }
 
+/* Own samples are as good as a data set of some name. */
+static int check_options(const struct session_options *o)
+{
+    struct input_options in = *o->in;
+
+    if (o->samples && !in.dataset_name)
+        in.dataset_name = "samples";
+    return train_options_check(o->train, &in, o->given);
+}
+
 int session_train(const struct session_options *o)
 {
     struct session s;
     int status;
 
-    TRY(train_options_check(o->train, o->in, o->given));
+    TRY(check_options(o));
     train_options_tell_idle(o->train, o->in, o->given);
     TRY(set_time(o));
     session_begin(&s, o);

@@ -8,6 +8,14 @@
 #include "train/stop.h"
 #include "train/train.h"
 
+/* Samples of the caller's own. */
+struct session_samples {
+    struct sample_source train, eval; /* count 0: none. max_target: of a decoder beside an encoder */
+    const char *name;                 /* of the data to train on, for checkpoints; NULL: not named */
+    int64_t target_width;             /* numbers that go with each label, for a loss that asks; 0: none */
+    struct objective objective;       /* set before the first one is read */
+};
+
 struct session_options {
     struct model_options model; /* name, config_name, overrides, where names are looked up */
     struct input_options *in;
@@ -19,8 +27,14 @@ struct session_options {
     double memory;          /* bytes that may be taken; 0: not checked */
     const char *save_dtype; /* NULL: the model's own, float32 from scratch */
     uint64_t max_shard_bytes;
-    const struct options *given; /* NULL: there was no command line */
-    struct stop *stop;           /* may be NULL */
+    struct session_samples *samples; /* in place of files; NULL: those that `in` names */
+    const struct options *given;     /* NULL: there was no command line */
+    bool unrecorded;                 /* no run.json: the options alone would not give this run */
+    loss_fn *loss;                   /* these four are as in struct train_job */
+    void *loss_context;
+    bool (*progress)(void *context, const struct train_progress *p);
+    void *progress_context;
+    struct stop *stop; /* may be NULL */
     void (*stage)(const char *name, const struct plan *p,
                   void *context); /* of training's plan; may be NULL */
     void *stage_context;

@@ -19,7 +19,7 @@ enum { ECHO_MILLISECONDS = 1000 }; /* launchers and terminals often send the sam
 
 struct stop {
     sigset_t watched, before;
-    int signals, quit; /* descriptors */
+    int signals, quit; /* descriptors; -1: no signals are watched for */
     pthread_t thread;
     _Atomic int caught;         /* signal number; 0: none */
     double limit, end, reserve; /* limit: monotonic time; end: calendar time; 0: none */
@@ -78,13 +78,21 @@ static void *watch(void *context)
     return NULL;
 }
 
-int stop_create(struct stop **out)
+struct stop *stop_create_limit(void)
 {
     struct stop *s = mem_alloc(sizeof(*s));
     const char *end = getenv("SLURM_JOB_END_TIME");
-    int status = OK;
 
     s->end = end ? strtod(end, NULL) : 0;
+    s->signals = s->quit = -1;
+    return s;
+}
+
+int stop_create(struct stop **out)
+{
+    struct stop *s = stop_create_limit();
+    int status = OK;
+
     find_watched(&s->watched);
     pthread_sigmask(SIG_BLOCK, &s->watched, &s->before);
     s->signals = signalfd(-1, &s->watched, SFD_CLOEXEC | SFD_NONBLOCK);
@@ -112,6 +120,10 @@ void stop_free(struct stop *s)
 
     if (!s)
         return;
+    if (s->quit < 0) {
+        mem_free(s);
+        return;
+    }
     while (write(s->quit, &one, sizeof(one)) < 0 && errno == EINTR)
         ;
     pthread_join(s->thread, NULL);
@@ -123,7 +135,9 @@ void stop_free(struct stop *s)
 
 void stop_set_limit(struct stop *s, double seconds)
 {
-    s->limit = seconds > 0 ? clock_seconds() + seconds - clock_since_exec() : 0;
+    double begun = s->quit < 0 ? 0 : clock_since_exec();
+
+    s->limit = seconds > 0 ? clock_seconds() + seconds - begun : 0;
 }
 
 void stop_set_reserve(struct stop *s, double seconds)

@@ -13,6 +13,8 @@ struct stop;
 
 /* Before any other thread is started: threads inherit what is blocked. ERR_SYSTEM. */
 int stop_create(struct stop **out);
+/* Of limits alone, which are counted from now on: signals stay as they are. */
+struct stop *stop_create_limit(void);
 void stop_free(struct stop *s); /* NULL is fine; signals act as before */
 
 /* Time is counted from the start of the process. 0: no limit. Slurm's end of the job is found in the

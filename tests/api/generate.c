@@ -34,10 +34,9 @@ static int hear(void *context, int64_t prompt, int64_t sequence, int32_t id)
 static void begin(struct plait_model **m, struct plait_generate_request *r)
 {
     must(plait_model_open(GOLDEN_DIR "/gpt2/generate/model", NULL, m));
-    must(plait_generate_request_init(r, sizeof(*r)));
-    r->prompts = prompts;
-    r->lengths = lengths;
-    r->count = PROMPTS;
+    *r = (struct plait_generate_request){
+        .size = sizeof(*r), .prompts = prompts, .lengths = lengths, .count = PROMPTS
+    };
 }
 
 static const char *const greedily[] = { "max_new_tokens", "20", NULL };
@@ -187,10 +186,9 @@ static void an_encoder_reads_the_prompt(void **state)
     for (int ranks = 1; ranks <= 2; ranks++) {
         const char *options[] = { "tensor_parallel_size", ranks == 1 ? "1" : "2", NULL };
         must(plait_model_open(GOLDEN_DIR "/t5/generate/model", options, &m));
-        must(plait_generate_request_init(&r, sizeof(r)));
-        r.prompts = both;
-        r.lengths = (const int64_t[]){ 3, 9 };
-        r.count = 2;
+        r = (struct plait_generate_request){
+            .size = sizeof(r), .prompts = both, .lengths = (const int64_t[]){ 3, 9 }, .count = 2
+        };
         must(plait_model_generate(m, greedily, &r, &g));
         is_sequence(g, 0, expected[0], 3);
         is_sequence(g, 1, expected[1], 11);
@@ -260,8 +258,9 @@ static void refuses(void **state)
     r.count = 1;
     r.size = 1;
     refused(plait_model_generate(m, NULL, &r, &g), PLAIT_ERROR_USAGE, "wrong size");
-    refused(plait_generate_request_init(NULL, sizeof(r)), PLAIT_ERROR_USAGE, "r is NULL");
-    refused(plait_generate_request_init(&r, 12), PLAIT_ERROR_USAGE, "wrong size");
+    r.size = sizeof(r) + 8;
+    refused(plait_model_generate(m, NULL, &r, &g), PLAIT_ERROR_USAGE, "wrong size");
+    assert_non_null(strstr(plait_error_hint(), "newer plait.h"));
     assert_null(g);
     assert_int_equal(plait_generation_count(NULL), 0);
     assert_null(plait_generation_ids(NULL, 0, NULL));

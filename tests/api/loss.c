@@ -37,15 +37,17 @@ static struct plait_tensor *through_dropout(void *context, struct plait_builder 
     return plait_op_head_loss(b, plait_op_dropout(b, plait_builder_hidden(b), 0.5));
 }
 
-static void train_with(struct run *r, void **state, const char *dir, plait_loss_fn *loss, int ranks)
-{
-    int calls = 0;
+typedef struct plait_tensor *build_fn(void *context, struct plait_builder *b);
 
-    run_begin(r, state, dir);
-    r->o.loss = loss;
-    r->o.loss_context = &calls;
-    r->o.tensor_parallel_size = ranks;
-    must(plait_model_train(r->m, &r->o));
+static void train_with(struct run *r, void **state, const char *dir, build_fn *build, int ranks)
+{
+    const char *layout[] = { "tensor_parallel_size", ranks == 1 ? "1" : "2", NULL };
+    int calls = 0;
+    struct plait_loss loss = { build, &calls };
+
+    run_open(r, state, dir, "gpt2", layout);
+    r->own.loss = &loss;
+    must(train(r));
     assert_true(calls > 0);
 }
 
@@ -117,13 +119,14 @@ static void losses_that_cannot_be(void **state)
     };
     struct run r;
 
+    struct plait_loss loss = { .build = mistaken };
+
     run_begin(&r, state, "run");
-    r.o.loss = mistaken;
-    r.o.overwrite_output_dir = 1;
+    r.own.loss = &loss;
+    set(&r, "overwrite_output_dir", "true");
     for (enum mistake i = NO_LOSS; i < MISTAKES; i++) {
-        r.o.loss_context = &i;
-        refused(plait_model_train(r.m, &r.o), i == NO_FUNCTION ? PLAIT_ERROR_CONFIG : PLAIT_ERROR_USAGE,
-                words[i]);
+        loss.context = &i;
+        refused(train(&r), i == NO_FUNCTION ? PLAIT_ERROR_CONFIG : PLAIT_ERROR_USAGE, words[i]);
     }
     assert_null(plait_op_head_loss(NULL, NULL));
     assert_null(plait_builder_hidden(NULL));

@@ -9,8 +9,13 @@
 
 enum { STEPS = 40, LENGTH = 32, BATCH = 4, MOST_ROWS = STEPS * BATCH };
 
+struct row {
+    int32_t ids[LENGTH], labels[LENGTH];
+    int64_t length, label_count; /* 0: none */
+};
+
 struct golden {
-    int32_t rows[MOST_ROWS][LENGTH];
+    struct row rows[MOST_ROWS];
     int64_t count;
     double loss[STEPS], norm[STEPS];
 };
@@ -27,34 +32,68 @@ static inline void read_numbers(const char *from, const char *key, double *out, 
         out[i] = strtod(at, &at), at += strcspn(at, ",]") + 1;
 }
 
-static inline struct golden *read_golden(void)
+/* "key":[1,2,3] of a line. */
+static inline int64_t read_list(const char *line, const char *key, int32_t *out)
+{
+    char *at = strstr(line, key);
+    int64_t count = 0;
+
+    if (!at)
+        return 0;
+    for (at = strchr(at, '['); *at != ']'; count++) {
+        assert_in_range(count, 0, LENGTH - 1);
+        out[count] = (int32_t)strtol(at + 1, &at, 10);
+    }
+    return count;
+}
+
+static inline void read_rows(struct golden *g, const char *path)
+{
+    size_t length;
+    char *text = read_bytes(path, &length), *end;
+
+    for (char *line = text; (end = strchr(line, '\n')) != NULL && g->count < MOST_ROWS; line = end + 1) {
+        struct row *r = &g->rows[g->count++];
+        *end = '\0';
+        r->length = read_list(line, "\"input_ids\"", r->ids);
+        r->label_count = read_list(line, "\"labels\"", r->labels);
+    }
+    free(text);
+}
+
+static inline struct golden *read_golden(const char *family)
 {
     struct golden *g = calloc(1, sizeof(*g));
+    bool gpt2 = strcmp(family, "gpt2") == 0;
+    char path[512], *expected, *at;
     size_t length;
-    char *text = read_bytes(GOLDEN_DIR "/gpt2/train40/plain.jsonl", &length), *at = text;
-    char *expected = read_bytes(GOLDEN_DIR "/gpt2/train40/expected.json", &length);
 
-    while ((at = strchr(at, '[')) != NULL) {
-        assert_in_range(g->count, 0, MOST_ROWS - 1);
-        at++;
-        for (int i = 0; i < LENGTH; i++)
-            g->rows[g->count][i] = (int32_t)strtol(at, &at, 10), at++;
-        g->count++;
+    snprintf(path, sizeof(path), GOLDEN_DIR "/%s/train40/%s", family, gpt2 ? "plain.jsonl" : "rows.jsonl");
+    read_rows(g, path);
+    snprintf(path, sizeof(path), GOLDEN_DIR "/%s/train40/%s", family, gpt2 ? "expected.json" : "curve.txt");
+    at = expected = read_bytes(path, &length);
+    if (gpt2) {
+        read_numbers(strstr(expected, "\"plain\""), "\"loss\"", g->loss, STEPS);
+        read_numbers(strstr(expected, "\"plain\""), "\"grad_norm\"", g->norm, STEPS);
     }
-    read_numbers(strstr(expected, "\"plain\""), "\"loss\"", g->loss, STEPS);
-    read_numbers(strstr(expected, "\"plain\""), "\"grad_norm\"", g->norm, STEPS);
-    free(text);
+    for (int i = 0; i < STEPS && !gpt2; i++) {
+        g->loss[i] = strtod(at, &at);
+        g->norm[i] = strtod(at, &at);
+    }
     free(expected);
     return g;
 }
 
 /* ---- a run ---- */
 
+enum { MOST_OPTIONS = 60 };
+
 struct run {
     struct golden *golden;
     struct plait_model *m;
     struct plait_samples samples;
-    struct plait_train_options o;
+    struct plait_training own;
+    const char *options[MOST_OPTIONS];
     double loss[STEPS], norm[STEPS], rate[STEPS];
     int64_t steps, stop_at; /* 0: never */
     int64_t fail_at;        /* sample whose read fails; -1: none */
@@ -62,19 +101,39 @@ struct run {
     struct path dir;
 };
 
+/* Sets an option, or another value of one that is set. */
+static inline void set(struct run *r, const char *name, const char *value)
+{
+    int i = 0;
+
+    while (r->options[i] && strcmp(r->options[i], name) != 0)
+        i += 2;
+    assert_in_range(i, 0, MOST_OPTIONS - 3);
+    r->options[i] = name;
+    r->options[i + 1] = value;
+}
+
+static inline int train(struct run *r)
+{
+    return plait_model_train(r->m, r->options, &r->own);
+}
+
 static inline int read_row(void *context, int64_t index, struct plait_sample *s)
 {
     struct run *r = context;
+    const struct row *row = &r->golden->rows[index % r->golden->count];
+    int32_t half[LENGTH];
 
-    if (s->max_length != LENGTH || s->size != sizeof(*s) || index == r->fail_at)
+    if (index == r->fail_at)
         return 1;
-    memcpy(s->ids, r->golden->rows[index % r->golden->count], LENGTH * sizeof(s->ids[0]));
-    s->length = LENGTH;
-    if (!r->labelled)
-        return 0;
-    s->labelled = 1;
+    plait_sample_set(s, &(struct plait_array){ "input_ids", PLAIT_INT32, 1, { row->length }, row->ids });
     for (int i = 0; i < LENGTH; i++)
-        s->labels[i] = i < LENGTH / 2 ? -100 : s->ids[i];
+        half[i] = i < LENGTH / 2 ? -100 : row->ids[i];
+    if (r->labelled)
+        plait_sample_set(s, &(struct plait_array){ "labels", PLAIT_INT32, 1, { row->length }, half });
+    if (row->label_count > 0)
+        plait_sample_set(
+            s, &(struct plait_array){ "labels", PLAIT_INT32, 1, { row->label_count }, row->labels });
     return 0;
 }
 
@@ -91,29 +150,39 @@ static inline int note_step(void *context, const struct plait_train_progress *p)
     return r->stop_at && p->step >= r->stop_at;
 }
 
+static inline void run_open(struct run *r, void **state, const char *dir, const char *family,
+                            const char *const *model_options)
+{
+    char path[512];
+    static const char *const options[][2] = {
+        { "per_device_train_batch_size", "4" },
+        { "max_steps", "40" },
+        { "no_shuffle", "true" },
+        { "learning_rate", "0.01" },
+        { "warmup_steps", "5" },
+        { "adam_beta2", "0.98" },
+        { "weight_decay", "0.1" },
+        { "logging_steps", "1" },
+    };
+
+    *r = (struct run){ .golden = read_golden(family), .fail_at = -1 };
+    must(plait_log_set(PLAIT_LOG_ERROR));
+    snprintf(path, sizeof(path), GOLDEN_DIR "/%s/train40/model", family);
+    must(plait_model_open(path, model_options, &r->m));
+    r->samples = (struct plait_samples){
+        .size = sizeof(r->samples), .count = MOST_ROWS, .max_length = LENGTH, .read = read_row, .context = r
+    };
+    r->own = (struct plait_training){
+        .size = sizeof(r->own), .train = &r->samples, .progress = note_step, .context = r
+    };
+    set(r, "output_dir", within(state, dir, &r->dir));
+    for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++)
+        set(r, options[i][0], options[i][1]);
+}
+
 static inline void run_begin(struct run *r, void **state, const char *dir)
 {
-    *r = (struct run){ .golden = read_golden(), .fail_at = -1 };
-    must(plait_log_set(PLAIT_LOG_ERROR));
-    must(plait_model_open(MODEL, NULL, &r->m));
-    must(plait_samples_init(&r->samples, sizeof(r->samples)));
-    r->samples.count = MOST_ROWS;
-    r->samples.max_length = LENGTH;
-    r->samples.read = read_row;
-    r->samples.context = r;
-    must(plait_train_options_init(&r->o, sizeof(r->o)));
-    r->o.output_dir = within(state, dir, &r->dir);
-    r->o.train = &r->samples;
-    r->o.batch_size = BATCH;
-    r->o.max_steps = STEPS;
-    r->o.no_shuffle = 1;
-    r->o.learning_rate = 0.01;
-    r->o.warmup_steps = 5;
-    r->o.adam_beta2 = 0.98;
-    r->o.weight_decay = 0.1;
-    r->o.logging_steps = 1;
-    r->o.progress = note_step;
-    r->o.progress_context = r;
+    run_open(r, state, dir, "gpt2", NULL);
 }
 
 static inline void run_end(struct run *r)
