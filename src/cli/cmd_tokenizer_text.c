@@ -1,5 +1,5 @@
-/* plait tokenizer encode, plait tokenizer decode -- lines of JSON strings to lines of JSON arrays of ids, and
- * back. */
+/* plait tokenizer encode, plait tokenizer decode -- lines of JSON strings, or of pairs of them, to lines of
+ * JSON arrays of ids, and back. */
 #include <inttypes.h>
 #include <string.h>
 
@@ -9,8 +9,8 @@
 #include "tok/tok.h"
 
 struct values {
-    const char *tokenizer, *input, *text, *output, *cache_dir, *revision;
-    bool special;
+    const char *tokenizer, *input, *text, *pair, *output, *cache_dir, *revision;
+    bool special, types;
 };
 
 #define INPUT_ROWS(what)                                                                 \
@@ -34,10 +34,14 @@ struct values {
     }
 
 static const struct option encode_options[] = {
-    INPUT_ROWS("file with a JSON string a line"),
+    INPUT_ROWS("file with a JSON string a line, or an array of two that belong together"),
     { "text", OPTION_STRING, offsetof(struct values, text), NULL, "one text, instead of --input" },
+    { "text_pair", OPTION_STRING, offsetof(struct values, pair), NULL,
+      "a second text, that belongs to --text" },
     { "add_special_tokens", OPTION_BOOL, offsetof(struct values, special), "true",
       "add what the tokenizer adds to a text, such as </s>" },
+    { "return_token_type_ids", OPTION_BOOL, offsetof(struct values, types), "false",
+      "lines of {\"input_ids\": [...], \"token_type_ids\": [...]}, which plait train takes as rows" },
     { 0 },
 };
 
@@ -91,31 +95,60 @@ static bool lines_next(struct lines *l, struct json_reader *r)
 
 struct texts {
     struct arena memory;
-    struct tok_text *list;
+    struct tok_input *list;
     size_t count, capacity;
 };
 
-static void add_text(struct texts *t, const char *bytes, size_t length)
+static struct tok_input *add_input(struct texts *t)
 {
     t->list = mem_grow(t->list, t->count, &t->capacity, sizeof(t->list[0]));
-    t->list[t->count++] = (struct tok_text){ arena_strndup(&t->memory, bytes, length), length };
+    t->list[t->count] = (struct tok_input){ 0 };
+    return &t->list[t->count++];
+}
+
+static struct tok_text keep(struct texts *t, const char *bytes, size_t length)
+{
+    return (struct tok_text){ arena_strndup(&t->memory, bytes, length), length };
+}
+
+/* A string, or an array of two. */
+static void read_input(struct texts *t, struct json_reader *r)
+{
+    struct tok_input *in = add_input(t);
+    struct json_string s;
+    int count = 0;
+
+    if (json_peek(r) != JSON_ARRAY) {
+        if (json_string(r, &s))
+            in->text = keep(t, s.data, s.length);
+        return;
+    }
+    if (!json_array_begin(r))
+        return;
+    for (; json_next_element(r); count++) {
+        if (count == 2)
+            json_fail(r, "more than two texts");
+        else if (json_string(r, &s))
+            *(count ? &in->pair : &in->text) = keep(t, s.data, s.length);
+    }
+    if (count < 2)
+        json_fail(r, "an array of less than two texts");
 }
 
 static int read_texts(const struct values *v, struct texts *t)
 {
     struct lines l;
     struct json_reader r;
-    struct json_string s;
     int status;
 
     if (v->text) {
-        add_text(t, v->text, strlen(v->text));
+        *add_input(t) =
+            (struct tok_input){ { v->text, strlen(v->text) }, { v->pair, v->pair ? strlen(v->pair) : 0 } };
         return OK;
     }
     status = lines_begin(&l, v->input);
     while (status == OK && lines_next(&l, &r)) {
-        if (json_string(&r, &s))
-            add_text(t, s.data, s.length);
+        read_input(t, &r);
         status = json_end(&r);
         json_reader_release(&r);
     }
@@ -123,21 +156,35 @@ static int read_texts(const struct values *v, struct texts *t)
     return status;
 }
 
-static void write_ids(const struct encoding *e, struct str *out)
+static void write_array(struct json_writer *w, const int32_t *values, size_t count)
+{
+    json_write_array_begin(w);
+    for (size_t i = 0; i < count; i++)
+        json_write_int(w, values[i]);
+    json_write_array_end(w);
+}
+
+static void write_encoding(const struct encoding *e, struct str *out)
 {
     struct json_writer w;
 
     json_writer_init(&w, out, -1);
-    json_write_array_begin(&w);
-    for (size_t i = 0; i < e->count; i++)
-        json_write_int(&w, e->ids[i]);
-    json_write_array_end(&w);
+    if (e->types) {
+        json_write_object_begin(&w);
+        json_write_key(&w, "input_ids");
+        write_array(&w, e->ids, e->count);
+        json_write_key(&w, "token_type_ids");
+        write_array(&w, e->types, e->count);
+        json_write_object_end(&w);
+    } else {
+        write_array(&w, e->ids, e->count);
+    }
     str_append_char(out, '\n');
 }
 
 static int encode_texts(const struct values *v, const struct tokenizer *t, const struct texts *texts)
 {
-    const struct encode_options options = { .no_special_tokens = !v->special };
+    const struct encode_options options = { .no_special_tokens = !v->special, .types = v->types };
     struct encoding *encodings = mem_alloc_array(texts->count + 1, sizeof(encodings[0]));
     struct str out;
     int status = tokenizer_encode_batch(t, texts->list, texts->count, &options, encodings);
@@ -145,7 +192,7 @@ static int encode_texts(const struct values *v, const struct tokenizer *t, const
     str_init(&out);
     for (size_t i = 0; i < texts->count; i++) {
         if (status == OK)
-            write_ids(&encodings[i], &out);
+            write_encoding(&encodings[i], &out);
         encoding_release(&encodings[i]);
     }
     if (status == OK)
@@ -167,6 +214,8 @@ static int run_encode(void *values, struct options *o)
     if (!v->input == !v->text)
         return fail(ERR_USAGE, "tokenizer encode: %s (expected either --input or --text)",
                     v->input ? "two inputs" : "no input");
+    if (v->pair && !v->text)
+        return fail(ERR_USAGE, "tokenizer encode: --text_pair needs --text (pairs of --input are arrays)");
     TRY(find_tokenizer(v->tokenizer, v->cache_dir, v->revision, &t));
     arena_init(&texts.memory);
     status = read_texts(v, &texts);
@@ -241,7 +290,7 @@ static int run_decode(void *values, struct options *o)
 
 const struct command command_tokenizer_encode = {
     .name = "tokenizer encode",
-    .summary = "text to token ids: lines of JSON strings to lines of JSON arrays",
+    .summary = "text to token ids: lines of JSON strings, or pairs of them, to lines of JSON arrays",
     .example = "plait tokenizer encode --tokenizer_name my-gpt2 --text \"Hello world\"",
     .parts = encode_parts,
     .bytes = sizeof(struct values),

@@ -11,7 +11,7 @@ enum { TEXTS_PER_TILE = 64 };
 
 struct batch {
     const struct tokenizer *tokenizer;
-    const struct tok_text *texts;
+    const struct tok_input *inputs;
     const struct encode_options *options;
     struct encoding *out;
     size_t count;
@@ -28,7 +28,7 @@ static void encode_tile(void *context, int64_t tile)
     if (!*e)
         *e = encoder_create(b->tokenizer);
     for (size_t i = begin; i < end && i < b->count && b->statuses[tile] == OK; i++)
-        b->statuses[tile] = encode_text(*e, &b->texts[i], b->options, &b->tokenizer->truncation, &b->out[i]);
+        b->statuses[tile] = encode_text(*e, &b->inputs[i], b->options, &b->tokenizer->truncation, &b->out[i]);
     if (b->statuses[tile] != OK)
         error_clear(); /* told again by the caller's thread */
 }
@@ -44,7 +44,7 @@ static int repeat_failure(struct batch *b)
         if (b->statuses[i / TEXTS_PER_TILE] == OK)
             continue;
         scratch.count = 0;
-        status = encode_text(e, &b->texts[i], b->options, &b->tokenizer->truncation, &scratch);
+        status = encode_text(e, &b->inputs[i], b->options, &b->tokenizer->truncation, &scratch);
     }
     encoding_release(&scratch);
     encoder_free(e);
@@ -62,6 +62,8 @@ static void pad(struct encoding *e, const struct padding *p, size_t length)
     for (size_t i = 0; i < missing; i++)
         pads[i] = p->id;
     encoding_insert(e, at, pads, missing);
+    for (size_t i = at; e->types && i < at + missing; i++)
+        e->types[i] = p->type;
     mem_free(pads);
 }
 
@@ -79,10 +81,10 @@ static void pad_all(const struct padding *p, struct encoding *out, size_t count)
         pad(&out[i], p, length);
 }
 
-int tokenizer_encode_batch(const struct tokenizer *t, const struct tok_text *texts, size_t count,
+int tokenizer_encode_batch(const struct tokenizer *t, const struct tok_input *inputs, size_t count,
                            const struct encode_options *options, struct encoding *out)
 {
-    struct batch b = { t, texts, options, out, count, NULL, NULL };
+    struct batch b = { t, inputs, options, out, count, NULL, NULL };
     int64_t tiles = ceil_div((int64_t)count, TEXTS_PER_TILE);
     int threads = parallel_threads(), status = OK;
 

@@ -180,7 +180,7 @@ void byte_level_trim(const struct process *p, bool add_prefix_space)
         if (!token)
             continue;
         count_spaces(token, length, &leading, &trailing);
-        if ((i == p->begin || s->begin == 0) && add_prefix_space && leading == 1)
+        if ((i == p->begin || i == p->middle || s->begin == 0) && add_prefix_space && leading == 1)
             leading = 0; /* the one that was added */
         s->begin = s->begin + leading < s->end ? s->begin + leading : s->end;
         if (trailing > 0 && s->end >= trailing)

@@ -75,8 +75,10 @@ int model_save_text(const char *directory, const char *name, const struct str *t
 struct process {
     const struct tokenizer *tokenizer;
     struct encoding *encoding;
-    size_t begin; /* the first id of this text in the encoding */
-    bool special; /* add special tokens */
+    size_t begin;  /* the first id of this text in the encoding */
+    size_t middle; /* the first of the second text; its end where there is none */
+    bool pair;     /* there is a second text */
+    bool special;  /* add special tokens */
 };
 
 /* Tokens on their way to text. */
@@ -110,7 +112,7 @@ struct component_type {
     const struct model_ops *model;
     int (*process)(const void *state, struct process *p);
     int (*decode)(const void *state, struct token_list *tokens);
-    size_t (*added)(const void *state); /* post-processor: special tokens it adds; NULL: none */
+    size_t (*added)(const void *state, bool pair); /* post-processor: special tokens it adds; NULL: none */
 };
 
 struct component {

@@ -143,44 +143,7 @@ static int encode_input(struct encoder *e, const struct tok_text *in)
     return status;
 }
 
-/* ---- after the model ---- */
-
-static int truncate_from(struct encoding *out, size_t begin, const struct truncation *t, size_t added)
-{
-    size_t count = out->count - begin, most = (size_t)t->max_length - added;
-
-    if (t->max_length < (int64_t)added)
-        return fail(ERR_CONFIG, "truncation.max_length %lld leaves no room for the %zu special tokens",
-                    (long long)t->max_length, added);
-    if (count <= most)
-        return OK;
-    if (most > 0 && t->stride >= (int64_t)most)
-        return fail(ERR_CONFIG,
-                    "truncation.stride %lld (expected less than the %zu tokens of text that are kept)",
-                    (long long)t->stride, most);
-    if (t->second_only)
-        return fail(ERR_CONFIG, "truncation.strategy OnlySecond, but there is no second text");
-    if (t->left) {
-        memmove(out->ids + begin, out->ids + begin + count - most, most * sizeof(*out->ids));
-        if (out->spans)
-            memmove(out->spans + begin, out->spans + begin + count - most, most * sizeof(*out->spans));
-    }
-    out->count = begin + most;
-    return OK;
-}
-
-static int encode_all(struct encoder *e, const struct tok_text *text, bool special,
-                      const struct truncation *truncation)
-{
-    const struct component *c = &e->tokenizer->post_processor;
-    struct process process = { e->tokenizer, e->out, e->out->count, special };
-    size_t added = special && c->type && c->type->added ? c->type->added(c->state) : 0;
-
-    TRY(encode_input(e, text));
-    if (truncation && truncation->active)
-        TRY(truncate_from(e->out, process.begin, truncation, added));
-    return c->type ? c->type->process(c->state, &process) : OK;
-}
+/* ---- the whole ---- */
 
 static void set_dropout(struct encoder *e, const struct tok_text *text, const struct encode_options *o)
 {
@@ -196,7 +159,40 @@ static void set_dropout(struct encoder *e, const struct tok_text *text, const st
     e->model->set_dropout(e->state, e->scratch, &d);
 }
 
-int encode_text(struct encoder *e, const struct tok_text *text, const struct encode_options *options,
+static void set_types(const struct process *p)
+{
+    struct encoding *e = p->encoding;
+
+    encoding_reserve(e, 0);
+    for (size_t i = p->begin; e->types && i < e->count; i++)
+        e->types[i] = i >= p->middle;
+}
+
+static int encode_all(struct encoder *e, const struct tok_input *in, const struct encode_options *o,
+                      const struct truncation *truncation)
+{
+    const struct component *c = &e->tokenizer->post_processor;
+    struct process p = { .tokenizer = e->tokenizer,
+                         .encoding = e->out,
+                         .begin = e->out->count,
+                         .pair = in->pair.bytes != NULL,
+                         .special = !(o && o->no_special_tokens) };
+    size_t added = p.special && c->type && c->type->added ? c->type->added(c->state, p.pair) : 0;
+
+    set_dropout(e, &in->text, o);
+    TRY(encode_input(e, &in->text));
+    p.middle = e->out->count;
+    if (p.pair) {
+        set_dropout(e, &in->pair, o);
+        TRY(encode_input(e, &in->pair));
+    }
+    if (truncation && truncation->active)
+        TRY(truncate_texts(&p, truncation, added));
+    set_types(&p);
+    return c->type ? c->type->process(c->state, &p) : OK;
+}
+
+int encode_text(struct encoder *e, const struct tok_input *in, const struct encode_options *options,
                 const struct truncation *truncation, struct encoding *out)
 {
     size_t before = out->count;
@@ -206,9 +202,10 @@ int encode_text(struct encoder *e, const struct tok_text *text, const struct enc
         encoding_track(out);
     else if (out->spans)
         BUG("ids without spans are appended to an encoding with spans");
+    if (options && options->types)
+        encoding_track_types(out);
     e->out = out;
-    set_dropout(e, text, options);
-    status = encode_all(e, text, !(options && options->no_special_tokens), truncation);
+    status = encode_all(e, in, options, truncation);
     if (status != OK)
         out->count = before;
     return status;
@@ -217,7 +214,15 @@ int encode_text(struct encoder *e, const struct tok_text *text, const struct enc
 int tokenizer_encode(struct encoder *e, const char *text, size_t length, const struct encode_options *options,
                      struct encoding *out)
 {
-    struct tok_text t = { text, length };
+    const struct tok_input in = { .text = { text, length } };
 
-    return encode_text(e, &t, options, NULL, out);
+    return encode_text(e, &in, options, NULL, out);
+}
+
+int tokenizer_encode_pair(struct encoder *e, const struct tok_input *in, const struct encode_options *options,
+                          struct encoding *out)
+{
+    const struct truncation t = { .active = true, .max_length = options ? options->max_length : 0 };
+
+    return encode_text(e, in, options, t.max_length > 0 ? &t : NULL, out);
 }

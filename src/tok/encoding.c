@@ -6,6 +6,7 @@ void encoding_release(struct encoding *e)
 {
     mem_free(e->ids);
     mem_free(e->spans);
+    mem_free(e->types);
     *e = (struct encoding){ 0 };
 }
 
@@ -23,6 +24,10 @@ void encoding_reserve(struct encoding *e, size_t more)
         e->spans = mem_resize(e->spans, e->capacity * sizeof(*e->spans));
         e->span_capacity = e->capacity;
     }
+    if (e->types && e->type_capacity < e->capacity) {
+        e->types = mem_resize(e->types, e->capacity * sizeof(*e->types));
+        e->type_capacity = e->capacity;
+    }
 }
 
 void encoding_track(struct encoding *e)
@@ -32,6 +37,15 @@ void encoding_track(struct encoding *e)
     encoding_reserve(e, 1);
     e->spans = mem_alloc_array(e->capacity, sizeof(*e->spans));
     e->span_capacity = e->capacity;
+}
+
+void encoding_track_types(struct encoding *e)
+{
+    if (e->types)
+        return;
+    encoding_reserve(e, 1);
+    e->types = mem_alloc_array(e->capacity, sizeof(*e->types));
+    e->type_capacity = e->capacity;
 }
 
 void encoding_insert(struct encoding *e, size_t at, const int32_t *ids, size_t count)
@@ -46,6 +60,10 @@ void encoding_insert(struct encoding *e, size_t at, const int32_t *ids, size_t c
     if (e->spans) {
         memmove(e->spans + at + count, e->spans + at, after * sizeof(*e->spans));
         memset(e->spans + at, 0, count * sizeof(*e->spans));
+    }
+    if (e->types) {
+        memmove(e->types + at + count, e->types + at, after * sizeof(*e->types));
+        memset(e->types + at, 0, count * sizeof(*e->types));
     }
     e->count += count;
 }

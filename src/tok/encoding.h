@@ -11,7 +11,9 @@
 void encoding_reserve(struct encoding *e, size_t more);
 /* Keeps spans from now on; those of ids already there are empty. */
 void encoding_track(struct encoding *e);
-/* Puts ids with empty spans at a place. */
+/* The same for types. */
+void encoding_track_types(struct encoding *e);
+/* Puts ids with empty spans and type 0 at a place. */
 void encoding_insert(struct encoding *e, size_t at, const int32_t *ids, size_t count);
 
 static inline void encoding_add(struct encoding *e, int32_t id, struct tok_span span)

@@ -122,8 +122,10 @@ static int read_truncation(struct tokenizer *t, const struct tree *tree, const s
     TRY(node_to_int(tree, length, 0, INT32_MAX, &r.max_length));
     TRY(read_direction(tree, n, &r.left));
     TRY(node_int(tree, n, "stride", 0, INT32_MAX, &r.stride));
-    r.second_only = node_is(strategy, "OnlySecond");
-    if (strategy && !r.second_only && !node_is(strategy, "LongestFirst") && !node_is(strategy, "OnlyFirst"))
+    r.strategy = node_is(strategy, "OnlySecond")  ? TRUNCATE_SECOND
+                 : node_is(strategy, "OnlyFirst") ? TRUNCATE_FIRST
+                                                  : TRUNCATE_LONGEST;
+    if (strategy && r.strategy == TRUNCATE_LONGEST && !node_is(strategy, "LongestFirst"))
         return fail_choice(tree, strategy, "LongestFirst, OnlyFirst or OnlySecond");
     node_warn_unknown(tree, n, known);
     t->truncation = r;
@@ -148,13 +150,15 @@ static int read_padding(struct tokenizer *t, const struct tree *tree, const stru
                                          "pad_id",   "pad_type_id", "pad_token",
                                          NULL };
     struct padding p = { .active = true };
-    int64_t id = 0;
+    int64_t id = 0, type = 0;
 
     TRY(read_pad_length(tree, node_get(n, "strategy"), &p));
     TRY(read_direction(tree, n, &p.left));
     TRY(node_int(tree, n, "pad_to_multiple_of", 0, PAD_MOST, &p.multiple));
     TRY(node_int(tree, n, "pad_id", 0, INT32_MAX, &id));
+    TRY(node_int(tree, n, "pad_type_id", 0, INT32_MAX, &type));
     p.id = (int32_t)id;
+    p.type = (int32_t)type;
     node_warn_unknown(tree, n, known);
     t->padding = p;
     return OK;

@@ -143,13 +143,13 @@ static int sequence_process(const void *state, struct process *p)
     return OK;
 }
 
-static size_t sequence_added(const void *state)
+static size_t sequence_added(const void *state, bool pair)
 {
     const struct component_list *l = state;
     size_t sum = 0;
 
     for (size_t i = 0; i < l->count; i++)
-        sum += l->items[i].type->added ? l->items[i].type->added(l->items[i].state) : 0;
+        sum += l->items[i].type->added ? l->items[i].type->added(l->items[i].state, pair) : 0;
     return sum;
 }
 

@@ -60,15 +60,20 @@ struct tok_span {
 struct encoding { /* zeroed to begin with; grows; encoding_release frees */
     int32_t *ids;
     struct tok_span *spans; /* where each id comes from, (0, 0) for special tokens; NULL when not asked for */
-    size_t count, capacity, span_capacity;
+    int32_t *types;         /* token type of each id; NULL when not asked for */
+    size_t count, capacity, span_capacity, type_capacity;
 };
 void encoding_release(struct encoding *e);
 
 struct encode_options {
     bool no_special_tokens; /* leave out what the post-processor adds */
     bool spans;
+    bool types;
     bool dropout; /* merges of a BPE model that has a dropout are left out at random, by seed and text */
     uint64_t seed;
+    /* Tokens of a pair and what is added to it: beyond that the longer text loses its last ones; 0: no
+     * limit */
+    int64_t max_length;
 };
 
 struct encoder *encoder_create(const struct tokenizer *t); /* the tokenizer outlives it */
@@ -84,8 +89,14 @@ struct tok_text {
     const char *bytes;
     size_t length;
 };
-/* count texts into count encodings (zeroed by the caller), on all threads; padding and truncation act. */
-int tokenizer_encode_batch(const struct tokenizer *t, const struct tok_text *texts, size_t count,
+struct tok_input {              /* a text, or two that belong together */
+    struct tok_text text, pair; /* pair.bytes NULL: there is none */
+};
+/* The same for two texts; spans are of the text that an id comes from. */
+int tokenizer_encode_pair(struct encoder *e, const struct tok_input *in, const struct encode_options *options,
+                          struct encoding *out);
+/* count inputs into count encodings (zeroed by the caller), on all threads; padding and truncation act. */
+int tokenizer_encode_batch(const struct tokenizer *t, const struct tok_input *inputs, size_t count,
                            const struct encode_options *options, struct encoding *out);
 
 /* ---- ids to text ---- */

@@ -17,8 +17,11 @@ enum section {
 };
 extern const char *const section_keys[SECTION_COUNT];
 
+enum truncation_strategy { TRUNCATE_LONGEST, TRUNCATE_FIRST, TRUNCATE_SECOND };
+
 struct truncation {
-    bool active, left, second_only;
+    bool active, left;
+    enum truncation_strategy strategy;
     int64_t max_length;
     int64_t stride; /* of the parts that are cut off, which nobody here asks for */
 };
@@ -27,7 +30,7 @@ struct padding {
     bool active, left;
     int64_t fixed;    /* 0: to the longest of the batch */
     int64_t multiple; /* 0: none */
-    int32_t id;
+    int32_t id, type;
 };
 
 struct tokenizer {
@@ -68,8 +71,13 @@ int tokenizer_load_bpe(const char *directory, struct tokenizer **out); /* vocab.
 int tokenizer_load_wordpiece(const char *path, const char *unk, struct tokenizer **out); /* vocab.txt */
 
 /* Encodes up to the truncation that is given (may be NULL). */
-int encode_text(struct encoder *e, const struct tok_text *text, const struct encode_options *options,
+int encode_text(struct encoder *e, const struct tok_input *in, const struct encode_options *options,
                 const struct truncation *truncation, struct encoding *out);
+
+/* ---- truncate.c ---- */
+
+/* Cuts what p covers so that it fits together with `added` special tokens. */
+int truncate_texts(struct process *p, const struct truncation *t, size_t added);
 
 /* Writes {"content": ..., "lstrip": ...} without id. */
 void added_token_write(struct json_writer *w, const struct added_token *a);

@@ -51,6 +51,21 @@ while read -r name; do
 done <"$gold/encoders.txt"
 
 # One text.
+
+# Pairs: a JSON array of two a line, or --text and --text_pair; types beside ids make rows that train takes.
+bert=$GOLDEN/tokenizer_files/encode/bert
+prints "[2,888,3,73,372,305,3]" "$PLAIT" tokenizer encode --tokenizer_name "$bert" --text one --text_pair two
+printf '["one", "two"]\n"one"\n["one", ""]\n' >pairs.jsonl
+"$PLAIT" tokenizer encode --tokenizer_name "$bert" --input pairs.jsonl --return_token_type_ids >typed.jsonl
+printf '%s\n' '{"input_ids":[2,888,3,73,372,305,3],"token_type_ids":[0,0,0,1,1,1,1]}' \
+  '{"input_ids":[2,888,3],"token_type_ids":[0,0,0]}' '{"input_ids":[2,888,3,3],"token_type_ids":[0,0,0,1]}' | cmp - typed.jsonl
+refuses 64 "--text_pair needs --text" "$PLAIT" tokenizer encode --tokenizer_name "$bert" --input pairs.jsonl --text_pair two
+printf '["one", "two", "three"]\n' >three.jsonl
+refuses 65 'three.jsonl:1:16: $[2]: more than two texts' "$PLAIT" tokenizer encode --tokenizer_name "$bert" --input three.jsonl
+printf '"one"\n["one"]\n' >one.jsonl
+refuses 65 'less than two texts' "$PLAIT" tokenizer encode --tokenizer_name "$bert" --input one.jsonl
+"$PLAIT" tokenizer encode --tokenizer_name "$GOLDEN/tokenizer/encode/mixed_cut_right" --input pairs.jsonl >/dev/null || stop "pairs, cut"
+
 prints "[0,489,2]" "$PLAIT" tokenizer encode --tokenizer_name "$gold/encode/mixed_roberta" --text "A"
 
 # Refused.

@@ -50,6 +50,23 @@ static void check_text(const struct tokenizer *t, const char *text, size_t lengt
     encoder_free(e);
 }
 
+/* The halves of a text, cut to a length: the same with and without types. */
+static void check_pair(const struct tokenizer *t, const char *text, size_t length)
+{
+    const struct tok_input in = { { text, length / 2 }, { text + length / 2, length - length / 2 } };
+    struct encode_options plain = { .max_length = 6 },
+                          more = { .max_length = 6, .spans = true, .types = true };
+    struct encoding first = { 0 }, again = { 0 };
+    struct encoder *e = encoder_create(t);
+
+    if (tokenizer_encode_pair(e, &in, &plain, &first) != tokenizer_encode_pair(e, &in, &more, &again))
+        BUG("a pair is taken with types and not without");
+    check_same(&first, &again);
+    encoding_release(&first);
+    encoding_release(&again);
+    encoder_free(e);
+}
+
 static void check_written(const struct tokenizer *t)
 {
     struct tokenizer *again = NULL;
@@ -73,10 +90,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     log_set_level(LOG_ERROR);
     if (tokenizer_parse("fuzz", json, length, &t) == OK) {
-        if (cut)
-            check_text(t, cut + 1, size - length - 1);
-        else
-            check_text(t, json, size);
+        const char *text = cut ? cut + 1 : json;
+        size_t text_length = cut ? size - length - 1 : size;
+        check_text(t, text, text_length);
+        check_pair(t, text, text_length);
         check_written(t);
         tokenizer_free(t);
     }

@@ -79,7 +79,7 @@ static void check_encoding(const struct tokenizer *t, const char *path, bool bar
     static struct encoding out[LINES_MOST];
     struct encode_options options = { .no_special_tokens = bare };
     struct encoder *encoder = encoder_create(t);
-    struct tok_text inputs[LINES_MOST];
+    struct tok_input inputs[LINES_MOST] = { 0 };
     static int32_t ids[4096];
 
     lines_read(&texts, GOLDEN_DIR "/tokenizer/lines.jsonl");
@@ -89,8 +89,8 @@ static void check_encoding(const struct tokenizer *t, const char *path, bool bar
         struct str s;
         str_init(&s);
         string_of(texts.items[i], &s);
-        inputs[i].length = s.length;
-        inputs[i].bytes = str_detach(&s);
+        inputs[i].text.length = s.length;
+        inputs[i].text.bytes = str_detach(&s);
     }
     memset(out, 0, sizeof(out));
     assert_int_equal(tokenizer_encode_batch(t, inputs, texts.count, &options, out), OK);
@@ -99,12 +99,13 @@ static void check_encoding(const struct tokenizer *t, const char *path, bool bar
         expect_ids(path, i, &out[i], ids, n);
         for (int again = 0; alone && again < 2; again++) {
             out[i].count = 0;
-            assert_int_equal(tokenizer_encode(encoder, inputs[i].bytes, inputs[i].length, &options, &out[i]),
-                             OK);
+            assert_int_equal(
+                tokenizer_encode(encoder, inputs[i].text.bytes, inputs[i].text.length, &options, &out[i]),
+                OK);
             expect_ids(path, i, &out[i], ids, n);
         }
         encoding_release(&out[i]);
-        mem_free((char *)inputs[i].bytes);
+        mem_free((char *)inputs[i].text.bytes);
     }
     encoder_free(encoder);
     str_release(&texts.text);

@@ -200,6 +200,8 @@ LENGTHS = dict(
     cut=dict(truncation=truncation(7)), cut_left=dict(truncation=truncation(7, "Left")), cut_first=dict(truncation=truncation(7, strategy="OnlyFirst")),
     cut_stride=dict(truncation=truncation(7, stride=3), post_processor=ENDS), cut_none=dict(truncation=truncation(0)),
     cut_ends=dict(truncation=truncation(7), post_processor=ENDS), cut_ends_left=dict(truncation=truncation(7, "Left"), post_processor=ENDS),
+    cut_odd=dict(truncation=truncation(16), post_processor=ENDS), cut_odd_left=dict(truncation=truncation(15, "Left"), post_processor=ENDS),
+    cut_first_ends=dict(truncation=truncation(24, strategy="OnlyFirst"), post_processor=ENDS),
     cut_all=dict(truncation=truncation(3), post_processor=ENDS),
     pad=dict(padding=padding(dict(Fixed=20))), pad_left=dict(padding=padding(dict(Fixed=20), "Left"), post_processor=ENDS),
     pad_multiple=dict(padding=padding(dict(Fixed=20), multiple=8)), pad_longest=dict(padding=padding(multiple=8), truncation=truncation(20)),
@@ -271,6 +273,36 @@ def fnv(numbers):
 def encode_all(sections, model):
     t = Tokenizer.from_str(json.dumps(document(sections, model)))
     return [e.ids for e in t.encode_batch(TEXTS)]
+
+
+def pair_hash(t, a, b):
+    """Of ids and types; "----": tokenizers refuses it."""
+    try:
+        e = t.encode(a, b)
+    except BaseException:
+        return "----"
+    return "%04x" % fnv(e.ids + e.type_ids)
+
+
+# What one text cannot be cut by, and forms that differ for two.
+PAIRS = dict(
+    none={},
+    cut_second=dict(truncation=truncation(24, strategy="OnlySecond"), post_processor=ENDS),
+    cut_second_left=dict(truncation=truncation(30, "Left", strategy="OnlySecond")),
+    roberta_cut=dict(LENGTHS["roberta"], truncation=truncation(17)), bert_cut=dict(LENGTHS["bert"], truncation=truncation(12, "Left")),
+    turned=dict(post_processor=template("<s> $A:1 </s>", "$B:2 <s> </s> $A:1 </s>")),
+    twice=dict(post_processor=plain("Sequence", processors=[plain("BertProcessing", **frame()), plain("RobertaProcessing", **frame(
+        "</s>", "<s>"), trim_offsets=True, add_prefix_space=True)])),
+    pad_type=dict(padding=dict(padding(dict(Fixed=64), "Left"), pad_type_id=5), post_processor=ENDS),
+)
+
+
+def pair_cases():
+    for name, sections in PAIRS.items():
+        yield f"pair_{name}", sections
+    for name, sections in cases():
+        if name.startswith("length_"):
+            yield name, sections
 
 
 # ---- decoders ----
@@ -366,8 +398,14 @@ def main():
             continue
         whole = document(sections, model)
         hashes = "".join("%04x" % fnv(ids) for ids in encode_all(sections, model))
-        lines.append(dump(dict(name=name, sections={k: whole[k] for k in sections}, hashes=hashes)))
-    write_lines(OUT / "encode.jsonl", lines)
+        lines.append(dict(name=name, sections={k: whole[k] for k in sections}, hashes=hashes))
+    lines = {line["name"]: line for line in lines}
+    for name, sections in pair_cases():
+        whole = document(sections, model)
+        t = Tokenizer.from_str(json.dumps(whole))
+        line = lines.setdefault(name, dict(name=name, sections={k: whole[k] for k in sections}))
+        line["pair_hashes"] = "".join(pair_hash(t, a, TEXTS[(7 * i + 3) % len(TEXTS)]) for i, a in enumerate(TEXTS))
+    write_lines(OUT / "encode.jsonl", map(dump, lines.values()))
     write_lines(OUT / "decode.jsonl", map(dump, decode_cases()))
     return 0
 

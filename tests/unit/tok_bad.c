@@ -336,7 +336,7 @@ static void test_cut(void **state)
     };
 
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        struct tok_text texts[] = { { "ab", 2 }, { "aaa", 3 } };
+        struct tok_input texts[] = { { .text = { "ab", 2 } }, { .text = { "aaa", 3 } } };
         struct encoding out[2] = { { 0 }, { 0 } };
         struct tokenizer *t;
         assert_int_equal(tokenizer_parse("t", cases[i].json, strlen(cases[i].json), &t), OK);

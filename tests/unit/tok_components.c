@@ -67,13 +67,21 @@ static struct tokenizer *parse(const char *name, const struct str *json)
 /* ---- encoding ---- */
 
 /* FNV-1a, folded */
+static uint32_t hash_values(uint32_t h, const int32_t *values, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        for (int shift = 0; shift < 32; shift += 8)
+            h = (h ^ ((uint32_t)values[i] >> shift & 0xFF)) * 0x01000193u;
+    return h;
+}
+
+/* Of ids, then of types if there are any. */
 static unsigned long hash_ids(const struct encoding *e)
 {
-    uint32_t h = 0x811C9DC5u;
+    uint32_t h = hash_values(0x811C9DC5u, e->ids, e->count);
 
-    for (size_t i = 0; i < e->count; i++)
-        for (int shift = 0; shift < 32; shift += 8)
-            h = (h ^ ((uint32_t)e->ids[i] >> shift & 0xFF)) * 0x01000193u;
+    if (e->types)
+        h = hash_values(h, e->types, e->count);
     return (h ^ h >> 16) & 0xFFFF;
 }
 
@@ -124,6 +132,44 @@ static void check_with_spans(struct encoder *e, const char *name, const struct t
     encoding_release(&spans);
 }
 
+enum { MOST_LINES = 512 };
+
+/* The hash of ids and types; "----": it cannot be cut. */
+static void check_pair(const struct tokenizer *t, const char *name, const struct tok_input *in,
+                       const char *hash)
+{
+    const struct encode_options options = { .types = true };
+    struct encoding out = { 0 };
+    char found[5] = "----";
+    int status = tokenizer_encode_batch(t, in, 1, &options, &out);
+
+    if (status == OK)
+        snprintf(found, sizeof(found), "%04lx", hash_ids(&out));
+    error_clear();
+    if (memcmp(found, hash, 4) != 0)
+        fail_msg("%s: pair \"%s\", \"%s\": %s, expected %.4s", name, in->text.bytes, in->pair.bytes, found,
+                 hash);
+    encoding_release(&out);
+}
+
+/* Each line with another one. */
+static void check_pairs(const struct node *n, const struct tok_text *lines, size_t count,
+                        const struct str *model)
+{
+    const struct node *hashes = node_get(n, "pair_hashes");
+    struct tokenizer *t;
+
+    if (!hashes)
+        return;
+    t = case_tokenizer(n, model);
+    for (size_t i = 0; i < count; i++) {
+        struct tok_input in = { lines[i], lines[(7 * i + 3) % count] };
+        check_pair(t, node_get(n, "name")->text, &in, hashes->text + 4 * i);
+    }
+    assert_int_equal(hashes->length, 4 * count);
+    tokenizer_free(t);
+}
+
 /* All lines at once, so that padding and truncation act. */
 static void check_case(const struct node *n, const struct tok_text *lines, size_t count,
                        const struct str *model)
@@ -132,9 +178,12 @@ static void check_case(const struct node *n, const struct tok_text *lines, size_
     struct encoder *e = encoder_create(t);
     struct encoding *out = mem_alloc_array(count, sizeof(*out));
     const char *name = node_get(n, "name")->text, *hashes = node_get(n, "hashes")->text;
+    struct tok_input inputs[MOST_LINES] = { 0 };
     char part[5] = { 0 };
 
-    if (tokenizer_encode_batch(t, lines, count, NULL, out) != OK)
+    for (size_t i = 0; i < count; i++)
+        inputs[i].text = lines[i];
+    if (tokenizer_encode_batch(t, inputs, count, NULL, out) != OK)
         fail_msg("%s: %s", name, error_message());
     for (size_t i = 0; i < count; i++, hashes += 4) {
         memcpy(part, hashes, 4);
@@ -149,10 +198,55 @@ static void check_case(const struct node *n, const struct tok_text *lines, size_
     tokenizer_free(t);
 }
 
+/* ---- pairs with tokenizers as transformers loads them: tests/oracle/pairs.py ---- */
+
+static void check_loaded(const struct node *n, const struct node *pairs)
+{
+    const struct node *most = node_get(n, "max_length"), *hashes = node_get(n, "hashes");
+    struct encode_options options = { .types = true, .max_length = strtol(most->text, NULL, 10) };
+    const char *name = node_get(n, "tokenizer")->text;
+    struct encoding out = { 0 };
+    struct tokenizer *t = NULL;
+    struct encoder *e;
+    char path[256], found[5];
+    size_t at = 0;
+
+    snprintf(path, sizeof(path), GOLDEN_DIR "/%s", name);
+    assert_int_equal(tokenizer_load(path, &t), OK);
+    e = encoder_create(t);
+    for (; pairs; pairs = pairs->next, at += 4) {
+        const struct node *a = pairs->first, *b = a->next;
+        const struct tok_input in = { { a->text, a->length }, { b->text, b->length } };
+        out.count = 0;
+        assert_int_equal(tokenizer_encode_pair(e, &in, &options, &out), OK);
+        snprintf(found, sizeof(found), "%04lx", hash_ids(&out));
+        if (memcmp(found, hashes->text + at, 4) != 0)
+            fail_msg("%s: pair \"%s\", \"%s\" in %s", name, a->text, b->text, most->text);
+    }
+    assert_int_equal(hashes->length, at);
+    encoding_release(&out);
+    encoder_free(e);
+    tokenizer_free(t);
+}
+
+static void test_pairs(void **state)
+{
+    struct document pairs, expected;
+    int count = 0;
+
+    document_read(&pairs, GOLDEN_DIR "/pairs/texts.jsonl");
+    document_read(&expected, GOLDEN_DIR "/pairs/expected.jsonl");
+    for (const struct node *n = document_lines(&expected); n; n = n->next, count++)
+        check_loaded(n, document_lines(&pairs));
+    assert_true(count > 70);
+    document_release(&pairs);
+    document_release(&expected);
+}
+
 static void test_encoding(void **state)
 {
     struct document cases, lines;
-    struct tok_text texts[512];
+    struct tok_text texts[MOST_LINES];
     size_t line_count = 0;
     struct str model;
     int count = 0;
@@ -165,8 +259,11 @@ static void test_encoding(void **state)
         assert_true(line_count < sizeof(texts) / sizeof(texts[0]));
         texts[line_count++] = (struct tok_text){ n->text, n->length };
     }
-    for (const struct node *n = document_lines(&cases); n; n = n->next, count++)
-        check_case(n, texts, line_count, &model);
+    for (const struct node *n = document_lines(&cases); n; n = n->next, count++) {
+        if (node_get(n, "hashes"))
+            check_case(n, texts, line_count, &model);
+        check_pairs(n, texts, line_count, &model);
+    }
     assert_true(count > 150);
     document_release(&cases);
     document_release(&lines);
@@ -270,6 +367,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_encoding),
+        cmocka_unit_test(test_pairs),
         cmocka_unit_test(test_decoding),
         cmocka_unit_test(test_writing),
     };
