@@ -142,6 +142,10 @@ static int open_handle(struct plait_model *m, const struct model_handle_options 
 {
     TRY(compute_check(o->compute, &m->available));
     TRY(parallel_mesh(o->parallel, o->world, &m->mesh));
+    if (mesh_size(&m->mesh, AXIS_PP) > 1)
+        return fail(ERR_CONFIG,
+                    "--pipeline_parallel_size: stages are for training and evaluation (found %d, expected 1)",
+                    mesh_size(&m->mesh, AXIS_PP));
     m->world = o->world;
     m->dtype = compute_dtype(o->compute);
     m->recompute = parallel_recompute(o->parallel);

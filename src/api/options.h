@@ -43,6 +43,9 @@ int parallel_open(struct parallel_options *p, struct world *w, void (*tell)(int 
  * or what is left of the world. ERR_CONFIG for what this version or these sizes cannot be. */
 struct mesh;
 int parallel_mesh(struct parallel_options *p, const struct world *w, struct mesh *mesh);
+/* How a step runs through that mesh's stages. */
+int parallel_pipeline(const struct parallel_options *p, const struct mesh *mesh,
+                      struct pipeline_options *out);
 int parallel_one_rank(struct parallel_options *p, const char *command); /* ERR_CONFIG for more ranks */
 enum recompute parallel_recompute(const struct parallel_options *p);
 

@@ -72,16 +72,6 @@ const struct option parallel_options[] = {
 
 static int refuse_absent(const struct parallel_options *p)
 {
-    if (p->pipeline > 1)
-        return fail(ERR_CONFIG,
-                    "--pipeline_parallel_size: this version has no pipelines (found %lld, expected 1)",
-                    (long long)p->pipeline);
-    if (p->chunks > 1)
-        return fail(ERR_CONFIG, "--pipeline_chunks: this version has no pipelines (found %lld, expected 1)",
-                    (long long)p->chunks);
-    if (p->microbatches > 1)
-        return fail(ERR_CONFIG, "--num_microbatches: this version has no pipelines (found %lld, expected 1)",
-                    (long long)p->microbatches);
     if (p->zero > 0)
         return fail(ERR_CONFIG,
                     "--zero_stage: this version shares nothing out among copies (found %lld, expected 0)",
@@ -98,31 +88,45 @@ static void hint_launch(const struct world *w, long long ranks)
         error_hint("%s -n %lld plait ...", w->launcher, ranks);
 }
 
-/* A size left to plait: what is left of the world, for data; one for tensor. */
-static int fill_sizes(const struct parallel_options *p, const struct world *w, struct mesh *mesh)
+static int64_t or_one(int64_t size)
 {
-    int64_t tensor = p->tensor > 0 ? p->tensor : 1;
-    int64_t data = p->data > 0 ? p->data : p->world > 0 ? p->world / tensor : 1;
+    return size > 0 ? size : 1;
+}
+
+/* ERR_CONFIG: the world is no multiple of what is asked for. */
+static int refuse_world(const struct parallel_options *p, const struct world *w, int64_t sizes)
+{
     const char *launcher = w ? w->launcher : NULL;
 
-    if (p->tensor <= 0 && p->data > 0 && p->world > 0)
-        tensor = p->world / data;
-    if (data < 1 || (p->world > 0 && data * tensor != p->world)) {
-        bool both = p->tensor > 0 && p->data > 0;
-        fail(
-            ERR_CONFIG,
-            "%s: not data_parallel_size times tensor_parallel_size (found %lld, expected a multiple of %lld)",
-            launcher ? launcher : "--world_size", (long long)p->world,
-            (long long)(both          ? data * tensor
-                        : p->data > 0 ? data
-                                      : tensor));
-        hint_launch(w, (long long)(both ? data * tensor : p->data > 0 ? p->data : tensor));
-        return ERR_CONFIG;
-    }
-    if (data * tensor > MOST_RANKS && !launcher)
+    fail(ERR_CONFIG,
+         "%s: not data_parallel_size times tensor_parallel_size times pipeline_parallel_size (found %lld, "
+         "expected a multiple of %lld)",
+         launcher ? launcher : "--world_size", (long long)p->world, (long long)sizes);
+    hint_launch(w, (long long)sizes);
+    return ERR_CONFIG;
+}
+
+/* A size left to plait: what is left of the world, for data; one for tensor and pipeline. */
+static int fill_sizes(const struct parallel_options *p, const struct world *w, struct mesh *mesh)
+{
+    int64_t tensor = or_one(p->tensor), stages = or_one(p->pipeline), data = or_one(p->data), given;
+
+    if (!checked_mul(tensor, stages, &given) || !checked_mul(given, data, &given))
+        return fail(ERR_CONFIG, "the sizes of the layout are too large to count");
+    if (p->world > 0 && p->world % given != 0)
+        return refuse_world(p, w, given);
+    if (p->world > 0 && p->data <= 0)
+        data = p->world / (tensor * stages);
+    else if (p->world > 0 && p->tensor <= 0)
+        tensor = p->world / (data * stages);
+    else if (p->world > 0 && p->pipeline <= 0)
+        stages = p->world / (data * tensor);
+    if (p->world > 0 && data * tensor * stages != p->world)
+        return refuse_world(p, w, given);
+    if (data * tensor * stages > MOST_RANKS && !(w && w->launcher))
         return fail(ERR_CONFIG, "too many ranks for one process (found %lld, expected at most %d)",
-                    (long long)(data * tensor), MOST_RANKS);
-    *mesh = (struct mesh){ .size = { [AXIS_DP] = (int)data, [AXIS_TP] = (int)tensor } };
+                    (long long)(data * tensor * stages), MOST_RANKS);
+    *mesh = (struct mesh){ .size = { (int)data, (int)tensor, (int)stages } };
     return OK;
 }
 
@@ -203,10 +207,34 @@ int parallel_mesh(struct parallel_options *p, const struct world *w, struct mesh
     TRY(fill_sizes(p, w, mesh));
     if (p->local > 0)
         TRY(check_said("n_local_devices", p->local, world_host_ranks(w, mesh), w));
-    if (p->schedule > 0)
-        note("--pipeline_schedule: with one stage there is nothing to order");
     if (p->sequence)
         note("--sequence_parallel: norms and residuals are divided where that is cheaper, asked for or not");
+    return OK;
+}
+
+int parallel_pipeline(const struct parallel_options *p, const struct mesh *mesh, struct pipeline_options *out)
+{
+    *out = (struct pipeline_options){ .schedule = p->chunks > 1 ? SCHEDULE_INTERLEAVED : SCHEDULE_1F1B,
+                                      .chunks = (int)or_one(p->chunks) };
+    if (mesh_size(mesh, AXIS_PP) == 1) {
+        if (p->schedule > 0)
+            note("--pipeline_schedule: with one stage there is nothing to order");
+        if (p->chunks > 1)
+            return fail(ERR_CONFIG,
+                        "--pipeline_chunks: one rank has the whole model (found %lld, expected 1)",
+                        (long long)p->chunks);
+        if (p->microbatches > 1)
+            return fail(ERR_CONFIG,
+                        "--num_microbatches: one rank has the whole model (found %lld, expected 1); "
+                        "gradient_accumulation_steps divides a batch without stages",
+                        (long long)p->microbatches);
+        return OK;
+    }
+    if (p->schedule > 0)
+        out->schedule = (enum schedule_kind)(p->schedule - 1);
+    if (out->schedule == SCHEDULE_INTERLEAVED && p->chunks <= 0)
+        out->chunks = 2;
+    out->microbatches = p->microbatches > 0 ? (int)p->microbatches : 0;
     return OK;
 }
 

@@ -46,6 +46,7 @@ static int run_in(struct values *v, struct options *o, const struct world *w)
     TRY(compute_check(&v->compute, &s.memory));
     s.dtype = compute_dtype(&v->compute);
     TRY(parallel_mesh(&v->parallel, w, &s.mesh));
+    TRY(parallel_pipeline(&v->parallel, &s.mesh, &s.pipeline));
     s.recompute = parallel_recompute(&v->parallel);
     TRY(stop_create(&s.stop));
     status = evaluate(v, &s);

@@ -59,6 +59,7 @@ static int make_session(struct values *v, struct options *o, const struct world 
     TRY(compute_check(&v->compute, &s->memory));
     s->dtype = compute_dtype(&v->compute);
     TRY(parallel_mesh(&v->parallel, w, &s->mesh));
+    TRY(parallel_pipeline(&v->parallel, &s->mesh, &s->pipeline));
     s->recompute = parallel_recompute(&v->parallel);
     return train_values_take(&v->train, s);
 }

@@ -248,10 +248,10 @@ static int cut_stages(struct compilation *c, struct tensor **const outputs[])
 {
     const struct compile_options *o = c->o;
     struct plan *p = c->p;
-    const struct schedule_options schedule = { .kind = o->schedule,
+    const struct schedule_options schedule = { .kind = o->pipeline.schedule,
                                                .ranks = mesh_size(&o->mesh, AXIS_PP),
-                                               .chunks = or_one(o->chunks),
-                                               .microbatches = or_one(o->microbatches),
+                                               .chunks = or_one(o->pipeline.chunks),
+                                               .microbatches = or_one(o->pipeline.microbatches),
                                                .forward_only = !has_backward(o->task) };
 
     if (schedule.ranks == 1)

@@ -53,6 +53,11 @@ struct cluster {
 
 struct plan;
 
+struct pipeline_options { /* how a step runs through the stages of mesh.size[AXIS_PP] > 1 ranks */
+    enum schedule_kind schedule;
+    int chunks, microbatches; /* 0: 1 */
+};
+
 struct compile_options {
     enum task task;
     int64_t rows, sequences, labels;     /* capacities of one dp rank's microbatch */
@@ -70,10 +75,8 @@ struct compile_options {
     void *loss_context;
     enum recompute recompute;
     const struct plan *beside; /* a plan of the same store, whose parameters lie as these will; NULL: none */
-    /* Of mesh.size[AXIS_PP] > 1: whose stages this is a plan of, and how a step runs through them. */
-    int stage_rank;
-    enum schedule_kind schedule;
-    int chunks, microbatches;                         /* 0: 1 */
+    struct pipeline_options pipeline;
+    int stage_rank; /* the coordinate on pp whose stages this is a plan of */
     bool (*frozen)(const char *param, void *context); /* NULL: none */
     void *frozen_context;
     /* Called after each pass (plan_stages), for printing; NULL: nobody looks. */

@@ -7,7 +7,7 @@
 
 static double loss_of(const struct worker *w)
 {
-    const struct view v = executor_view(w->eval, w->run->eval_plan->loss);
+    const struct view v = executor_view(w->eval, w->eval_plan->loss);
 
     return v.dtype == DT_F64 ? *(const double *)v.data : (double)*(const float *)v.data;
 }
@@ -15,7 +15,7 @@ static double loss_of(const struct worker *w)
 /* Labels whose logit is the largest of their row. */
 static double count_hits(const struct worker *w)
 {
-    const struct head_scores *s = &w->run->eval_plan->scores;
+    const struct head_scores *s = &w->eval_plan->scores;
     const float *target, *best;
     double hits = 0;
 
@@ -30,13 +30,28 @@ static double count_hits(const struct worker *w)
 
 enum sum { SUM_LOSS, SUM_LABELS, SUM_HITS, SUMS };
 
+static int feed(void *context, int microbatch, const struct batch **out)
+{
+    struct worker *w = context;
+
+    (void)microbatch;
+    *out = &w->eval_batch;
+    return OK;
+}
+
 static int evaluate_step(struct worker *w, int64_t step, double sums[SUMS])
 {
     const struct run_options o = { .first_microbatch = true };
 
     TRY(loader_fill(&w->eval_loader, step, 0, w->dp, &w->eval_batch));
-    executor_set_batch(w->eval, &w->eval_batch);
-    TRY(executor_run(w->eval, PROGRAM_MICROBATCH, &o));
+    if (w->eval_plan->chunks > 0) {
+        TRY(executor_run_pipeline(w->eval, &(struct microbatches){ feed, w }, &o));
+    } else {
+        executor_set_batch(w->eval, &w->eval_batch);
+        TRY(executor_run(w->eval, PROGRAM_MICROBATCH, &o));
+    }
+    if (!w->eval_plan->loss) /* the last stage has it */
+        return OK;
     sums[SUM_LOSS] += loss_of(w);
     sums[SUM_LABELS] += (double)w->eval_batch.label_count;
     sums[SUM_HITS] += count_hits(w);
@@ -61,11 +76,13 @@ int evaluate(struct worker *w, struct evaluation *e, bool *stopped)
     if (*stopped)
         return OK;
     TRY(agree_sum(w, sums, SUMS));
+    TRY(agree_sum_stages(w, sums, SUMS));
     labels = sums[SUM_LABELS];
     *e = (struct evaluation){ .objective = r->job->objective.kind,
                               .loss = labels > 0 ? sums[SUM_LOSS] / labels : NAN,
-                              .accuracy =
-                                  labels > 0 && r->eval_plan->scores.best ? sums[SUM_HITS] / labels : NAN,
+                              .accuracy = labels > 0 && objective_has_hits(&r->job->objective)
+                                              ? sums[SUM_HITS] / labels
+                                              : NAN,
                               .label_tokens = (int64_t)labels,
                               .samples = r->job->eval.count,
                               .steps = steps,

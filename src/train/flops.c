@@ -11,13 +11,13 @@ static bool multiplies(const struct node *n)
 
 double flops_row(const struct plan *p, const struct model_sizes *sizes, int64_t T)
 {
-    const struct graph *g = p->graph;
+    const struct graph *g = p->whole ? p->whole : p->graph; /* of all stages */
     bool *counted = mem_alloc_array(g->tensor_count + 1, sizeof(counted[0]));
     double weights = 0;
 
-    for (int k = p->program[PROGRAM_MICROBATCH].first; k < p->program[PROGRAM_MICROBATCH].end; k++) {
+    for (size_t k = 0; k < g->node_count; k++) {
         const struct node *n = g->nodes[k];
-        for (int i = 0; multiplies(n) && i < n->nin; i++) {
+        for (int i = 0; n->unit != UNIT_UPDATE && multiplies(n) && i < n->nin; i++) {
             const struct tensor *t = n->in[i];
             if (!t || t->kind != TENSOR_PARAM || t->param->file_ndim < 2 || counted[t->id])
                 continue;

@@ -96,7 +96,11 @@ static void tell_layout(const struct run *r, struct str *s)
 
     str_appendf(s, "%d rank%s", ranks, ranks > 1 ? "s" : "");
     if (ranks > 1)
-        str_appendf(s, " (data %d x tensor %d)", r->mesh.size[AXIS_DP], r->mesh.size[AXIS_TP]);
+        str_appendf(s, " (data %d x tensor %d x pipeline %d)", r->mesh.size[AXIS_DP], r->mesh.size[AXIS_TP],
+                    r->mesh.size[AXIS_PP]);
+    if (r->mesh.size[AXIS_PP] > 1)
+        str_appendf(s, ", %s with %d microbatches", schedule_name(p->schedule->options.kind),
+                    p->schedule->options.microbatches);
     str_appendf(s, ", %d thread%s%s, %s", r->machine.threads, r->machine.threads > 1 ? "s" : "",
                 ranks > 1 ? " each" : "", isa_name(r->machine.isa));
     if (r->job->dtype == DT_BF16)

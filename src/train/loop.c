@@ -42,14 +42,19 @@ static int look_for_stop(struct loop *l)
     return agree_max(l->w, &l->stop);
 }
 
-static int run_microbatches(struct loop *l, double counts[2])
+static void count(const struct worker *w, double counts[2])
+{
+    counts[0] += (double)w->batch.label_count;
+    counts[1] += (double)(w->batch.rows.count + w->batch.encoder.count);
+}
+
+static int run_one_by_one(struct loop *l, double counts[2])
 {
     struct worker *w = l->w;
     const struct loader_options *o = &w->loader.options;
     int64_t samples = loader_sample_count(&w->loader, l->step);
     struct run_options run = { .seed = (uint64_t)w->run->o->seed, .step = (uint64_t)l->step };
 
-    counts[0] = counts[1] = 0;
     for (int64_t m = 0; m < o->accumulation && m * o->microbatch * o->dp < samples; m++) {
         TRY(look_for_stop(l));
         if (l->stop != 0)
@@ -58,10 +63,46 @@ static int run_microbatches(struct loop *l, double counts[2])
         executor_set_batch(w->train, &w->batch);
         run.first_microbatch = m == 0;
         TRY(executor_run(w->train, PROGRAM_MICROBATCH, &run));
-        counts[0] += (double)w->batch.label_count;
-        counts[1] += (double)(w->batch.rows.count + w->batch.encoder.count);
+        count(w, counts);
     }
     return OK;
+}
+
+struct feed {
+    struct loop *loop;
+    double *counts;
+    int counted; /* microbatches: each chunk asks for all of them */
+};
+
+static int feed_next(void *context, int microbatch, const struct batch **out)
+{
+    struct feed *f = context;
+    struct worker *w = f->loop->w;
+
+    TRY(loader_fill(&w->loader, f->loop->step, microbatch, w->dp, &w->batch));
+    if (microbatch >= f->counted) {
+        count(w, f->counts);
+        f->counted = microbatch + 1;
+    }
+    *out = &w->batch;
+    return OK;
+}
+
+/* Through the stages of a pipeline. They stop together, so only between steps. */
+static int run_stages(struct loop *l, double counts[2])
+{
+    struct feed f = { .loop = l, .counts = counts };
+    const struct run_options run = { .seed = (uint64_t)l->w->run->o->seed, .step = (uint64_t)l->step };
+
+    TRY(look_for_stop(l));
+    return l->stop != 0 ? OK
+                        : executor_run_pipeline(l->w->train, &(struct microbatches){ feed_next, &f }, &run);
+}
+
+static int run_microbatches(struct loop *l, double counts[2])
+{
+    counts[0] = counts[1] = 0;
+    return l->w->plan->chunks > 0 ? run_stages(l, counts) : run_one_by_one(l, counts);
 }
 
 static int update(struct loop *l, double labels)
@@ -103,7 +144,7 @@ static void warn_of_bad(struct loop *l, const struct step_result *s)
 static int take_result(struct loop *l, double counts[2], double seconds)
 {
     struct worker *w = l->w;
-    const double *control = executor_view(w->train, w->run->plan->control).data;
+    const double *control = executor_view(w->train, w->plan->control).data;
     struct step_result s = { .learning_rate = rate_of(l),
                              .loss = control[CONTROL_LOSS],
                              .grad_norm = control[CONTROL_GRAD_NORM],

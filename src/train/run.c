@@ -85,6 +85,29 @@ static int64_t type_limit(const struct run *r)
     return types > 0 ? types : 1;
 }
 
+/* Stages need several microbatches to be busy at once. Asked for neither these nor as much accumulation, a
+ * rank divides its samples into at most four for each stage, or one each. */
+static int settle_microbatches(const struct run *r, struct loader_options *b, int64_t samples)
+{
+    const struct pipeline_options *p = &r->job->pipeline;
+    int64_t stages = mesh_size(&r->mesh, AXIS_PP), count = p->microbatches;
+
+    if (stages == 1)
+        return OK;
+    if (count > samples)
+        return fail(ERR_CONFIG,
+                    "--num_microbatches: more than the samples of one rank's step (found %" PRId64
+                    ", expected at most %" PRId64 ")",
+                    count, samples);
+    if (count == 0)
+        count = b->accumulation >= stages ? b->accumulation : samples < 4 * stages ? samples : 4 * stages;
+    if (p->microbatches == 0 && p->schedule == SCHEDULE_INTERLEAVED && count > stages)
+        count = count / stages * stages;
+    b->microbatch = ceil_div(samples, count);
+    b->accumulation = count;
+    return OK;
+}
+
 /* A global batch that is given decides; one that a checkpoint has must stay. */
 static int settle_batches(struct run *r)
 {
@@ -125,8 +148,8 @@ static int settle_batches(struct run *r)
             b->microbatch = ceil_div(wanted, dp);
         b->accumulation = ceil_div(wanted, b->microbatch * dp);
     }
-    r->state.global_batch_size = wanted ? wanted : product;
-    return OK;
+    r->state.global_batch_size = b->global_batch = wanted ? wanted : product;
+    return settle_microbatches(r, b, ceil_div(b->global_batch, dp));
 }
 
 static int64_t part_of(const struct run *r, double steps)
@@ -187,7 +210,7 @@ static struct optimizer_options optimizer_options(const struct train_options *o)
                                        .factor_from = flax ? FLAX_FACTOR_FROM : 0 };
 }
 
-static int compile(struct run *r, enum task task, struct plan **out)
+static int compile(struct run *r, enum task task, int stage_rank, struct plan **out)
 {
     const struct train_job *job = r->job;
     const struct train_options *o = r->o;
@@ -196,7 +219,9 @@ static int compile(struct run *r, enum task task, struct plan **out)
     struct compile_options c = { .task = task,
                                  .scores = task == TASK_EVAL && objective_has_hits(&job->objective),
                                  .mesh = r->mesh,
-                                 .beside = r->plan,
+                                 .pipeline = r->job->pipeline,
+                                 .stage_rank = stage_rank,
+                                 .beside = task == TASK_EVAL && r->plans ? r->plans[stage_rank] : NULL,
                                  .loss = job->loss,
                                  .loss_context = job->loss_context,
                                  .recompute = job->recompute,
@@ -207,6 +232,7 @@ static int compile(struct run *r, enum task task, struct plan **out)
     c.encoder_rows = samples * sizes.encoder_rows;
     c.sequences = samples * sizes.sequences;
     c.labels = job->objective.kind == OBJECTIVE_CLASSIFICATION ? samples : c.rows;
+    c.pipeline.microbatches = task == TASK_TRAIN ? (int)r->batches.accumulation : 1;
     if (task == TASK_TRAIN) {
         c.optimizer = optimizer_options(o);
         c.label_smoothing = o->label_smoothing_factor;
@@ -219,15 +245,45 @@ static int compile(struct run *r, enum task task, struct plan **out)
     return plan_compile(&job->model->config, &c, &r->machine, out);
 }
 
+/* The plans of all stage ranks that run in this process. *largest: of those that take most memory. */
+static int compile_stages(struct run *r, enum task task, struct plan ***out, const struct plan **largest)
+{
+    const struct world *w = r->job->world;
+    int ranks = mesh_size(&r->mesh, AXIS_PP);
+
+    *out = mem_alloc_array((size_t)ranks, sizeof((*out)[0]));
+    for (int s = 0; s < ranks; s++) {
+        if (w && w->comm && mesh_coordinate(&r->mesh, w->rank, AXIS_PP) != s)
+            continue;
+        TRY(compile(r, task, s, &(*out)[s]));
+        if (!*largest || plan_bytes((*out)[s]) > plan_bytes(*largest))
+            *largest = (*out)[s];
+    }
+    return OK;
+}
+
+static int64_t stage_bytes(const struct run *r, int s)
+{
+    int64_t bytes = r->plans && r->plans[s] ? plan_bytes(r->plans[s]) : 0;
+
+    if (r->eval_plans && r->eval_plans[s])
+        bytes += bytes > 0 ? r->eval_plans[s]->program[PROGRAM_MICROBATCH].arena_bytes +
+                                 r->eval_plans[s]->input_bytes
+                           : plan_bytes(r->eval_plans[s]);
+    return bytes;
+}
+
 static int check_memory(const struct run *r)
 {
-    int64_t bytes = r->plan ? plan_bytes(r->plan) : plan_bytes(r->eval_plan);
-    double needed, available = r->job->memory;
+    int stages = mesh_size(&r->mesh, AXIS_PP);
+    double needed = 0, available = r->job->memory;
     struct str need, have;
 
-    if (r->plan && r->eval_plan)
-        bytes += r->eval_plan->program[PROGRAM_MICROBATCH].arena_bytes + r->eval_plan->input_bytes;
-    needed = (double)bytes * world_host_ranks(r->job->world, &r->mesh);
+    for (int s = 0; s < stages; s++)
+        needed += (double)stage_bytes(r, s);
+    if (!r->job->world || !r->job->world->comm)
+        needed /= stages; /* this process has a rank of one stage, or those of all */
+    needed *= world_host_ranks(r->job->world, &r->mesh);
     if (available <= 0 || needed <= available)
         return OK;
     str_init(&need);
@@ -253,9 +309,9 @@ static int make_plans(struct run *r)
     if (job->memory > 0)
         TRY(model_check_memory(&job->model->config, copies, job->memory));
     if (r->o)
-        TRY(compile(r, TASK_TRAIN, &r->plan));
+        TRY(compile_stages(r, TASK_TRAIN, &r->plans, &r->plan));
     if (job->eval.count > 0)
-        TRY(compile(r, TASK_EVAL, &r->eval_plan));
+        TRY(compile_stages(r, TASK_EVAL, &r->eval_plans, &r->eval_plan));
     if (r->plan)
         r->row_flops = flops_row(r->plan, &job->model->config.sizes, job->train.max_length);
     return check_memory(r);
@@ -317,11 +373,18 @@ int run_init_evaluation(struct run *r, const struct train_job *job)
     return status;
 }
 
+static void free_plans(const struct run *r, struct plan **plans)
+{
+    for (int s = 0; plans && s < mesh_size(&r->mesh, AXIS_PP); s++)
+        plan_free(plans[s]);
+    mem_free(plans);
+}
+
 void run_release(struct run *r)
 {
     report_release(&r->report);
-    plan_free(r->plan);
-    plan_free(r->eval_plan);
+    free_plans(r, r->plans);
+    free_plans(r, r->eval_plans);
     freeze_release(&r->freeze);
     trainer_state_release(&r->state);
 }

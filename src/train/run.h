@@ -29,10 +29,13 @@ struct run {
     int64_t log_every, eval_every, save_every; /* steps; 0: never */
     int64_t first_step, first_skipped;         /* done before this start; of these, left out */
     struct freeze freeze;
-    struct plan *plan, *eval_plan; /* NULL: not wanted */
-    double row_flops;              /* of one token row, forward and backward */
-    uint64_t checkpoint_bytes;     /* on disk, about */
-    char id[20];                   /* names the run in its checkpoints */
+    /* Of each coordinate on pp (in a world of processes of its own alone, elsewhere NULL); not wanted:
+     * NULL. */
+    struct plan **plans, **eval_plans;
+    const struct plan *plan, *eval_plan; /* the largest of these; NULL: not wanted */
+    double row_flops;                    /* of one token row, forward and backward */
+    uint64_t checkpoint_bytes;           /* on disk, about */
+    char id[20];                         /* names the run in its checkpoints */
     /* the first rank's */
     struct trainer_state state;
     struct report report;
@@ -51,8 +54,9 @@ struct worker { /* one rank */
     struct run *run;
     struct comm *comm;
     int rank, dp;
-    bool first;   /* of all ranks: it speaks and writes */
-    int64_t step; /* done */
+    const struct plan *plan, *eval_plan; /* of this rank's stages */
+    bool first;                          /* of all ranks: it speaks and writes */
+    int64_t step;                        /* done */
     struct store *store;
     struct executor *train, *eval; /* NULL: not wanted */
     struct loader loader, eval_loader;
@@ -63,8 +67,9 @@ int worker_init(struct worker *w, struct run *r, int rank, struct comm *comm);
 void worker_release(struct worker *w);
 
 /* ---- agreement of ranks ---- */
-int agree_sum(const struct worker *w, double *values, int count); /* over dp */
-int agree_max(const struct worker *w, double *value);             /* over all */
+int agree_sum(const struct worker *w, double *values, int count);        /* over dp */
+int agree_sum_stages(const struct worker *w, double *values, int count); /* over pp */
+int agree_max(const struct worker *w, double *value);                    /* over all */
 int agree_wait(const struct worker *w);
 
 int loop_run(struct worker *w);

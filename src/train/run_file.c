@@ -45,6 +45,7 @@ static void write_plan(struct json_writer *w, const struct run *r)
     json_write_object_begin(w);
     write_count(w, "data_parallel_size", r->mesh.size[AXIS_DP]);
     write_count(w, "tensor_parallel_size", r->mesh.size[AXIS_TP]);
+    write_count(w, "pipeline_parallel_size", r->mesh.size[AXIS_PP]);
     write_count(w, "microbatch_size", r->batches.microbatch);
     write_count(w, "gradient_accumulation_steps", r->batches.accumulation);
     write_count(w, "global_batch_size", r->state.global_batch_size);

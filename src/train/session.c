@@ -299,6 +299,7 @@ static void fill_job(struct session *s, struct train_job *job)
                                .eval_batch = o->in->per_device_eval_batch_size,
                                .world = o->world,
                                .mesh = o->mesh,
+                               .pipeline = o->pipeline,
                                .recompute = o->recompute,
                                .dtype = o->dtype,
                                .memory = o->memory,

@@ -22,6 +22,7 @@ struct session_options {
     struct train_options *train; /* checked here */
     const struct world *world;   /* what ranks are; NULL: threads of this process */
     struct mesh mesh;
+    struct pipeline_options pipeline;
     enum recompute recompute;
     enum dtype dtype;
     double memory;          /* bytes that may be taken; 0: not checked */

@@ -17,13 +17,25 @@ static bool has_master(const struct run *r)
     return r->job->save_dtype && strcmp(weights_save_dtype(r->job->save_dtype), "F32") != 0;
 }
 
+/* Of all stages and their tp ranks. */
+static double whole_state_bytes(const struct plan *p)
+{
+    const struct graph *g = p->whole ? p->whole : p->graph;
+    double bytes = 0;
+
+    for (size_t i = 0; i < g->tensor_count; i++)
+        if (g->tensors[i]->kind == TENSOR_STATE && !g->tensors[i]->producer)
+            bytes += (double)tensor_bytes(g->tensors[i]);
+    return bytes;
+}
+
 int snapshot_bytes(struct run *r, uint64_t *bytes)
 {
     double all = (double)(r->freeze.frozen + r->freeze.trained), state = 0;
     double model = has_master(r) ? 2 * all : 4 * all;
 
     if (!r->o->save_only_model && r->plan)
-        state = (double)r->plan->state_bytes * r->mesh.size[AXIS_TP];
+        state = whole_state_bytes(r->plan);
     if (!r->o->save_only_model && has_master(r))
         state += 4 * all;
     *bytes = (uint64_t)(model + state) + (1 << 20);

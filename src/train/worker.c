@@ -28,12 +28,12 @@ static int make_executors(struct worker *w)
     struct comm *comm = mesh_ranks(&r->mesh) > 1 ? w->comm : NULL; /* kernels of one rank need none */
 
     if (r->plan) {
-        TRY(executor_create(r->plan, w->store, comm, w->rank, &w->train));
+        TRY(executor_create(w->plan, w->store, comm, w->rank, &w->train));
         TRY(loader_init(&w->loader, &r->job->train, &r->batches));
         loader_batch_init(&w->loader, &w->batch);
     }
     if (r->eval_plan) {
-        TRY(executor_create(r->eval_plan, w->store, comm, w->rank, &w->eval));
+        TRY(executor_create(w->eval_plan, w->store, comm, w->rank, &w->eval));
         TRY(loader_init(&w->eval_loader, &r->job->eval, &r->eval_batches));
         loader_batch_init(&w->eval_loader, &w->eval_batch);
     }
@@ -46,6 +46,8 @@ int worker_init(struct worker *w, struct run *r, int rank, struct comm *comm)
 
     *w = (struct worker){ .run = r, .comm = comm, .rank = rank, .first = rank == 0, .step = r->first_step };
     w->dp = mesh_coordinate(&r->mesh, rank, AXIS_DP);
+    w->plan = r->plans ? r->plans[mesh_coordinate(&r->mesh, rank, AXIS_PP)] : NULL;
+    w->eval_plan = r->eval_plans ? r->eval_plans[mesh_coordinate(&r->mesh, rank, AXIS_PP)] : NULL;
     w->store = store_create();
     status = make_executors(w);
     if (status == OK)
@@ -81,6 +83,11 @@ static int reduce(const struct worker *w, int axis, enum reduction kind, double 
 int agree_sum(const struct worker *w, double *values, int count)
 {
     return reduce(w, AXIS_DP, REDUCE_SUM, values, count);
+}
+
+int agree_sum_stages(const struct worker *w, double *values, int count)
+{
+    return reduce(w, AXIS_PP, REDUCE_SUM, values, count);
 }
 
 int agree_max(const struct worker *w, double *value)

@@ -41,7 +41,7 @@ forward() { refuses "$1" "$2" "$PLAIT" forward --model_name_or_path "$dir" --inp
 forward 78 "--device cuda: this plait was built without CUDA" --device cuda
 forward 78 "--dtype float16 is not offered" --dtype float16
 forward 78 "--dtype float16 is not offered" --dtype float16
-forward 78 "--pipeline_parallel_size: this version has no pipelines" --pipeline_parallel_size 2
+forward 78 "--pipeline_parallel_size: stages are for training and evaluation" --pipeline_parallel_size 2
 forward 78 "--zero_stage: this version shares nothing out" --zero_stage 1
 forward 78 "--world_size: not data_parallel_size times tensor_parallel_size" --world_size 3 --tensor_parallel_size 2
 forward 71 "not enough memory" --device_memory 1KB

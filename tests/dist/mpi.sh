@@ -34,6 +34,8 @@ model=$GOLDEN/gpt2/heads3
 forward="forward --model_name_or_path $model --inputs $model/inputs.safetensors --grad --threads 1 --tensor_parallel_size 2"
 "$PLAIT" $forward --world_size 4 --output forward.threads
 
+"$PLAIT" $train --world_size 4 --pipeline_parallel_size 2 --pipeline_schedule zero_bubble --output_dir stages 2>/dev/null
+
 for flavour in $flavours; do
   # ---- transfers, through shared memory and by MPI
   export PLAIT_MPI=${PLAIT%/*}/plait_mpi_$flavour.so
@@ -55,6 +57,11 @@ for flavour in $flavours; do
     stop "$flavour: train: $(cat err)"
   [ "$(grep -c 'note: --host0_address' err)" = 1 ] || stop "$flavour: noted more than once: $(cat err)"
   [ "$(grep -c 'Training completed' err)" = 1 ] || stop "$flavour: said more than once: $(cat err)"
+  mpirun $flavour 4 "$PLAIT" $train --pipeline_parallel_size 2 --pipeline_schedule zero_bubble \
+    --output_dir $flavour-stages 2>err || stop "$flavour: stages: $(cat err)"
+  for file in model.safetensors checkpoint-8/optimizer.safetensors; do
+    cmp stages/$file $flavour-stages/$file || stop "$flavour: stages: $file"
+  done
   fails $flavour 78 "--n_processes: contradicts" 2 "$PLAIT" $train --output_dir claims --n_processes 3
   for file in model.safetensors checkpoint-4/optimizer.safetensors checkpoint-8/optimizer.safetensors; do
     cmp threads/$file $flavour/$file || stop "$flavour: $file"
@@ -72,7 +79,7 @@ for flavour in $flavours; do
   # ---- what cannot be
   fails $flavour 78 "--world_size: not what mpirun has started (found 4, expected 2)" 2 "$PLAIT" $generate --world_size 4
   grep -q '^hint: mpirun -n 4 plait' err || stop "$flavour: $(cat err)"
-  fails $flavour 78 "mpirun: not data_parallel_size times tensor_parallel_size (found 3, expected a multiple of 2)" \
+  fails $flavour 78 "mpirun: not data_parallel_size times tensor_parallel_size times pipeline_parallel_size (found 3, expected a multiple of 2)" \
     3 "$PLAIT" $train --output_dir none
   fails $flavour 64 "no_such_option" 2 "$PLAIT" $train --no_such_option 1
   fails $flavour 78 "rank 1 on $(hostname) has another command line than rank 0" 1 "$PLAIT" $train --output_dir none : \

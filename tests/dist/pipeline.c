@@ -178,11 +178,9 @@ static void run_setting(struct run *r, const struct family *family, const struct
 {
     struct compile_options o = { .task = TASK_TRAIN,
                                  .mesh = l->mesh,
-                                 .schedule = l->schedule,
-                                 .chunks = l->chunks,
                                  .recompute = l->recompute,
                                  .dtype = l->dtype,
-                                 .microbatches = MICROBATCHES,
+                                 .pipeline = { l->schedule, l->chunks, MICROBATCHES },
                                  .cluster = case_fast_links,
                                  .optimizer = {
                                      .beta1 = 0.9, .beta2 = 0.98, .eps = 1e-6, .weight_decay = 0.1 } };
