@@ -96,8 +96,10 @@ static void tell_layout(const struct run *r, struct str *s)
 
     str_appendf(s, "%d rank%s", ranks, ranks > 1 ? "s" : "");
     if (ranks > 1)
-        str_appendf(s, " (data %d x tensor %d x pipeline %d)", r->mesh.size[AXIS_DP], r->mesh.size[AXIS_TP],
-                    r->mesh.size[AXIS_PP]);
+        str_appendf(s, " (data %d x tensor %d", r->mesh.size[AXIS_DP], r->mesh.size[AXIS_TP]);
+    if (r->mesh.size[AXIS_PP] > 1)
+        str_appendf(s, " x pipeline %d", r->mesh.size[AXIS_PP]);
+    str_append(s, ranks > 1 ? ")" : "");
     if (r->mesh.size[AXIS_PP] > 1)
         str_appendf(s, ", %s with %d microbatches", schedule_name(p->schedule->options.kind),
                     p->schedule->options.microbatches);
