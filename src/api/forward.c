@@ -278,6 +278,7 @@ static int run_rank(void *context, int rank, struct comm *comm)
     struct batch b;
     int status = OK;
 
+    comm_enter(comm, PHASE_RUN);
     w.dp = mesh_coordinate(&m->mesh, rank, AXIS_DP);
     w.tp = mesh_coordinate(&m->mesh, rank, AXIS_TP);
     batch_init(&b, &(struct batch_capacity){ .rows = f->chunk * f->in.rows,

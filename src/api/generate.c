@@ -104,7 +104,7 @@ static int run_rank(void *context, int rank, struct comm *comm)
     struct generation_request request = *run->request;
     struct generation_results results;
 
-    (void)comm;
+    comm_enter(comm, PHASE_RUN);
     if (rank > 0) {
         request.token = NULL;
         request.done = NULL;

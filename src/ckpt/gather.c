@@ -271,6 +271,7 @@ int gather_run(struct comm *comm, const struct store *store, int (*fn)(void *con
     struct gather g = { .comm = comm, .store = store };
     int status;
 
+    comm_enter(comm, PHASE_SAVE);
     if (comm && comm->rank > 0)
         return serve(comm, store);
     map_init(&g.names);

@@ -37,10 +37,9 @@ static int evaluate(struct values *v, struct session_options *s)
     return status;
 }
 
-static int run_in(struct values *v, struct options *o, const struct world *w)
+static int run_in(struct values *v, struct options *o, const struct world *w, struct stop *stop)
 {
-    struct session_options s = { .in = &v->eval.input, .given = o, .world = w };
-    int status;
+    struct session_options s = { .in = &v->eval.input, .given = o, .world = w, .stop = stop };
 
     model_choice_options(&v->model, &s.model);
     TRY(compute_check(&v->compute, &s.memory));
@@ -48,19 +47,22 @@ static int run_in(struct values *v, struct options *o, const struct world *w)
     TRY(parallel_mesh(&v->parallel, w, &s.mesh));
     TRY(parallel_pipeline(&v->parallel, &s.mesh, &s.pipeline));
     s.recompute = parallel_recompute(&v->parallel);
-    TRY(stop_create(&s.stop));
-    status = evaluate(v, &s);
-    stop_free(s.stop);
-    return status;
+    return evaluate(v, &s);
 }
 
 static int run(void *values, struct options *o)
 {
     struct values *v = values;
     struct world w;
+    struct stop *stop;
+    int status;
 
-    TRY(parallel_open(&v->parallel, &w, tell_error));
-    return world_close(&w, run_in(v, o, &w));
+    TRY(stop_create(&stop));
+    status = parallel_open(&v->parallel, &w, tell_error);
+    if (status == OK)
+        status = world_close(&w, run_in(v, o, &w, stop));
+    stop_free(stop);
+    return status;
 }
 
 const struct command command_eval = {

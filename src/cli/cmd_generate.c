@@ -198,26 +198,22 @@ static int open_and_generate(struct generate *g)
     return status;
 }
 
-static int run_in(struct values *v, struct options *o, const struct world *w)
-{
-    struct generate g = { .values = v, .seen = o, .world = w };
-    int status;
-
-    TRY(stop_create(&g.stop));
-    status = open_and_generate(&g);
-    stop_free(g.stop);
-    return status;
-}
-
 static int run(void *values, struct options *o)
 {
     struct values *v = values;
+    struct generate g = { .values = v, .seen = o };
     struct world w;
+    int status;
 
     TRY(require_text("model_name_or_path", v->model.name));
     TRY(prompt_source_check(&(struct prompt_source){ v->own.prompt, v->own.prompt_file, v->own.input_ids }));
-    TRY(parallel_open(&v->parallel, &w, tell_error));
-    return world_close(&w, run_in(v, o, &w));
+    TRY(stop_create(&g.stop));
+    status = parallel_open(&v->parallel, &w, tell_error);
+    g.world = &w;
+    if (status == OK)
+        status = world_close(&w, open_and_generate(&g));
+    stop_free(g.stop);
+    return status;
 }
 
 const struct command command_generate = {

@@ -64,25 +64,28 @@ static int make_session(struct values *v, struct options *o, const struct world 
     return train_values_take(&v->train, s);
 }
 
-static int train_in(struct values *v, struct options *o, const struct world *w)
+static int train_in(struct values *v, struct options *o, const struct world *w, struct stop *stop)
 {
     struct session_options s;
-    int status;
 
     TRY(make_session(v, o, w, &s));
-    TRY(stop_create(&s.stop));
-    status = session_train(&s);
-    stop_free(s.stop);
-    return status;
+    s.stop = stop;
+    return session_train(&s);
 }
 
 static int run(void *values, struct options *o)
 {
     struct values *v = values;
     struct world w;
+    struct stop *stop;
+    int status;
 
-    TRY(parallel_open(&v->parallel, &w, tell_error));
-    return world_close(&w, train_in(v, o, &w));
+    TRY(stop_create(&stop));
+    status = parallel_open(&v->parallel, &w, tell_error);
+    if (status == OK)
+        status = world_close(&w, train_in(v, o, &w, stop));
+    stop_free(stop);
+    return status;
 }
 
 /* ---- plan ---- */

@@ -202,6 +202,16 @@ static void finish_alone(struct request *r)
     r->end = r->start;
 }
 
+static struct seat *own_seat(const struct traffic *t)
+{
+    return &t->segment->seats[t->seat];
+}
+
+static void move_on(const struct traffic *t)
+{
+    atomic_store_explicit(&own_seat(t)->moved, (int64_t)(clock_seconds() * 1e9), memory_order_relaxed);
+}
+
 static void begin(struct comm *c, const struct transfer *x, const void *in, void *out, struct request *r)
 {
     struct channel *ch = channel_of(c, x);
@@ -250,6 +260,7 @@ int comm_wait(struct comm *c, struct request *r)
     double start = clock_seconds();
     bool moved, done, failed, polls;
 
+    atomic_store_explicit(&own_seat(t)->waiting, 1, memory_order_relaxed);
     do {
         uint32_t bell = bell_value(t->segment, t->seat);
         failed = broken(t) != OK;
@@ -262,6 +273,8 @@ int comm_wait(struct comm *c, struct request *r)
         if (!done && !moved && !failed)
             sleep_until(t, bell, polls);
     } while (!done && !failed);
+    move_on(t);
+    atomic_store_explicit(&own_seat(t)->waiting, 0, memory_order_release);
     if (!done)
         return fail_broken(c);
     c->times.exposed += clock_seconds() - start;
@@ -289,6 +302,31 @@ void comm_break(struct comm *c, int status)
 {
     segment_break(c->traffic->segment, status);
     reading_settle(c->traffic->segment);
+}
+
+/* ---- for the watch ---- */
+
+void comm_enter(struct comm *c, enum comm_phase phase)
+{
+    if (!c)
+        return;
+    atomic_store(&own_seat(c->traffic)->phase, phase);
+    move_on(c->traffic);
+}
+
+void comm_moved(struct comm *c)
+{
+    move_on(c->traffic);
+}
+
+/* A long step counts for a while, then less and less. */
+void comm_step(struct comm *c, int64_t step, double seconds)
+{
+    struct seat *s = own_seat(c->traffic);
+    int64_t now = (int64_t)(seconds * 1e9), before = atomic_load(&s->longest) / 16 * 15;
+
+    atomic_store(&s->step, step);
+    atomic_store(&s->longest, now > before ? now : before);
 }
 
 /* ---- life ---- */

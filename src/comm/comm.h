@@ -75,6 +75,21 @@ int comm_barrier(struct comm *c);
 void comm_break(struct comm *c, int status);
 void comm_free(struct comm *c); /* NULL is fine */
 
+/* What this rank is doing, for the watch to tell of should it be lost. c NULL: nobody wants to know. */
+enum comm_phase {
+    PHASE_START,
+    PHASE_DATA,
+    PHASE_MODEL,
+    PHASE_TRAIN,
+    PHASE_EVALUATE,
+    PHASE_SAVE,
+    PHASE_RUN,
+    PHASE_END
+};
+void comm_enter(struct comm *c, enum comm_phase phase);
+void comm_moved(struct comm *c);                              /* it still does something */
+void comm_step(struct comm *c, int64_t step, double seconds); /* another step is done */
+
 /* Ranks as threads: makes all ends at once; comm_free each of them. */
 int comm_local_create(const struct mesh *mesh, struct comm *ends[]);
 

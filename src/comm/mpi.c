@@ -283,6 +283,18 @@ static const char *test(void *context, struct mpi_handle *request, bool *done)
     return explain(context, "MPI_Test", code);
 }
 
+static void cancel(void *context, struct mpi_handle request)
+{
+    MPI_Request r;
+
+    (void)context;
+    memcpy(&r, &request.bits, sizeof(r));
+    if (r == MPI_REQUEST_NULL)
+        return;
+    MPI_Cancel(&r);
+    MPI_Request_free(&r);
+}
+
 static const struct mpi_module module = {
     .version = MPI_MODULE_VERSION,
 #ifdef OPEN_MPI
@@ -298,6 +310,7 @@ static const struct mpi_module module = {
     .group = make_group,
     .start = start_transfer,
     .test = test,
+    .cancel = cancel,
     .abort = abort_all,
     .close = close_world,
 };

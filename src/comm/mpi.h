@@ -61,8 +61,9 @@ struct mpi_module {
     const char *(*start)(void *context, struct mpi_handle group, const struct mpi_transfer *x,
                          struct mpi_handle *request);
     const char *(*test)(void *context, struct mpi_handle *request, bool *done);
-    void (*abort)(void *context, int exit_code); /* ends all ranks */
-    void (*close)(void *context);                /* all ranks have to call it */
+    void (*cancel)(void *context, struct mpi_handle request); /* a receive that nobody waits for any more */
+    void (*abort)(void *context, int exit_code);              /* ends all ranks */
+    void (*close)(void *context);                             /* all ranks have to call it */
 };
 
 #ifndef MPI_MODULE_FUNCTION

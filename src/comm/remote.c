@@ -23,12 +23,17 @@ static bool note_problem(struct traffic *t, const char *problem)
     return true;
 }
 
+static bool is_world(const struct channel *ch)
+{
+    return (ch->key.ranks & 7) == AXIS_ALL && ch->key.members == 0;
+}
+
+/* Making a communicator waits for all its ranks. */
 void remote_open(struct traffic *t, struct channel *ch)
 {
-    if (!is_pair(ch))
-        note_problem(t, t->mpi->group(t->mpi_context, ch->ranks, ch->size, &ch->handle));
-    else
-        note_problem(t, t->mpi->group(t->mpi_context, NULL, 0, &ch->handle));
+    const int *ranks = is_pair(ch) || is_world(ch) ? NULL : ch->ranks;
+
+    note_problem(t, t->mpi->group(t->mpi_context, ranks, ch->size, &ch->handle));
 }
 
 static enum mpi_type type_of(enum dtype t)

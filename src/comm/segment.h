@@ -39,6 +39,11 @@ struct group {
 struct seat {                           /* of a rank */
     _Alignas(64) _Atomic uint32_t bell; /* times it has rung */
     cpu_set_t processors;               /* that it may run on */
+    /* for the watch; times are clock_seconds() in nanoseconds */
+    _Atomic int rank, pid;
+    _Atomic int64_t alive, moved; /* the watch's last look; the rank's last transfer or phase */
+    _Atomic int phase, waiting, left;
+    _Atomic int64_t step, longest; /* done; the longest of late, in nanoseconds */
 };
 
 struct segment {
@@ -46,6 +51,7 @@ struct segment {
     size_t bytes, window; /* window: bytes of each member of a group; 0: data is read where it lies */
     _Atomic int broken;   /* status of the first failure; OK: none */
     _Atomic int told;     /* somebody has told of it */
+    _Atomic int lost;     /* a rank is gone, and the watch of another is about to end all */
     _Atomic int readers;  /* ranks that read others' memory now */
     _Atomic size_t used;
     struct seat seats[SEGMENT_MOST_RANKS];

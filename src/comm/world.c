@@ -1,7 +1,5 @@
 #include "comm/world.h"
 
-#include <fcntl.h>
-#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -14,195 +12,12 @@
 #include "base/map.h"
 #include "base/mem.h"
 #include "base/parallel.h"
-#include "comm/module.h"
-#include "comm/traffic.h"
+#include "comm/join.h"
+#include "comm/watch.h"
 
-enum { WINDOW = 1 << 20, PATIENCE = 2 /* seconds */, NOBODY = -1 };
-
-struct joined {
-    struct loaded mpi;
-    void *context; /* MPI's */
-    struct mpi_world place;
-    struct mpi_handle all, host;
-    struct segment *segment;
-    int *seats;
-};
-
-/* ---- before there is a comm ---- */
-
-static int take(const char *problem)
-{
-    return problem ? fail(ERR_SYSTEM, "%s", problem) : OK;
-}
-
-static int run_at_once(struct joined *j, struct mpi_handle group, const struct mpi_transfer *x)
-{
-    struct mpi_handle request;
-    bool done = false;
-
-    TRY(take(j->mpi.module->start(j->context, group, x, &request)));
-    while (!done) {
-        TRY(take(j->mpi.module->test(j->context, &request, &done)));
-        if (!done)
-            sched_yield();
-    }
-    return OK;
-}
-
-static int host_wait(struct joined *j)
-{
-    return run_at_once(j, j->host, &(struct mpi_transfer){ .kind = MPI_KIND_BARRIER });
-}
-
-/* ---- what the ranks of a host share ---- */
-
-/* Memory without a name in any file system: it goes with the last process, however that ends. The others
- * open it by way of the first one's descriptor. */
-static void *map(int fd, size_t bytes)
-{
-    void *p = fd < 0 ? MAP_FAILED : mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-
-    return p == MAP_FAILED ? NULL : p;
-}
-
-static int make_shared(size_t bytes)
-{
-    int fd = memfd_create("plait", MFD_CLOEXEC);
-
-    if (fd >= 0 && ftruncate(fd, (off_t)bytes) != 0) {
-        close(fd);
-        fd = -1;
-    }
-    return fd;
-}
-
-static int open_shared(const int64_t from[2])
-{
-    char path[64];
-
-    snprintf(path, sizeof(path), "/proc/%lld/fd/%lld", (long long)from[0], (long long)from[1]);
-    return open(path, O_RDWR | O_CLOEXEC);
-}
-
-/* NULL on all ranks of the host where one of them cannot. */
-static int share_segment(struct joined *j, struct segment **out)
-{
-    size_t bytes = segment_bytes(j->place.host_ranks, WINDOW);
-    int fd = j->place.host_rank == 0 ? make_shared(bytes) : -1;
-    int64_t from[2] = { getpid(), fd };
-    struct mpi_transfer broadcast = {
-        .kind = MPI_KIND_BROADCAST, .type = MPI_TYPE_I64, .count = 2, .in = from, .out = from
-    };
-    int32_t missing;
-    struct mpi_transfer any = { .kind = MPI_KIND_ALL_REDUCE,
-                                .type = MPI_TYPE_I32,
-                                .reduction = MPI_REDUCE_MAX,
-                                .count = 1,
-                                .in = &missing,
-                                .out = &missing };
-    struct segment *s;
-
-    TRY(run_at_once(j, j->host, &broadcast));
-    if (j->place.host_rank > 0)
-        fd = open_shared(from);
-    s = map(fd, bytes);
-    missing = s == NULL;
-    if (s && j->place.host_rank == 0)
-        segment_init(s, j->place.host_ranks, WINDOW);
-    TRY(run_at_once(j, j->host, &any));
-    if (fd >= 0)
-        close(fd);
-    if (missing && s)
-        munmap(s, bytes);
-    *out = missing ? NULL : s;
-    return OK;
-}
-
-/* Alone on its host, as far as this rank can see. */
-static int make_alone(struct joined *j)
-{
-    size_t bytes = segment_bytes(1, 0);
-
-    j->segment = mem_map(bytes);
-    if (!j->segment)
-        return fail(ERR_SYSTEM, "no memory for what ranks share");
-    segment_init(j->segment, 1, 0);
-    j->place.host_ranks = 1;
-    j->place.host_rank = 0;
-    return OK;
-}
-
-static int make_segment(struct joined *j)
-{
-    int ranks = j->place.host_ranks;
-    int *host = mem_alloc_array((size_t)ranks, sizeof(host[0]));
-    int status;
-
-    j->mpi.module->host(j->context, host);
-    status = take(j->mpi.module->group(j->context, host, ranks, &j->host));
-    if (status == OK && ranks > 1 && ranks <= SEGMENT_MOST_RANKS)
-        status = share_segment(j, &j->segment);
-    j->seats = mem_alloc_array((size_t)j->place.ranks, sizeof(j->seats[0]));
-    for (int r = 0; r < j->place.ranks; r++)
-        j->seats[r] = NOBODY;
-    for (int i = 0; j->segment && i < ranks; i++)
-        j->seats[host[i]] = i;
-    mem_free(host);
-    if (status != OK || j->segment)
-        return status;
-    j->seats[j->place.rank] = 0;
-    return make_alone(j);
-}
-
-/* ---- threads ---- */
-
-/* A processor that several ranks may run on counts as a part for each of them. */
-static int threads_of(const struct joined *j)
-{
-    const struct seat *seats = j->segment->seats;
-    double sum = 0;
-
-    for (int p = 0; p < CPU_SETSIZE; p++) {
-        int users = 0;
-        for (int i = 0; i < j->segment->ranks; i++)
-            users += CPU_ISSET(p, &seats[i].processors);
-        if (CPU_ISSET(p, &seats[j->place.host_rank].processors))
-            sum += 1.0 / users;
-    }
-    return sum + 1e-6 < 1 ? 1 : (int)(sum + 1e-6);
-}
-
-static int settle_threads(struct joined *j)
-{
-    cpu_set_t *mine = &j->segment->seats[j->place.host_rank].processors;
-
-    if (sched_getaffinity(0, sizeof(*mine), mine) != 0)
-        CPU_ZERO(mine);
-    TRY(j->segment->ranks > 1 ? host_wait(j) : OK);
-    if (parallel_threads() == parallel_cpus()) /* nobody has said how many */
-        parallel_set_threads(threads_of(j));
-    return OK;
-}
+enum { PATIENCE = 2 /* seconds */ };
 
 /* ---- opening ---- */
-
-static int start_mpi(struct joined *j, const struct launcher *l)
-{
-    const char *problem;
-
-    TRY(module_load(l->flavour, &j->mpi));
-    j->context = mem_alloc(j->mpi.module->context_bytes);
-    problem = j->mpi.module->open(j->context, &j->place);
-    if (problem)
-        return fail(ERR_CONFIG, "%s cannot start: %s", j->mpi.module->flavour, problem);
-    if (l->name && j->place.ranks != l->ranks) {
-        fail(ERR_CONFIG, "%s started %d ranks, but %s knows of %d", l->name, l->ranks, j->mpi.module->flavour,
-             j->place.ranks);
-        error_hint("the launcher must be that of %s", j->mpi.module->flavour);
-        return ERR_CONFIG;
-    }
-    return take(j->mpi.module->group(j->context, NULL, 0, &j->all));
-}
 
 static void release(struct traffic *t)
 {
@@ -229,11 +44,17 @@ static struct comm *make_comm(struct joined *j)
     return c;
 }
 
-static int join(struct joined *j, const struct launcher *l)
+static int begin_watch(struct joined *j, struct comm *c, const struct world_options *o)
 {
-    TRY(start_mpi(j, l));
-    TRY(make_segment(j));
-    return settle_threads(j);
+    struct watch_options w = { .traffic = c->traffic, .rank = j->place.rank, .all = j->all, .tell = o->tell };
+    struct leader *leaders = mem_alloc_array((size_t)j->place.ranks, sizeof(leaders[0]));
+    int status = joined_leaders(j, leaders, &w.leader_count);
+
+    w.leaders = leaders;
+    if (status == OK && j->place.ranks > 1)
+        status = watch_begin(&w, &j->watch);
+    mem_free(leaders);
+    return status;
 }
 
 /* Told once on each host. Some ranks may be in MPI, and wait there for this one. */
@@ -266,6 +87,7 @@ int world_open(struct world *w, const struct world_options *o)
 {
     struct launcher l = launcher_find();
     struct joined *j;
+    struct comm *c = NULL;
     int status;
 
     *w = (struct world){ .tell = o->tell };
@@ -275,6 +97,10 @@ int world_open(struct world *w, const struct world_options *o)
         return OK;
     j = mem_alloc(sizeof(*j));
     status = join(j, &l);
+    if (status == OK) {
+        c = make_comm(j);
+        status = begin_watch(j, c, o);
+    }
     if (status != OK)
         return give_up(j, &l, o, status);
     if (j->place.rank > 0)
@@ -284,7 +110,7 @@ int world_open(struct world *w, const struct world_options *o)
                          .rank = j->place.rank,
                          .host_ranks = j->place.host_ranks,
                          .host_rank = j->place.host_rank,
-                         .comm = make_comm(j),
+                         .comm = c,
                          .joined = j,
                          .tell = o->tell };
     return OK;
@@ -297,27 +123,52 @@ static void doze(void)
     nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
 }
 
+/* Stays here where a watch has told of a lost rank, and ends all at any moment. */
+static void await_end(const struct joined *j)
+{
+    while (atomic_load(&j->segment->lost))
+        doze();
+}
+
+enum { ALL_HERE, NOT_YET, NEVER };
+
+static int test_barrier(struct world *w, struct mpi_handle *request)
+{
+    struct joined *j = w->joined;
+    bool done = false;
+    const char *problem;
+
+    await_end(j);
+    pthread_mutex_lock(&w->comm->traffic->mutex);
+    problem = j->mpi.module->test(j->context, request, &done);
+    pthread_mutex_unlock(&w->comm->traffic->mutex);
+    return problem ? NEVER : done ? ALL_HERE : NOT_YET;
+}
+
 /* Waits until all have come to this place; once a rank has failed, only for a while. */
-static bool part(struct joined *j)
+static bool part(struct world *w)
 {
     const struct mpi_transfer barrier = { .kind = MPI_KIND_BARRIER };
+    struct joined *j = w->joined;
     struct mpi_handle request;
     double since = clock_seconds();
-    bool done = false;
+    int here = NOT_YET;
 
+    await_end(j);
+    pthread_mutex_lock(&w->comm->traffic->mutex);
     if (j->mpi.module->start(j->context, j->all, &barrier, &request))
-        return false;
-    while (!done) {
-        if (j->mpi.module->test(j->context, &request, &done))
-            return false;
+        here = NEVER;
+    pthread_mutex_unlock(&w->comm->traffic->mutex);
+    while (here == NOT_YET) {
+        here = test_barrier(w, &request);
         if (atomic_load(&j->segment->broken) == OK)
             since = clock_seconds();
-        else if (!done && clock_seconds() - since > PATIENCE)
-            return false;
-        if (!done)
+        if (here == NOT_YET && clock_seconds() - since > PATIENCE)
+            here = NEVER;
+        if (here == NOT_YET)
             doze();
     }
-    return true;
+    return here == ALL_HERE;
 }
 
 static void tell_once(struct world *w, int status)
@@ -340,11 +191,14 @@ int world_close(struct world *w, int status)
         comm_break(w->comm, status);
     }
     error_clear();
-    left = part(j);
+    comm_enter(w->comm, PHASE_END);
+    left = part(w);
     if (atomic_load(&j->segment->broken) != OK)
         status = atomic_load(&j->segment->broken);
     if (!left)
         j->mpi.module->abort(j->context, error_exit_code(status));
+    j->segment->seats[j->place.host_rank].left = 1;
+    watch_end(j->watch);
     comm_free(w->comm);
     j->mpi.module->close(j->context);
     mem_free(j->context);
@@ -411,6 +265,11 @@ int world_run(const struct world *w, const struct mesh *mesh,
         BUG("a mesh of %d ranks in a world of %d", mesh_ranks(mesh), w->ranks);
     w->comm->mesh = *mesh;
     return fn(context, w->rank, w->comm);
+}
+
+void world_enter(const struct world *w, enum comm_phase phase)
+{
+    comm_enter(w ? w->comm : NULL, phase);
 }
 
 /* ---- agreeing ---- */

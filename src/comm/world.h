@@ -51,6 +51,8 @@ int world_threads(const struct world *w, const struct mesh *mesh);
 /* Ranks whose memory is this host's. */
 int world_host_ranks(const struct world *w, const struct mesh *mesh);
 
+void world_enter(const struct world *w, enum comm_phase phase); /* see comm_enter */
+
 /* ---- agreeing, before the ranks run ---- */
 /* Waits for all; a rank that has failed fails all. */
 int world_wait(const struct world *w);

@@ -357,7 +357,10 @@ int executor_run_nodes(struct executor *e, int first, int end, const struct run_
         for (int j = 0; j < n->nout; j++)
             ((bool *)a->add)[j] = n->out[j] && adds(e, n, j);
         run_node(e, k);
-        if (e->comm && e->comm->status != OK)
+        if (!e->comm)
+            continue;
+        comm_moved(e->comm);
+        if (e->comm->status != OK)
             return e->comm->status;
     }
     return OK;

@@ -64,6 +64,7 @@ int evaluate(struct worker *w, struct evaluation *e, bool *stopped)
     int64_t steps = loader_steps_per_epoch(&w->eval_loader);
     double labels, start = clock_seconds(), sums[SUMS] = { 0 }, stop = 0;
 
+    comm_enter(w->comm, PHASE_EVALUATE);
     for (int64_t step = 0; step < steps && stop == 0; step++) {
         stop = stop_reason(r->job->stop) ? 1 : 0;
         TRY(agree_max(w, &stop));

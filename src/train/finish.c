@@ -70,6 +70,7 @@ static int rescue_model(struct run *r, struct gather *g, int status)
 /* Until every rank has updated its share, and none has a value that must not be saved. */
 static int settle(const struct worker *w)
 {
+    comm_enter(w->comm, PHASE_SAVE);
     TRY(snapshot_check(w));
     return agree_wait(w);
 }
@@ -91,7 +92,9 @@ int finish_save(struct worker *w, bool must)
     struct saving s = { w->run, must };
 
     TRY(settle(w));
-    return gather_run(w->comm, w->store, save_once, &s);
+    TRY(gather_run(w->comm, w->store, save_once, &s));
+    comm_enter(w->comm, PHASE_TRAIN);
+    return OK;
 }
 
 /* ---- evaluations ---- */

@@ -161,6 +161,7 @@ static int take_result(struct loop *l, double counts[2], double seconds)
     l->skipped += !s.applied;
     l->bad = bad ? l->bad + 1 : 0;
     w->step = ++l->step;
+    comm_step(w->comm, l->step, seconds);
     if (w->first)
         report_step(&w->run->report, w->run, &s);
     if (l->bad < MOST_BAD)
@@ -231,6 +232,7 @@ static int evaluate_now(struct loop *l, bool saving)
     double save = 0;
 
     TRY(evaluate(w, &e, &stopped));
+    comm_enter(w->comm, PHASE_TRAIN);
     if (stopped)
         return look_for_stop(l);
     take_plateau(l, &e);
@@ -277,6 +279,7 @@ int loop_run(struct worker *w)
     struct loop l = { .w = w, .step = r->first_step, .skipped = r->first_skipped, .plateau = r->plateau };
 
     TRY(begin(&l));
+    comm_enter(w->comm, PHASE_TRAIN);
     while (l.step < r->total_steps && l.stop == 0) {
         TRY(run_step(&l));
         if (l.stop == 0)

@@ -103,6 +103,7 @@ static int find_files(struct session *s, bool train, bool evaluate)
 {
     const struct data_wishes w = { s->o->in, s->o->model.cache_dir, train, evaluate };
 
+    world_enter(s->o->world, PHASE_DATA);
     s->choice.in = s->o->in;
     s->choice.given = s->o->given;
     s->choice.own_samples = s->o->samples != NULL;
@@ -128,6 +129,7 @@ static int open_model(struct session *s)
 {
     struct model_options o = s->o->model;
 
+    world_enter(s->o->world, PHASE_MODEL);
     if (s->dir.checkpoint)
         o = (struct model_options){ .name = s->dir.checkpoint };
     o.adapt = settle_objective;
@@ -197,6 +199,7 @@ static int open_corpus(void *context, bool again)
                                       .seed = x->train ? data_seed(s->o->train) : 0,
                                       .stop = s->o->stop };
 
+    world_enter(s->o->world, PHASE_DATA);
     in.overwrite_cache = in.overwrite_cache && !again;
     TRY(corpus_open(&s->corpus, &o));
     s->has_corpus = true;

@@ -45,6 +45,7 @@ int worker_init(struct worker *w, struct run *r, int rank, struct comm *comm)
     int status;
 
     *w = (struct worker){ .run = r, .comm = comm, .rank = rank, .first = rank == 0, .step = r->first_step };
+    comm_enter(comm, PHASE_MODEL);
     w->dp = mesh_coordinate(&r->mesh, rank, AXIS_DP);
     w->plan = r->plans ? r->plans[mesh_coordinate(&r->mesh, rank, AXIS_PP)] : NULL;
     w->eval_plan = r->eval_plans ? r->eval_plans[mesh_coordinate(&r->mesh, rank, AXIS_PP)] : NULL;

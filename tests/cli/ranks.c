@@ -2,9 +2,9 @@
  * Prints what the first rank knows of the world. */
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/err.h"
-#include "base/parallel.h"
 #include "comm/world.h"
 #include "lib/transfers.h"
 
@@ -17,12 +17,19 @@ static int check(void *context, int rank, struct comm *c)
     return OK;
 }
 
-static int fail_in_one(void *context, int rank, struct comm *c)
+static int lose_one(void *context, int rank, struct comm *c)
 {
-    TRY(transfers_members(context, rank, c));
-    if (rank == 5)
+    const char *how = context;
+
+    comm_enter(c, PHASE_RUN);
+    TRY(transfers_members(NULL, rank, c));
+    if (rank == 5 && strcmp(how, "fail") == 0)
         return fail(ERR_DATA, "rank %d has had enough", rank);
-    return transfers_every_kind(context, rank, c);
+    if (rank == 5 && strcmp(how, "exit") == 0)
+        _exit(3);
+    while (rank == 5 && strcmp(how, "hang") == 0)
+        pause();
+    return transfers_every_kind(NULL, rank, c);
 }
 
 static void tell(int status)
@@ -33,6 +40,8 @@ static void tell(int status)
 int main(int argc, char **argv)
 {
     static const struct mesh mesh = { { 2, 2, 2 } };
+    const char *how = argc > 1 ? argv[1] : "";
+    bool differs = strcmp(how, "differ") == 0;
     struct world w;
     int status;
 
@@ -41,9 +50,10 @@ int main(int argc, char **argv)
     if (world_is_first(&w))
         printf("%d ranks, %d on this host, %d threads each\n", w.ranks, w.host_ranks,
                world_threads(&w, &mesh));
-    status = world_agree(&w, "word", argc > 1 && strcmp(argv[1], "differ") == 0 && w.rank == 6 ? "b" : "a");
-    if (status == OK)
-        status = world_run(&w, &mesh, argc > 1 && strcmp(argv[1], "fail") == 0 ? fail_in_one : check,
-                           w.host_ranks < w.ranks ? &w : NULL);
+    status = world_agree(&w, "word", differs && w.rank == 6 ? "b" : "a");
+    if (status == OK && *how && !differs)
+        status = world_run(&w, &mesh, lose_one, argv[1]);
+    else if (status == OK)
+        status = world_run(&w, &mesh, check, w.host_ranks < w.ranks ? &w : NULL);
     return error_exit_code(world_close(&w, status));
 }
