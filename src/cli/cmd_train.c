@@ -32,7 +32,8 @@ static const struct option plan_options[] = {
         OPTION_LIST,
         0,
         NULL,
-        "stages to print: graph, grad, optimizer, shard, stages, recompute, fuse, precision, memory; or all",
+        "what to print: graph, grad, optimizer, shard, stages, recompute, fuse, precision, memory; schedule; or "
+        "all of these; or trace, the schedule for a browser's trace viewer",
     },
     { 0 },
 };
@@ -103,31 +104,64 @@ static bool wants(const struct option_list *list, const char *stage)
     return false;
 }
 
+static const char *const other_dumps[] = { "schedule", "trace", "all", NULL };
+
+static bool is_among(const char *const list[], const char *word)
+{
+    for (size_t k = 0; list[k]; k++)
+        if (strcmp(list[k], word) == 0)
+            return true;
+    return false;
+}
+
 static int check_stages(const struct option_list *list)
 {
-    for (size_t i = 0; i < list->count; i++) {
-        bool known = strcmp(list->items[i], "all") == 0;
-        for (size_t k = 0; plan_stages[k]; k++)
-            known = known || strcmp(list->items[i], plan_stages[k]) == 0;
-        if (!known)
+    for (size_t i = 0; i < list->count; i++)
+        if (!is_among(plan_stages, list->items[i]) && !is_among(other_dumps, list->items[i]))
             return fail(
                 ERR_USAGE,
-                "--dump %s: no such stage (expected graph, grad, optimizer, shard, stages, recompute, fuse, "
-                "precision, memory or all)",
+                "--dump %s: no such stage (expected graph, grad, optimizer, shard, stages, recompute, "
+                "fuse, precision, memory, schedule, trace or all)",
                 list->items[i]);
-    }
     return OK;
 }
 
+/* Of the pipeline, once. */
+static void take_schedule(struct dump *d, const struct plan *p)
+{
+    struct timeline t;
+    bool schedule = wants(d->wanted, "schedule"), trace = false;
+
+    for (size_t i = 0; i < d->wanted->count; i++)
+        trace = trace || strcmp(d->wanted->items[i], "trace") == 0;
+    if ((!schedule && !trace) || plan_timeline(p, &(struct cluster){ 0 }, &t) != OK)
+        return;
+    if (schedule) {
+        str_append(&d->text, "# schedule\n");
+        schedule_print(p->schedule, &d->text);
+        str_appendf(&d->text, "by the cost of its nodes a step takes %.3g s, %.1f %% of it idle\n", t.seconds,
+                    100 * t.bubble);
+    }
+    if (trace)
+        timeline_trace(&t, &d->text);
+    timeline_release(&t);
+}
+
+/* Up to the cut the stages of a pipeline are one graph, which is shown once. */
 static void take_stage(const char *name, const struct plan *p, void *context)
 {
     struct dump *d = context;
     bool last = strcmp(name, "memory") == 0;
 
-    if (!wants(d->wanted, name) && !(last && d->wanted->count == 0))
+    if (strcmp(name, "stages") == 0 && p->schedule && p->stage_rank == 0)
+        take_schedule(d, p);
+    if ((!wants(d->wanted, name) && !(last && d->wanted->count == 0)) || (p->stage_rank > 0 && !p->whole))
         return;
     if (d->wanted->count > 0)
-        str_appendf(&d->text, "# %s\n", name);
+        str_appendf(&d->text, "# %s", name);
+    if (d->wanted->count > 0 && p->whole)
+        str_appendf(&d->text, " of pipeline rank %d", p->stage_rank);
+    str_append(&d->text, d->wanted->count > 0 ? "\n" : "");
     if (!last)
         graph_print(p->graph, &d->text);
     else

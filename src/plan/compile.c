@@ -262,7 +262,6 @@ static int cut_stages(struct compilation *c, struct tensor **const outputs[])
     else
         TRY(stages_find(p->graph, &o->cluster, schedule.ranks, schedule.chunks, p->stages));
     TRY(schedule_create(&schedule, &p->schedule));
-    p->stage_rank = o->stage_rank;
     p->whole = p->graph;
     p->graph = stages_cut(p->stages, p->whole, o->stage_rank, p->schedule->split, outputs, OUTPUTS);
     return OK;
@@ -315,6 +314,7 @@ int plan_compile(const struct config *config, const struct compile_options *o, c
     p->graph = graph_create();
     p->mesh = o->mesh;
     p->task = o->task;
+    p->stage_rank = o->stage_rank;
     builder_init(&c.b, p->graph);
     c.b.training = o->task == TASK_TRAIN;
     status = build_graph(&c);

@@ -1,5 +1,7 @@
-/* Which layers a stage has: exact dynamic programming over the cuts. best(s, l): the least time of the
- * slowest among the first s stages when they have the layers before l. */
+/* Which layers a stage has: exact dynamic programming over the cuts. What is cut are pieces: what stands
+ * before the layers, the layers, what stands after them (a large vocabulary's head may be a stage by
+ * itself). best(s, k): the least time of the slowest among the first s stages when they have the pieces
+ * before k. */
 #include "plan/stage.h"
 
 #include <math.h>
@@ -19,39 +21,38 @@ static int count_layers(const struct graph *g)
     return layers;
 }
 
-static double *layer_seconds(const struct graph *g, const struct cluster *cluster, int layers)
+static double *piece_seconds(const struct graph *g, const struct cluster *cluster, int layers)
 {
     const struct axis_cost alone = { .axis = AXIS_TP, .size = 1, .cluster = cluster };
-    double *seconds = mem_alloc_array((size_t)layers, sizeof(seconds[0]));
+    double *seconds = mem_alloc_array((size_t)layers + 2, sizeof(seconds[0]));
 
     for (size_t k = 0; k < g->node_count; k++) {
         const struct node *n = g->nodes[k];
-        int at = n->layer < 0 ? 0 : n->layer >= layers ? layers - 1 : n->layer;
         if (n->unit != UNIT_UPDATE)
-            seconds[at] += node_seconds(&alone, n, 1);
+            seconds[n->layer + 1] += node_seconds(&alone, n, 1);
     }
     return seconds;
 }
 
-/* from[s * (layers + 1) + l]: the first layer of stage s when stage s + 1 begins with layer l. */
-static void find_cuts(const double *seconds, int layers, int stages, int *from)
+/* from[s * (pieces + 1) + k]: the first piece of stage s when stage s + 1 begins with piece k. */
+static void find_cuts(const double *seconds, int pieces, int stages, int *from)
 {
-    size_t width = (size_t)layers + 1;
+    size_t width = (size_t)pieces + 1;
     double *best = mem_alloc_array(width * (size_t)(stages + 1), sizeof(best[0]));
 
     for (size_t i = 0; i < width * (size_t)(stages + 1); i++)
         best[i] = INFINITY;
     best[0] = 0;
     for (int s = 0; s < stages; s++) {
-        for (int l = s + 1; l <= layers; l++) {
+        for (int k = s + 1; k <= pieces; k++) {
             double mine = 0;
-            for (int first = l - 1; first >= s; first--) {
+            for (int first = k - 1; first >= s; first--) {
                 double before = best[(size_t)s * width + (size_t)first], slowest;
                 mine += seconds[first];
                 slowest = mine > before ? mine : before;
-                if (slowest < best[(size_t)(s + 1) * width + (size_t)l]) {
-                    best[(size_t)(s + 1) * width + (size_t)l] = slowest;
-                    from[(size_t)s * width + (size_t)l] = first;
+                if (slowest < best[(size_t)(s + 1) * width + (size_t)k]) {
+                    best[(size_t)(s + 1) * width + (size_t)k] = slowest;
+                    from[(size_t)s * width + (size_t)k] = first;
                 }
             }
         }
@@ -62,22 +63,24 @@ static void find_cuts(const double *seconds, int layers, int stages, int *from)
 int stages_find(const struct graph *g, const struct cluster *cluster, int ranks, int chunks,
                 struct stages *out)
 {
-    int layers = count_layers(g), stages = ranks * chunks, *from;
+    int layers = count_layers(g), pieces = layers + 2, stages = ranks * chunks, *from;
     double *seconds;
 
     if (layers < stages)
         return fail(
             ERR_CONFIG,
-            "pipeline_parallel_size %d with pipeline_chunks %d: a stage is one layer or more and the model "
-            "has %d (nearest: %d)",
+            "pipeline_parallel_size %d with pipeline_chunks %d: there may be as many stages as layers, and "
+            "the model has %d (nearest: %d)",
             ranks, chunks, layers, layers / chunks);
     *out = (struct stages){ .ranks = ranks, .chunks = chunks, .layers = layers };
     out->first_layer = mem_alloc_array((size_t)stages, sizeof(out->first_layer[0]));
-    seconds = layer_seconds(g, cluster, layers);
-    from = mem_alloc_array((size_t)stages * ((size_t)layers + 1), sizeof(from[0]));
-    find_cuts(seconds, layers, stages, from);
-    for (int s = stages - 1, end = layers; s >= 0; s--)
-        end = out->first_layer[s] = from[(size_t)s * ((size_t)layers + 1) + (size_t)end];
+    seconds = piece_seconds(g, cluster, layers);
+    from = mem_alloc_array((size_t)stages * ((size_t)pieces + 1), sizeof(from[0]));
+    find_cuts(seconds, pieces, stages, from);
+    for (int s = stages - 1, end = pieces; s >= 0; s--) {
+        end = from[(size_t)s * ((size_t)pieces + 1) + (size_t)end];
+        out->first_layer[s] = end - 1;
+    }
     mem_free(from);
     mem_free(seconds);
     return OK;

@@ -10,12 +10,11 @@ enum { MOST_STAGE_RANKS = 52 }; /* a set of them is a whole number that a double
 struct stages {
     int ranks, chunks; /* stage s lies on rank s % ranks, its chunk s / ranks */
     int layers;        /* of the model */
-    int *first_layer;  /* [stage]; what stands before all layers is stage 0's, after them the last's */
+    int *first_layer;  /* [stage]: -1 is what stands before all layers, `layers` what stands after them */
 };
 
-/* Cuts between layers so that the stage that computes longest takes the least time (the embedding and the
- * head count, and stages may have unequally many layers). ERR_CONFIG when there are more stages than
- * layers. */
+/* Cuts between layers so that the stage that computes longest takes the least time: the embedding and the
+ * head count, stages may have unequally many layers. ERR_CONFIG when there are more stages than layers. */
 int stages_find(const struct graph *g, const struct cluster *cluster, int ranks, int chunks,
                 struct stages *out);
 void stages_copy(const struct stages *from, struct stages *out);

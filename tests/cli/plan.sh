@@ -31,3 +31,19 @@ has memory "alive at once"
 
 refuses 64 "--dump everything: no such stage" "$PLAIT" plan $common --dump everything
 refuses 64 "--output_dir is missing" "$PLAIT" plan $common --resume_from_checkpoint auto
+
+# ---- pipelines: each rank's stages, the schedule, and the schedule as a trace
+stages="--pipeline_parallel_size 2 --pipeline_schedule zero_bubble --per_device_train_batch_size 4 --gradient_accumulation_steps 4"
+"$PLAIT" plan $common $stages --dump all >all.txt 2>/dev/null
+for rank in 0 1; do
+  grep -qx "# stages of pipeline rank $rank" all.txt || stop "no stages of rank $rank"
+done
+[ "$(grep -cx '# shard' all.txt)" = 1 ] || stop "the common graph is not shown once"
+stage "stages of pipeline rank 0" | grep -q ' = send(' || stop "nothing is sent"
+stage "stages of pipeline rank 1" | grep -q ' = receive(' || stop "nothing is received"
+stage "schedule" | grep -qx '1: L0 <0 F0 I0 >g0 L1 <1 F1 I1 >g1 W0 L2 <2 F2 I2 >g2 W1 L3 <3 F3 I3 >g3 W2 W3 R S' ||
+  stop "schedule: $(stage schedule)"
+stage "schedule" | grep -qE '^by the cost of its nodes a step takes [0-9.e-]+ s, [0-9.]+ % of it idle' || stop "no time"
+"$PLAIT" plan $common $stages --dump trace 2>/dev/null >trace.json
+"$PLAIT" plan $common --dump trace 2>/dev/null | cmp - /dev/null || stop "a trace without a pipeline"
+[ "$(head -c 2 trace.json | tr -d '\n')" = "[" ] && [ "$(grep -c '"name":"FORWARD' trace.json)" = 8 ] || stop "trace: $(head -3 trace.json)"
