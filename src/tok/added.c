@@ -44,6 +44,8 @@ void added_put(struct added *a, const struct added_token *t)
 
     if (a->count == 0)
         map_init(&a->places);
+    if (t->id >= a->id_limit)
+        a->id_limit = t->id + 1;
     if (map_get(&a->places, t->content, t->length, &place)) {
         copy.content = a->tokens[place].content;
         copy.shown = NULL;

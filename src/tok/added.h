@@ -32,6 +32,7 @@ struct added_trie {
 struct added { /* zeroed to begin with */
     struct added_token *tokens;
     size_t count, capacity;
+    int32_t id_limit;                  /* largest id + 1 */
     struct map places;                 /* content -> index */
     struct added_trie raw, normalized; /* after added_index */
 };

@@ -7,6 +7,8 @@
 #include "base/mem.h"
 #include "tok/class.h"
 #include "tok/spm.h"
+#include "tok/types.h"
+#include "tok/unigram.h"
 
 #define METASPACE "\"type\":\"Metaspace\",\"replacement\":\"\xE2\x96\x81\""
 #define UNDERLINE_TO_SPACE \
@@ -288,6 +290,8 @@ int class_build_t5(struct tokenizer *t, const struct class_build *b)
 {
     const struct frame f = { TOK_SPECIAL_COUNT, TOK_EOS, false, false };
 
+    if (t->model.type == &model_unigram)
+        unigram_use_given(t->model.state);
     TRY(set_t5_normalizer(t, b));
     TRY(tokenizer_set_section(
         t, SECTION_PRE_TOKENIZER,

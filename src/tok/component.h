@@ -92,6 +92,9 @@ void token_list_add(struct token_list *l, const char *bytes, size_t length);
 /* Broken UTF-8 becomes U+FFFD, one for each longest prefix of a character (Unicode 16.0, section 3.9, table
  * 3-8). */
 void token_list_add_lossy(struct token_list *l, const char *bytes, size_t length);
+/* English punctuation without the blank before it, as transformers cleans text up; do_not: " do not" becomes
+ * " don't" as well, as it does in tokenizers. */
+void clean_up_spaces(struct str *s, bool do_not);
 struct token_place { /* a token, and which of how many */
     const char *bytes;
     size_t length, place, count;

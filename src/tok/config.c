@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "tok/class.h"
 #include "tok/spm.h"
+#include "tok/types.h"
 
 /* A file of the directory and its tree; absent: tree.root is NULL. */
 struct config_file {
@@ -216,14 +217,19 @@ static int read_max_length(struct tokenizer *t, const struct tree *tree)
     return OK;
 }
 
-static int read_clean_up(const struct tokenizer *t, const struct tree *tree)
+/* Of a BPE tokenizer only where the file insists. */
+static int read_clean_up(struct tokenizer *t, const struct tree *tree)
 {
-    bool clean = false;
+    bool insist = false;
 
-    TRY(node_bool(tree, tree->root, "clean_up_tokenization_spaces", &clean));
-    if (clean && strcmp(t->model.type->name, "BPE") == 0)
+    TRY(node_bool(tree, tree->root, "clean_up_tokenization_spaces", &t->cleans_up));
+    TRY(node_bool(tree, tree->root, "clean_up_tokenization_spaces_for_bpe_even_though_it_will_corrupt_output",
+                  &insist));
+    if (t->cleans_up && !insist && t->model.type == &model_bpe) {
         note("%s: clean_up_tokenization_spaces has no effect with a BPE tokenizer, as in transformers",
              tree->name);
+        t->cleans_up = false;
+    }
     return OK;
 }
 

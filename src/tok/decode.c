@@ -68,8 +68,7 @@ static bool needs_cleaning(const struct str *s)
     return false;
 }
 
-/* English punctuation, as transformers cleans it up. */
-static void clean_up(struct str *s)
+void clean_up_spaces(struct str *s, bool do_not)
 {
     static const char *const pairs[][2] = {
         { " .", "." },   { " ?", "?" },     { " !", "!" },     { " ,", "," },
@@ -81,6 +80,8 @@ static void clean_up(struct str *s)
         return;
     for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
         struct str next;
+        if (!do_not && pairs[i][0][1] == 'd')
+            continue;
         str_init(&next);
         append_replaced(&next, s->data, s->length, pairs[i][0], pairs[i][1]);
         str_release(s);
@@ -118,7 +119,7 @@ static void word_piece_form(const void *state, const struct token_place *t, stru
         str_append_char(out, ' ');
     str_append_bytes(out, t->bytes + skip, t->length - skip);
     if (d->cleanup)
-        clean_up(out);
+        clean_up_spaces(out, true);
 }
 
 static int word_piece_decode(const void *state, struct token_list *tokens)
@@ -342,7 +343,7 @@ static int ctc_decode(const void *state, struct token_list *tokens)
         str_init(&spaced);
         append_replaced(&form, p, length, d->text, "");
         if (d->cleanup) {
-            clean_up(&form);
+            clean_up_spaces(&form, true);
             append_replaced(&spaced, form.data, form.length, d->delimiter, " ");
         } else {
             str_append_bytes(&spaced, form.data, form.length);

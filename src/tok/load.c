@@ -53,9 +53,9 @@ void added_token_write(struct json_writer *w, const struct added_token *a)
 /* The id a token has in the vocabulary, or the next free one: any other would not be the one tokenizers
  * gives. */
 static int check_added_id(const struct tokenizer *t, const struct tree *tree, const struct node *n,
-                          const struct added_token *a, int32_t next)
+                          const struct added_token *a)
 {
-    int32_t known = vocab_id(&t->vocab, a->content, a->length);
+    int32_t next = tokenizer_next_id(t), known = vocab_id(&t->vocab, a->content, a->length);
     const struct node *id = node_get(n, "id");
 
     if (added_find(&t->added, a->content, a->length))
@@ -71,7 +71,6 @@ static int check_added_id(const struct tokenizer *t, const struct tree *tree, co
 
 static int read_added(struct tokenizer *t, const struct tree *tree, const struct node *array)
 {
-    int32_t next = t->vocab.id_count;
     struct added_token a;
     int64_t id;
 
@@ -82,8 +81,7 @@ static int read_added(struct tokenizer *t, const struct tree *tree, const struct
         TRY(node_require(tree, n, "id", JSON_NUMBER, &id_node));
         TRY(node_to_int(tree, id_node, 0, INT32_MAX - 1, &id));
         a.id = (int32_t)id;
-        TRY(check_added_id(t, tree, n, &a, next));
-        next = a.id >= next ? a.id + 1 : next;
+        TRY(check_added_id(t, tree, n, &a));
         added_put(&t->added, &a);
     }
     return OK;

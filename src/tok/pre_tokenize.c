@@ -269,20 +269,29 @@ const struct component_type pre_tokenizer_delimiter = {
 
 /* ---- UnicodeScripts ---- */
 
-/* SentencePiece's view of scripts: kana are Han, and a blank or an unknown character goes with any. */
+/* SentencePiece's view of scripts: kana are Han, and a blank or an unknown character goes with any. Four
+ * characters were of other scripts when the table was made. */
 static const char *script_at(const char *p, const char *end, size_t *length)
 {
     uint32_t code;
     int n = utf8_decode(p, end, &code);
+    const struct unicode_kind *kind;
     const char *script;
 
     *length = n > 0 ? (size_t)n : 1;
     if (n == 0 || code == ' ')
         return NULL;
-    script = unicode_scripts[unicode_kind(code)->script];
+    kind = unicode_kind(code);
+    script = unicode_scripts[kind->script];
+    if (!(kind->flags & UNICODE_SCRIPTED))
+        return NULL;
+    if (code == 0x589 || code == 0x61C)
+        return "Common";
+    if (code == 0x953 || code == 0x954)
+        return "Devanagari";
     if (code == 0x30FC || strcmp(script, "Hiragana") == 0 || strcmp(script, "Katakana") == 0)
         return "Han";
-    return strcmp(script, "Unknown") == 0 ? NULL : script;
+    return script;
 }
 
 /* As in tokenizers, blanks and unknown characters that begin a text are lost. */

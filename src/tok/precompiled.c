@@ -239,6 +239,31 @@ static int precompiled_parse(const struct component_source *s, const struct node
 
 /* ---- normalizing ---- */
 
+/* Marks of Unicode 16 and 17, which an older utf8proc takes for characters of their own; in order. */
+static bool is_young_mark(uint32_t code)
+{
+    static const struct {
+        uint32_t first, last;
+    } marks[] = {
+        { 0x897, 0x897 },     { 0x1ACF, 0x1ADD },   { 0x1AE0, 0x1AEB },   { 0x10D69, 0x10D6D },
+        { 0x10EFA, 0x10EFC }, { 0x113B8, 0x113C0 }, { 0x113C2, 0x113C2 }, { 0x113C5, 0x113C5 },
+        { 0x113C7, 0x113CA }, { 0x113CC, 0x113D0 }, { 0x113D2, 0x113D2 }, { 0x113E1, 0x113E2 },
+        { 0x11B60, 0x11B67 }, { 0x11F5A, 0x11F5A }, { 0x1611E, 0x1612F }, { 0x1E5EE, 0x1E5EF },
+        { 0x1E6E3, 0x1E6E3 }, { 0x1E6E6, 0x1E6E6 }, { 0x1E6EE, 0x1E6EF }, { 0x1E6F5, 0x1E6F5 },
+    };
+    size_t i = 0;
+
+    while (i < sizeof(marks) / sizeof(marks[0]) && marks[i].last < code)
+        i++;
+    return i < sizeof(marks) / sizeof(marks[0]) && marks[i].first <= code;
+}
+
+static bool breaks(uint32_t code, uint32_t next, utf8proc_int32_t *state)
+{
+    return utf8proc_grapheme_break_stateful((utf8proc_int32_t)code, (utf8proc_int32_t)next, state) &&
+           !is_young_mark(next);
+}
+
 /* The end of the grapheme cluster at `begin`; a broken byte is one. */
 static size_t cluster_end(const struct piece *p, size_t begin)
 {
@@ -252,12 +277,17 @@ static size_t cluster_end(const struct piece *p, size_t begin)
         if (code < 0x80 && code != '\r' && (uint8_t)p->bytes[at] < 0x80)
             break;
         n = utf8_decode(p->bytes + at, end, &next);
-        if (n == 0 ||
-            utf8proc_grapheme_break_stateful((utf8proc_int32_t)code, (utf8proc_int32_t)next, &state))
+        if (n == 0 || breaks(code, next, &state))
             break;
         code = next;
     }
     return at;
+}
+
+/* Where characters at the start went away, what comes first has their place, as in tokenizers. */
+static struct tok_span origin_of(const struct piece *in, size_t begin, size_t end, const struct text *out)
+{
+    return piece_origin(in, out->bytes.length > 0 ? begin : 0, end);
 }
 
 static bool append_found(const struct charsmap *m, const struct piece *in, size_t begin, size_t end,
@@ -267,7 +297,7 @@ static bool append_found(const struct charsmap *m, const struct piece *in, size_
 
     if (value < 0)
         return false;
-    text_append(out, m->strings + value, strlen(m->strings + value), piece_origin(in, begin, end));
+    text_append(out, m->strings + value, strlen(m->strings + value), origin_of(in, begin, end, out));
     return true;
 }
 
@@ -281,12 +311,9 @@ static void append_cluster(const struct charsmap *m, const struct piece *in, siz
         return;
     for (size_t n; begin < end; begin += n) {
         int length = utf8_decode(in->bytes + begin, limit, &code);
-        struct piece kept;
         n = length > 0 ? (size_t)length : 1;
-        if (length > 0 && append_found(m, in, begin, begin + n, out))
-            continue;
-        kept = piece_slice(in, begin, begin + n);
-        text_append_piece(out, &kept);
+        if (length == 0 || !append_found(m, in, begin, begin + n, out))
+            text_append(out, in->bytes + begin, n, origin_of(in, begin, begin + n, out));
     }
 }
 

@@ -46,14 +46,11 @@ static void append_part(struct text *out, const struct piece *in, size_t begin, 
     text_append_piece(out, &part);
 }
 
-/* What is put in place of nothing comes from the character before it. */
-static struct tok_span origin_of(const struct piece *in, size_t begin, size_t end)
+/* What is put in comes from the character before its end, as in tokenizers: the last one that goes away, or
+ * in place of nothing the one before. */
+static struct tok_span origin_of(const struct piece *in, size_t end)
 {
-    if (begin < end)
-        return piece_origin(in, begin, end);
-    if (begin == 0)
-        return piece_origin(in, 0, in->length > 0);
-    return piece_origin(in, begin - 1, begin);
+    return end > 0 ? piece_origin(in, end - 1, end) : piece_origin(in, 0, in->length > 0);
 }
 
 static int replace_all(const struct replace *r, struct regex_scan *scan, const struct piece *in,
@@ -67,7 +64,7 @@ static int replace_all(const struct replace *r, struct regex_scan *scan, const s
         if (!found)
             break;
         append_part(out, in, last, begin);
-        text_append(out, r->content, r->length, origin_of(in, begin, end));
+        text_append(out, r->content, r->length, origin_of(in, end));
         TRY(text_check_growth(out, in->length));
         last = end;
     }

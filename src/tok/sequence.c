@@ -129,9 +129,21 @@ const struct component_type pre_tokenizer_sequence = {
 
 /* ---- post-processor ---- */
 
+/* Text between special tokens is no longer one text: tokenizers has rules for what a second one does then
+ * that no model uses. */
 static int post_processors_parse(const struct component_source *s, const struct node *n, void **state)
 {
-    return sequence_parse(KIND_POST_PROCESSOR, "processors", s, n, state);
+    const struct component_list *l;
+    int adding = 0;
+
+    TRY(sequence_parse(KIND_POST_PROCESSOR, "processors", s, n, state));
+    l = *state;
+    for (size_t i = 0; i < l->count; i++)
+        adding += l->items[i].type->added && l->items[i].type->added(l->items[i].state) > 0;
+    if (adding <= 1)
+        return OK;
+    sequence_release(*state);
+    return node_fail(s->tree, n, "%d members that add special tokens (expected at most one)", adding);
 }
 
 static int sequence_process(const void *state, struct process *p)

@@ -46,12 +46,12 @@ void tokenizer_free(struct tokenizer *t)
 
 int32_t tokenizer_next_id(const struct tokenizer *t)
 {
-    int32_t next = t->vocab.id_count; /* not the number of tokens: ids may have gaps */
+    int32_t count = (int32_t)t->vocab.ids.count, last = t->added.id_limit, next = last > count ? last : count;
+    size_t length;
 
-    for (size_t i = 0; i < t->added.count; i++)
-        if (t->added.tokens[i].id >= next)
-            next = t->added.tokens[i].id + 1;
-    return next;
+    if (!vocab_token(&t->vocab, next, &length))
+        return next;
+    return last > t->vocab.id_count ? last : t->vocab.id_count;
 }
 
 void tokenizer_add(struct tokenizer *t, const struct added_token *token)
@@ -191,8 +191,8 @@ static bool is_hidden(const struct tokenizer *t, const char *token, size_t lengt
     return a && a->special;
 }
 
-int tokenizer_decode(const struct tokenizer *t, const int32_t *ids, size_t count, bool skip_special,
-                     struct str *out)
+int tokenizer_decode_raw(const struct tokenizer *t, const int32_t *ids, size_t count, bool skip_special,
+                         struct str *out)
 {
     struct token_list list = { 0 };
     int status = OK;
@@ -209,5 +209,22 @@ int tokenizer_decode(const struct tokenizer *t, const int32_t *ids, size_t count
     if (status == OK)
         append_joined(&list, t->decoder.type ? "" : " ", out);
     token_list_release(&list);
+    return status;
+}
+
+int tokenizer_decode(const struct tokenizer *t, const int32_t *ids, size_t count, bool skip_special,
+                     struct str *out)
+{
+    struct str text;
+    int status;
+
+    if (!t->cleans_up)
+        return tokenizer_decode_raw(t, ids, count, skip_special, out);
+    str_init(&text);
+    status = tokenizer_decode_raw(t, ids, count, skip_special, &text);
+    clean_up_spaces(&text, false);
+    if (status == OK)
+        str_append_bytes(out, text.data, text.length);
+    str_release(&text);
     return status;
 }

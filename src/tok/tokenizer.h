@@ -44,11 +44,13 @@ struct tokenizer {
     char *sections[SECTION_COUNT];       /* JSON; NULL: null */
     int32_t specials[TOK_SPECIAL_COUNT]; /* ids, -1: none */
     int64_t max_length;
-    char *config; /* tokenizer_config.json as it was read, or NULL */
+    bool cleans_up; /* decoded text, of blanks before punctuation */
+    char *config;   /* tokenizer_config.json as it was read, or NULL */
 };
 
 struct tokenizer *tokenizer_create(void);
-/* The id tokenizers would give a new added token. */
+/* The id tokenizers would give a new added token: the number of entries of the vocabulary, or what follows
+ * the largest added one. Where ids have gaps, an entry may have that one; then the first above all. */
 int32_t tokenizer_next_id(const struct tokenizer *t);
 /* Adds a token (its id is set by this when it is -1), without indexing. */
 void tokenizer_add(struct tokenizer *t, const struct added_token *token);
@@ -70,6 +72,9 @@ int tokenizer_load_directory(const char *directory, struct tokenizer **out);
 int tokenizer_load_bpe(const char *directory, struct tokenizer **out); /* vocab.json + merges.txt */
 int tokenizer_load_wordpiece(const char *path, const char *unk, struct tokenizer **out); /* vocab.txt */
 
+/* Decodes without cleaning up. */
+int tokenizer_decode_raw(const struct tokenizer *t, const int32_t *ids, size_t count, bool skip_special,
+                         struct str *out);
 /* Encodes up to the truncation that is given (may be NULL). */
 int encode_text(struct encoder *e, const struct tok_input *in, const struct encode_options *options,
                 const struct truncation *truncation, struct encoding *out);

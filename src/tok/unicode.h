@@ -40,12 +40,13 @@ enum unicode_flag {
     UNICODE_NONSPACING = 64,  /* BertNormalizer's accents */
     UNICODE_CONTROL = 128,    /* what BertNormalizer cleans away */
     UNICODE_NUMERIC = 256,    /* "Digits" */
+    UNICODE_SCRIPTED = 512,   /* old enough for the table of "UnicodeScripts" */
 };
 struct unicode_kind {
     uint8_t category, script; /* places in the lists below */
     uint16_t flags;
 };
-enum { UNICODE_RUN_COUNT = 4258 };
+enum { UNICODE_RUN_COUNT = 4348 };
 extern const uint32_t unicode_runs[UNICODE_RUN_COUNT];
 extern const struct unicode_kind unicode_kinds[];
 extern const uint8_t unicode_ascii[128];                                 /* the kinds of these */

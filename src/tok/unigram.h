@@ -9,13 +9,16 @@
 
 struct unigram {
     const struct vocab *vocab;
-    double *scores; /* by id */
+    double *scores, *given; /* by id: those that count, and what the file says */
     struct prefix entries;
     double unk_score;
     int32_t unk_id; /* -1: none */
     bool byte_fallback;
     int32_t fallback_ids[256];
 };
+
+/* Takes scores for what they say to the last bit, as transformers' own classes do. */
+void unigram_use_given(void *state);
 
 void *unigram_scratch_create(const void *state);
 void unigram_scratch_free(void *scratch);

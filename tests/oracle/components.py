@@ -162,6 +162,8 @@ COMBINATIONS = dict(
     bytes_twice=dict(normalizer=plain("ByteLevel"), pre_tokenizer=split(GPT2)),
     precompiled_first=dict(normalizer=plain("Precompiled", precompiled_charsmap=CHARSMAP),
                            pre_tokenizer=pre_tokenizers(plain("WhitespaceSplit"), metaspace("first"))),
+    gone_first=dict(normalizer=plain("Precompiled", precompiled_charsmap=CHARSMAP), pre_tokenizer=metaspace("first")),
+    replaced_first=dict(normalizer=replace("ab|\\u00e9", "xy"), pre_tokenizer=metaspace("first")),
     starcoder=dict(pre_tokenizer=pre_tokenizers(DIGITS, byte_level())),
     prefix_words=dict(pre_tokenizer=pre_tokenizers(plain("WhitespaceSplit"), byte_level(True))),
 )
@@ -394,8 +396,6 @@ def main():
     write_lines(OUT / "lines.jsonl", map(dump, TEXTS))
     lines = []
     for name, sections in cases():
-        if name == "pre_tokenizer_scripts":  # tokenizers has scripts of Unicode 12 in it; nobody uses them
-            continue
         whole = document(sections, model)
         hashes = "".join("%04x" % fnv(ids) for ids in encode_all(sections, model))
         lines.append(dict(name=name, sections={k: whole[k] for k in sections}, hashes=hashes))

@@ -91,4 +91,5 @@ MORE = [
     "e\u0301" * 300, "\U0001f600\ufe0f\u200d" * 80, "\n" * 500 + "x", "1234567" * 60, "{key} a{,} x{,2}y xxy xy y", "abcabc 0123 ab12x34 \x1f\x00\x7f",
     "word <ent> words H\u00e9llo two words\u00c9cole \u00e9cole [NEW]<a>\u65e5\u672c", "<ent><tail> <both>  x<mask>", "E\u0301cole h\u00c9LLO TWO WORDS",
     "-a- +b+ ]x] ^y $z", "a#b \t c\\d \u00a0e", "\ud7ff\ue000\uffff\U00010000\U000e0001\U000e01ef", "\u0378\u0379 \U0001fbf0 \U0001ccd6 \U00011f02",
+    "\u200b\u200b\u00e9\u1add \u0897", "ab ab", "\u0c3c\u1c90a\u0589\u061c \u0953\u0915\u0954 \U0001e5ed",
 ]

@@ -3,8 +3,8 @@
 
     python tests/oracle/unicode_runs.py && script/format     (some minutes)
 
-The tables inside tokenizers come from several versions of Unicode (8 for what BertNormalizer and punctuation are, 12 for
-combining marks, 16 and 17 elsewhere), so they are not taken from a version but asked for, one code point at a time.
+The tables inside tokenizers come from several versions of Unicode (8 for scripts and for what BertNormalizer and punctuation
+are, 12 for combining marks, 16 and 17 elsewhere), so they are not taken from a version but asked for, one code point at a time.
 """
 import sys
 from pathlib import Path
@@ -67,7 +67,8 @@ def probe():
     scripts = by_code(["Unknown", *SCRIPTS], r"\p{%s}")
     sets = [matching(p) for p in (r"\w", "[[:alpha:]]", "[[:lower:]]", "[[:upper:]]")]
     sets += [isolated(pre_tokenizers.Punctuation()), removed(normalizers.StripAccents()), removed(bert(strip_accents=True)),
-             removed(bert(clean_text=True)), isolated(pre_tokenizers.Digits(True))]
+             removed(bert(clean_text=True)), isolated(pre_tokenizers.Digits(True)),
+             {c for c in CODES if pre_tokenizers.UnicodeScripts().pre_tokenize_str(chr(c))}]
     flags = [0] * 0x110000
     for bit, members in enumerate(sets):
         for c in members:

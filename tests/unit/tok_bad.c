@@ -195,6 +195,7 @@ static const struct bad settings[] = {
 #define TEMPLATE(single, specials) \
     WITH_POST("{\"type\":\"TemplateProcessing\",\"single\":" single ",\"special_tokens\":" specials "}")
 #define SEQUENCE    "{\"Sequence\":{\"id\":\"A\",\"type_id\":0}}"
+#define ENDS        "{\"type\":\"BertProcessing\",\"sep\":[\"<s>\",3],\"cls\":[\"<s>\",3]}"
 #define SPECIAL(id) "{\"SpecialToken\":{\"id\":\"" id "\",\"type_id\":0}}"
 
 static const struct bad processors[] = {
@@ -218,6 +219,8 @@ static const struct bad processors[] = {
     { TEMPLATE("[" SEQUENCE "," SEQUENCE "]", "{}"),
       "t:1:57: $.post_processor.single: the text stands 2 times" },
     { TEMPLATE("[{\"Y\":1}]", "{}"), "t:1:58: $.post_processor.single[0]: no piece of a template" },
+    { WITH_POST("{\"type\":\"Sequence\",\"processors\":[" ENDS "," ENDS "]}"),
+      "t:1:19: $.post_processor: 2 members that add special tokens (expected at most one)" },
 };
 
 static const struct bad added[] = {
@@ -305,6 +308,9 @@ static const char *const accepted[] = {
     WITH_MODEL(VOCAB ",\"merges\":[[\"a\",\"b\"]],\"dropout\":null"),
     WITH_MODEL(VOCAB ",\"merges\":[\"#version: 0.2\",\"a b\"],\"dropout\":0.0"),
     WITH_MODEL("\"vocab\":{\"a\":0,\"b\":5,\"ab\":90},\"merges\":[]"), /* gaps; tokens no merge reaches */
+    /* into a gap, as tokenizers does */
+    "{\"added_tokens\":[{\"id\":2,\"content\":\"x\"},{\"id\":3,\"content\":\"y\"}],"
+    "\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"b\":9},\"merges\":[]}}",
     WITH_MODEL("\"vocab\":{},\"merges\":[]"),
     WITH_ADDED("{\"id\":4,\"content\":\"x\"},{\"id\":5,\"content\":\"y\"},{\"id\":3,\"content\":\"<s>\"}"),
 };
