@@ -129,21 +129,40 @@ const struct component_type pre_tokenizer_sequence = {
 
 /* ---- post-processor ---- */
 
-/* Text between special tokens is no longer one text: tokenizers has rules for what a second one does then
- * that no model uses. */
+static bool adds_tokens(const struct component *c)
+{
+    return c->type->added && (c->type->added(c->state, false) > 0 || c->type->added(c->state, true) > 0);
+}
+
+static bool has_template(const struct component *c)
+{
+    const struct component_list *l = c->state;
+
+    if (c->type != &post_processor_sequence)
+        return c->type == &post_processor_template && adds_tokens(c);
+    for (size_t i = 0; i < l->count; i++)
+        if (has_template(&l->items[i]))
+            return true;
+    return false;
+}
+
+/* What a template has put around a text is no longer one text: tokenizers has rules for what the next member
+ * does then that no model uses. */
 static int post_processors_parse(const struct component_source *s, const struct node *n, void **state)
 {
     const struct component_list *l;
-    int adding = 0;
+    bool template = false;
 
     TRY(sequence_parse(KIND_POST_PROCESSOR, "processors", s, n, state));
     l = *state;
-    for (size_t i = 0; i < l->count; i++)
-        adding += l->items[i].type->added && l->items[i].type->added(l->items[i].state) > 0;
-    if (adding <= 1)
-        return OK;
-    sequence_release(*state);
-    return node_fail(s->tree, n, "%d members that add special tokens (expected at most one)", adding);
+    for (size_t i = 0; i < l->count; i++) {
+        if (template && adds_tokens(&l->items[i])) {
+            sequence_release(*state);
+            return node_fail(s->tree, n, "special tokens after a TemplateProcessing that adds some");
+        }
+        template = template || has_template(&l->items[i]);
+    }
+    return OK;
 }
 
 static int sequence_process(const void *state, struct process *p)
