@@ -158,6 +158,8 @@ static int read_rows(const struct named_tensors *from, struct forward_inputs *in
 
     TRY(read_slots(from, in, slots, c));
     in->rows = in->length;
+    for (int64_t i = 0; in->positions && i < in->samples * in->length; i++)
+        in->longest = in->positions[i] >= in->longest ? (int32_t)in->positions[i] + 1 : in->longest;
     if (!in->positions && in->length > model_position_limit(&c->sizes))
         return fail(ERR_USAGE,
                     "%s: rows of input_ids are longer than the model's positions (found %" PRId64
@@ -317,6 +319,7 @@ void forward_inputs_batch(const struct forward_inputs *in, int64_t first, int64_
     int32_t *ids = mem_alloc_array((size_t)(in->length + 2 * in->rows) + 1, sizeof(ids[0]));
 
     batch_clear(b);
+    b->rows.longest = in->longest;
     for (int64_t sample = first; sample < first + count; sample++)
         add_sample(in, sample, c, ids, b);
     mem_free(ids);

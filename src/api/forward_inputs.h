@@ -31,6 +31,7 @@ struct forward_inputs {
     int64_t *ids;            /* [B, T] */
     int64_t *mask;           /* [B, T], 0: nobody attends to this token; NULL: to all */
     int64_t *positions;      /* [B, T]; NULL: 0 .. T - 1, or as RoBERTa counts them */
+    int32_t longest;         /* largest of positions, plus 1: transformers scales rotations by it */
     int64_t *token_types;    /* [B, T]; NULL: 0 */
     /* Of the decoder, [B, rows], where there is an encoder beside it. */
     int64_t *decoder_ids, *decoder_mask;

@@ -205,6 +205,7 @@ static void run(const struct kernel_args *a)
     w.scratch = (float *)(void *)(workspace + tiles_bytes(a->in[ATTENTION_Q_OFFSETS].dim[0]));
     w.scratch_floats = scratch_floats(w.at.width);
     parallel_for(many_tiles(&w.many) * w.at.heads, run_tile, &w);
+    ref_attention_blank(a);
 }
 
 static int64_t workspace(const struct node *n, const struct mesh *mesh, const struct machine *m)

@@ -288,6 +288,7 @@ static void run(const struct kernel_args *a)
     zero_spare_parts(a);
     parallel_for(w.at.sequences * w.at.kv_heads, run_task, &w);
     parallel_for(w.sums ? w.relative.buckets : 0, table_row, &w);
+    ref_attention_blank_grad(a);
 }
 
 static int64_t workspace(const struct node *n, const struct mesh *mesh, const struct machine *m)

@@ -34,6 +34,9 @@ void ref_rotary_table(const struct kernel_args *a);
 void ref_rotary(const struct kernel_args *a);
 void ref_attention(const struct kernel_args *a);
 void ref_attention_grad(const struct kernel_args *a);
+/* For every kernel of the two, in the end: what rows with no allowed key give, and their gradient. */
+void ref_attention_blank(const struct kernel_args *a);
+void ref_attention_blank_grad(const struct kernel_args *a);
 void ref_cache_append(const struct kernel_args *a);
 void ref_attention_cached(const struct kernel_args *a);
 void ref_token_loss(const struct kernel_args *a);

@@ -156,6 +156,7 @@ void ref_attention(const struct kernel_args *a)
             }
         }
     }
+    ref_attention_blank(a);
 }
 
 /* Inner product of dout's row (i, h) with the same row of out, or with v's row (j, g). */
@@ -265,6 +266,139 @@ static void table_grad(const struct kernel_args *a)
         ref_put(a, ATTENTION_GRAD_DTABLE, i, sum[i]);
 }
 
+/* ---- Blank rows: query rows with no allowed key ---- */
+
+static bool is_blank(const struct kernel_args *a, struct pair p)
+{
+    for (p.j = p.kv_first; p.j < p.kv_first + p.kv_count; p.j++)
+        if (allowed(a, &p))
+            return false;
+    return true;
+}
+
+/* How often a key of a blank row is masked, and whether its score has been put out of the sum. */
+static int masks_of(const struct kernel_args *a, const struct pair *p, bool *replaced)
+{
+    int64_t qp = ((const int32_t *)a->in[ATTENTION_Q_POSITIONS].data)[p->i];
+    int64_t kp = ((const int32_t *)a->in[ATTENTION_KV_POSITIONS].data)[p->j];
+    int64_t window = (int64_t)a->node->attr[ATTENTION_WINDOW], at = kp < 0 ? p->j - p->kv_first : kp;
+    bool later = a->node->attr[ATTENTION_CAUSAL] != 0 && at > qp, outside = window > 0 && qp - at >= window;
+
+    *replaced = false;
+    if (a->node->attr[ATTENTION_BLANK] == BLANK_ONE_MASK)
+        return 1;
+    *replaced = later || outside;
+    return (kp < 0 || later) + *replaced;
+}
+
+/* The keys that a blank row attends to: those masked least. */
+struct blank {
+    int masks;
+    double share; /* of each */
+};
+
+static struct blank blank_of(const struct kernel_args *a, struct pair p)
+{
+    struct blank b = { .masks = 3 };
+    int64_t count = 0;
+    bool ignored;
+
+    for (p.j = p.kv_first; p.j < p.kv_first + p.kv_count; p.j++) {
+        int masks = masks_of(a, &p, &ignored);
+        count = masks < b.masks ? 1 : count + (masks == b.masks);
+        b.masks = masks < b.masks ? masks : b.masks;
+    }
+    b.share = 1 / (double)count;
+    return b;
+}
+
+typedef void blank_fn(const struct kernel_args *a, struct pair p, struct blank b);
+
+/* For all blank rows of sequences that have masked keys: in others there are none. */
+static void each_blank(const struct kernel_args *a, blank_fn *row)
+{
+    const int32_t *q_offsets = a->in[ATTENTION_Q_OFFSETS].data,
+                  *kv_offsets = a->in[ATTENTION_KV_OFFSETS].data,
+                  *kv_positions = a->in[ATTENTION_KV_POSITIONS].data;
+    int64_t sequences = sequence_count(a, &a->in[ATTENTION_Q_OFFSETS]);
+
+    for (int64_t s = 0; s < sequences && a->node->attr[ATTENTION_BLANK] != BLANK_ZERO; s++) {
+        struct pair p = { .kv_first = kv_offsets[s], .kv_count = kv_offsets[s + 1] - kv_offsets[s] };
+        bool masked = false;
+        for (int64_t j = kv_offsets[s]; j < kv_offsets[s + 1]; j++)
+            masked = masked || kv_positions[j] < 0;
+        for (p.i = q_offsets[s]; masked && p.i < q_offsets[s + 1]; p.i++)
+            if (is_blank(a, p))
+                row(a, p, blank_of(a, p));
+    }
+}
+
+static void blank_row(const struct kernel_args *a, struct pair p, struct blank b)
+{
+    const struct view *v = &a->in[ATTENTION_V], *out = &a->out[ATTENTION_OUT];
+    int64_t width = v->dim[3], heads = out->dim[1];
+    bool ignored;
+
+    for (p.h = 0; p.h < heads; p.h++) {
+        p.g = kv_head(a, p.h);
+        for (int64_t c = 0; p.g >= 0 && c < width; c++) {
+            double sum = 0;
+            for (p.j = p.kv_first; p.j < p.kv_first + p.kv_count; p.j++)
+                if (masks_of(a, &p, &ignored) == b.masks)
+                    sum += ref_load(v, packed(v, p.j, part_of(a, ATTENTION_V_PART), p.g, c));
+            ref_store(out, (p.i * heads + p.h) * width + c, sum * b.share);
+        }
+    }
+}
+
+void ref_attention_blank(const struct kernel_args *a)
+{
+    each_blank(a, blank_row);
+}
+
+static void add_to(const struct view *v, int64_t at, double x)
+{
+    if (v)
+        ref_store(v, at, ref_load(v, at) + x);
+}
+
+static void blank_pair_grad(const struct kernel_args *a, const struct pair *p, double share, bool replaced)
+{
+    const struct view *q = &a->in[ATTENTION_Q], *k = &a->in[ATTENTION_K];
+    const struct view *dout = &a->in[ATTENTION_GRAD_DOUT], *dk = grad_view(a, ATTENTION_K);
+    double dscore = replaced ? 0 : share * (dout_times(a, p, true) - dout_times(a, p, false));
+    int64_t width = q->dim[3];
+
+    dscore *= a->node->attr[ATTENTION_SCALE];
+    for (int64_t c = 0; c < width; c++) {
+        int64_t at_q = packed(q, p->i, part_of(a, ATTENTION_Q_PART), p->h, c);
+        int64_t at_k = packed(k, p->j, part_of(a, ATTENTION_K_PART), p->g, c);
+        int64_t at_v = packed(&a->in[ATTENTION_V], p->j, part_of(a, ATTENTION_V_PART), p->g, c);
+        add_to(grad_view(a, ATTENTION_V), at_v,
+               share * ref_load(dout, (p->i * dout->dim[1] + p->h) * width + c));
+        if (a->out[ATTENTION_GRAD_DQ].data)
+            add_to(&a->out[ATTENTION_GRAD_DQ], at_q, dscore * ref_load(k, at_k));
+        add_to(dk, at_k, dscore * ref_load(q, at_q));
+    }
+}
+
+static void blank_row_grad(const struct kernel_args *a, struct pair p, struct blank b)
+{
+    bool replaced;
+
+    for (p.h = 0; p.h < a->in[ATTENTION_Q].dim[2]; p.h++) {
+        p.g = kv_head(a, p.h);
+        for (p.j = p.kv_first; p.g >= 0 && p.j < p.kv_first + p.kv_count; p.j++)
+            if (masks_of(a, &p, &replaced) == b.masks)
+                blank_pair_grad(a, &p, b.share, replaced);
+    }
+}
+
+void ref_attention_blank_grad(const struct kernel_args *a)
+{
+    each_blank(a, blank_row_grad);
+}
+
 void ref_attention_grad(const struct kernel_args *a)
 {
     const int32_t *q_offsets = a->in[ATTENTION_Q_OFFSETS].data,
@@ -288,4 +422,5 @@ void ref_attention_grad(const struct kernel_args *a)
     }
     if (a->out[ATTENTION_GRAD_DTABLE].data)
         table_grad(a);
+    ref_attention_blank_grad(a);
 }

@@ -16,6 +16,7 @@ struct row_block {
     int64_t *place;       /* [count] sample number in the global batch * T + position: what random streams are
                              indexed by */
     int32_t *offsets;     /* [sequences + 1] first row of each sequence, then count */
+    int32_t longest;      /* every sequence counts as having so many positions at least; 0: as it has */
 };
 
 struct batch {

@@ -271,13 +271,13 @@ static void copy_rows(struct executor *e, const char *prefix, const struct row_b
     }
 }
 
-/* For each row the largest position id of its sequence, plus 1. */
+/* For each row the largest position id of its sequence, plus 1; or what the batch says. */
 static void set_longest(struct executor *e, const struct row_block *r, int64_t sequences)
 {
     int32_t *longest = executor_input(e, "longest"), most;
 
     for (int64_t s = 0; longest && s < sequences; s++) {
-        most = 0;
+        most = r->longest;
         for (int64_t i = r->offsets[s]; i < r->offsets[s + 1]; i++)
             most = r->positions[i] >= most ? r->positions[i] + 1 : most;
         for (int64_t i = r->offsets[s]; i < r->offsets[s + 1]; i++)

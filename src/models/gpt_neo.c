@@ -213,7 +213,8 @@ static struct tensor *self_attention(struct builder *b, const struct gpt_neo *c,
                         &(struct attention_options){ .causal = true,
                                                      .scale = 1,
                                                      .dropout = c->attn_dropout,
-                                                     .window = c->local[b->layer] ? (int)c->window : 0 });
+                                                     .window = c->local[b->layer] ? (int)c->window : 0,
+                                                     .blank = BLANK_TWO_MASKS });
     return linear_layer(b, "out_proj", h, /* (N, D) */
                         &(struct linear_options){ .in_ndim = 2,
                                                   .in = { c->heads, c->width / c->heads },

@@ -213,7 +213,8 @@ static struct tensor *self_attention(struct builder *b, struct stack *s, struct 
                                    .scale = 1,
                                    .dropout = c->dropout,
                                    .max_distance = c->max_distance,
-                                   .bidirectional = !s->decoder };
+                                   .bidirectional = !s->decoder,
+                                   .blank = BLANK_ONE_MASK };
     struct tensor *qkv[3], *h;
 
     scope_begin(b, "SelfAttention");
@@ -237,8 +238,9 @@ static struct tensor *cross_attention(struct builder *b, struct stack *s, struct
 
     scope_begin(b, "EncDecAttention");
     project(b, s->c, x, s->encoded, qkv);
-    h = cross_attention_layer(b, s->in, qkv[0], qkv[1], qkv[2],
-                              &(struct attention_options){ .scale = 1, .dropout = s->c->dropout });
+    h = cross_attention_layer(
+        b, s->in, qkv[0], qkv[1], qkv[2],
+        &(struct attention_options){ .scale = 1, .dropout = s->c->dropout, .blank = BLANK_ONE_MASK });
     h = output_of_heads(b, s->c, h);
     scope_end(b, "EncDecAttention");
     return h;

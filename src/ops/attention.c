@@ -42,7 +42,7 @@ static void grad(struct builder *b, const struct node *n, struct tensor *const d
                  const bool wants[])
 {
     struct tensor *in[ATTENTION_GRAD_DOUT + 1] = { 0 };
-    struct attr_value attrs[ATTENTION_BIDIRECTIONAL + 2] = { 0 };
+    struct attr_value attrs[ATTENTION_ATTRS + 1] = { 0 };
     struct node *g;
 
     for (int i = 0; i < n->nin; i++)
@@ -50,7 +50,7 @@ static void grad(struct builder *b, const struct node *n, struct tensor *const d
     in[ATTENTION_GRAD_OUT] = n->out[ATTENTION_OUT];
     in[ATTENTION_GRAD_LSE] = n->out[ATTENTION_LSE];
     in[ATTENTION_GRAD_DOUT] = dout[ATTENTION_OUT];
-    for (int i = 0; i <= ATTENTION_BIDIRECTIONAL; i++)
+    for (int i = 0; i < ATTENTION_ATTRS; i++)
         attrs[i] = (struct attr_value){ n->op->attrs[i].name, n->attr[i] };
     g = graph_node(b, &op_attention_grad, ATTENTION_GRAD_DOUT + 1, in, attrs);
     if (!g)
@@ -135,7 +135,8 @@ const struct op_def op_attention = {
                { "k_part", 0 },
                { "v_part", 0 },
                { "max_distance", 0 },
-               { "bidirectional", 0 } },
+               { "bidirectional", 0 },
+               { "blank", BLANK_ZERO } },
     .infer = infer,
     .grad = grad,
     .shard = shard,
@@ -179,7 +180,8 @@ const struct op_def op_attention_grad = {
                { "k_part", 0 },
                { "v_part", 0 },
                { "max_distance", 0 },
-               { "bidirectional", 0 } },
+               { "bidirectional", 0 },
+               { "blank", BLANK_ZERO } },
     .infer = infer_grad,
     .no_gradient = true,
     .shard = shard_grad,
@@ -211,6 +213,7 @@ struct tensor *attention(struct builder *b, const struct attention_inputs *x, co
                                                        { "v_part", o->v_part },
                                                        { "max_distance", (double)o->max_distance },
                                                        { "bidirectional", o->bidirectional },
+                                                       { "blank", o->blank },
                                                        { 0 } }),
                      ATTENTION_OUT);
 }

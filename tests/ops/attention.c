@@ -11,6 +11,7 @@ struct attention_setup {
     double causal, window, dropout;
     bool spread;                   /* of keys only every third position is there */
     int64_t buckets, max_distance; /* 0: no table of relative positions */
+    enum blank_rows blank;
 };
 
 #define LENGTHS(...) ((const int64_t[]){ __VA_ARGS__ })
@@ -29,6 +30,47 @@ static const struct attention_setup hole = {
     ALL_IN_ONE, 2, 2, 3, 3, LENGTHS(4, 3, 2), .kv_positions = LENGTHS(-1, -1, 2, 3, 0, -1, 2, -1, -1),
     .causal = 1
 };
+static const struct attention_setup blank_one = { SEPARATE,
+                                                  2,
+                                                  2,
+                                                  3,
+                                                  3,
+                                                  LENGTHS(4, 3, 2),
+                                                  .kv_positions = LENGTHS(-1, -1, 2, 3, 0, -1, 2, -1, -1),
+                                                  .causal = 1,
+                                                  .buckets = 4,
+                                                  .max_distance = 3,
+                                                  .blank = BLANK_ONE_MASK };
+static const struct attention_setup blank_both_ways = { KEYS_WITH_VALUES,
+                                                        4,
+                                                        2,
+                                                        3,
+                                                        2,
+                                                        LENGTHS(3, 2),
+                                                        .kv_lengths = LENGTHS(3, 4),
+                                                        .kv_positions = LENGTHS(-1, -1, -1, -1, 1, 2, -1),
+                                                        .blank = BLANK_ONE_MASK };
+static const struct attention_setup blank_two = { ALL_IN_ONE,
+                                                  2,
+                                                  2,
+                                                  3,
+                                                  3,
+                                                  LENGTHS(4, 7, 2),
+                                                  .kv_positions =
+                                                      LENGTHS(-1, -1, 2, 3, 0, 1, -1, -1, -1, 5, -1, -1, -1),
+                                                  .causal = 1,
+                                                  .blank = BLANK_TWO_MASKS };
+static const struct attention_setup blank_window = { ALL_IN_ONE,
+                                                     2,
+                                                     2,
+                                                     3,
+                                                     3,
+                                                     LENGTHS(4, 7, 2),
+                                                     .kv_positions = LENGTHS(-1, -1, 2, 3, 0, 1, -1, -1, -1,
+                                                                             5, -1, -1, -1),
+                                                     .causal = 1,
+                                                     .window = 2,
+                                                     .blank = BLANK_TWO_MASKS };
 static const struct attention_setup across = { KEYS_WITH_VALUES,           2, 2, 3, 2, LENGTHS(3, 2),
                                                .kv_lengths = LENGTHS(2, 5) };
 static const struct attention_setup empty = { ALL_IN_ONE, 2, 2, 3, 0, LENGTHS(0), .causal = 1 };
@@ -123,6 +165,7 @@ static struct node *attention_node(struct ops_case *c, const struct attention_se
     struct dim rows, keys;
 
     c->large = a->q_lengths[0] > 80;
+    c->no_gradient = a->blank != BLANK_ZERO; /* scores that are lost have one all the same */
     attention_rows_inputs(c, a, in, &rows, &keys);
     in[ATTENTION_Q] = ops_value(c, SHAPE(rows, FIX(one ? 3 : 1), FIX(a->heads), FIX(a->width)));
     in[ATTENTION_K] =
@@ -136,7 +179,8 @@ static struct node *attention_node(struct ops_case *c, const struct attention_se
                             { "v_part", one   ? 2
                                         : two ? 1
                                               : 0 },
-                            { "max_distance", (double)a->max_distance }, { "bidirectional", !a->causal }));
+                            { "max_distance", (double)a->max_distance }, { "bidirectional", !a->causal },
+                            { "blank", a->blank }));
 }
 
 static void build(struct ops_case *c)
@@ -173,6 +217,10 @@ static const struct ops_case_def cases[] = {
     { "window", build, &window },
     { "dropped", build, &dropped },
     { "hole", build, &hole },
+    { "blank_one", build, &blank_one },
+    { "blank_both_ways", build, &blank_both_ways },
+    { "blank_two", build, &blank_two },
+    { "blank_window", build, &blank_window },
     { "across", build, &across },
     { "empty", build, &empty },
     { "large", build, &large },

@@ -27,9 +27,10 @@ def exact_norm(self, x):
 def exact_scores(self, query, key, value, attention_mask=None):
     scores = query @ key.transpose(-1, -2)
     n, m = scores.shape[-2:]
-    scores = scores.masked_fill(~self.bias[:, :, m - n:m, :m], -1e300)
+    least = torch.finfo(torch.float32).min  # with other numbers than two of this one, blank rows would differ
+    scores = scores.masked_fill(~self.bias[:, :, m - n:m, :m], least)
     if attention_mask is not None:
-        scores = scores + attention_mask
+        scores = scores + (attention_mask < 0) * least
     prob = scores.softmax(-1)
     return prob @ value, prob
 

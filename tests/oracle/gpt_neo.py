@@ -1,6 +1,5 @@
 """Goldens for `plait forward` on GPT-Neo: see decoders.py. transformers has no sdpa for it, and query rows that
-see no key (padding, all of the window masked) average over keys there; they give zero here, so no case has
-them."""
+see no key (padding, all of the window masked) average over keys there: the case "blank"."""
 import sys
 
 import torch
@@ -51,12 +50,22 @@ def both_keys(path, tensors, keys):
                 embed_dropout=0.1, attention_dropout=0.1)
 
 
+def blank(family, config):
+    """Padding before the row, wide in the middle, after it: more of it than the window; labels of the first
+    tokens, which rows of padding predict."""
+    mask = torch.ones(3, 17, dtype=torch.long)
+    mask[0, :7] = mask[1, 4:11] = mask[2, 9:] = 0
+    ids = family.ids("blank", config, *mask.shape)
+    return dict(input_ids=ids, attention_mask=mask, labels=ids.masked_fill(mask == 0, -100))
+
+
 def main():
     family = Family("gpt_neo", GPTNeoConfig, GPTNeoForCausalLM)
     family.write_models(MODELS)
     config = family.config(SMALL)
     for name, mask in (("pad_right", mask_of(17, [0, 2, 3], False)), ("mask_hole", holes())):
         family.write_case(name, SMALL, "plain", family.masked(name, config, mask))
+    family.write_case("blank", SMALL, "plain", blank(family, config))
     inputs = family.plain_inputs("position_ids", config)
     positions = torch.stack([torch.arange(20) + 4, torch.arange(23, 3, -1)])
     inputs.update(position_ids=positions, attention_mask=torch.ones_like(inputs["input_ids"]))

@@ -78,6 +78,8 @@ def main():
     positions = torch.stack([torch.arange(20) * 3 + 7, torch.arange(900, 860, -2)])  # past the maximum too
     inputs.update(position_ids=positions, attention_mask=torch.ones_like(inputs["input_ids"]))
     family.write_case("position_ids", SMALL, "plain", inputs)
+    inputs["position_ids"] = torch.stack([torch.arange(20), torch.arange(90, 110)])  # of one row for both
+    family.write_case("dynamic_positions", MODELS["dynamic"][0], "plain", inputs, ())
     family.write_file_form("file_base_names", "plain", base_names)
     family.write_file_form("file_bfloat16", "plain", bfloat16)
     family.write_file_form("file_v4", "plain", version_4(None))

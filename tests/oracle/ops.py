@@ -266,6 +266,16 @@ def bucket(c, table, relative):
         relative, bool(c.attrs["bidirectional"]), table.shape[0], int(c.attrs["max_distance"]))
 
 
+def masked_by_adding(c, scores, ok, qp, kp):
+    """As transformers' GPT-Neo (two masks) and T5 (one) mask scores, by a number that the scores are lost in."""
+    at = torch.where(kp < 0, torch.arange(len(kp)), kp)[None, :]
+    later = at > qp[:, None] if c.attrs["causal"] else torch.zeros(ok.shape, dtype=torch.bool)
+    outside = qp[:, None] - at >= c.attrs["window"] if c.attrs["window"] else torch.zeros_like(later)
+    if c.attrs["blank"] == 1:
+        return scores - 1e300 * (~ok)
+    return scores.masked_fill(later | outside, -1e300) - 1e300 * ((kp < 0)[None, :] | later)
+
+
 def attend(c, q, k, v, table):
     q_at, k_at, qp, kp, place = c.x[3:8]
     q, k, v = heads_of(c, q, k, v)
@@ -276,10 +286,14 @@ def attend(c, q, k, v, table):
         ok = allowed(c, qp[i], kp[j])
         scores = c.attrs["scale"] * torch.einsum("ihc,jhc->hij", q[i], k[j])
         if table is not None:
-            scores = scores + table[bucket(c, table, kp[j][None, :] - qp[i][:, None])].permute(2, 0, 1)
+            bias = table[bucket(c, table, kp[j][None, :] - qp[i][:, None])].permute(2, 0, 1)
+            scores = scores + bias.masked_fill(~ok, 0)
+        summed = masked_by_adding(c, scores, ok, qp[i], kp[j])
         scores = scores.masked_fill(~ok, -math.inf)
         none = ~ok.any(1)
         prob = torch.softmax(scores.masked_fill(none[None, :, None], 0), -1) * ok
+        if c.attrs["blank"]:
+            prob = torch.softmax(summed, -1)
         for h in range(q.shape[1] if p else 0):
             for a in range(prob.shape[1]):
                 for b in range(prob.shape[2]):
