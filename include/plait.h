@@ -81,6 +81,20 @@ PLAIT_API int plait_log_set(int level);
 PLAIT_API int plait_threads_set(int threads);
 PLAIT_API int plait_threads_get(void);
 
+/* ---- Arrays ---- */
+
+enum { PLAIT_INT32, PLAIT_INT64, PLAIT_FLOAT32 }; /* types of elements */
+enum { PLAIT_DIMS = 4 };
+
+/* Elements in memory, row-major without gaps. */
+struct plait_array {
+    const char *name;
+    int type; /* PLAIT_INT32 ... */
+    int ndim; /* 0: one element */
+    int64_t shape[PLAIT_DIMS];
+    const void *data;
+};
+
 /* ---- Models ---- */
 
 struct plait_model;
@@ -128,18 +142,6 @@ PLAIT_API int plait_model_param_read(struct plait_model *m, const char *name, fl
 
 /* ---- Forward and gradients ---- */
 
-enum { PLAIT_INT32, PLAIT_INT64, PLAIT_FLOAT32 }; /* types of elements */
-enum { PLAIT_DIMS = 4 };
-
-/* Elements in memory, row-major without gaps. */
-struct plait_array {
-    const char *name;
-    int type; /* PLAIT_INT32 ... */
-    int ndim; /* 0: one element */
-    int64_t shape[PLAIT_DIMS];
-    const void *data;
-};
-
 enum { PLAIT_LOGITS = 1, PLAIT_GRADIENTS = 2 };
 
 /* As transformers' forward, without dropout. inputs: `count` arrays, integers [B, T], under the names of its
@@ -185,19 +187,10 @@ PLAIT_API void plait_tokenizer_free(struct plait_tokenizer *t);
 /* tokenizer.json, vocab.json, merges.txt, tokenizer_config.json, into a directory that is made if need be. */
 PLAIT_API int plait_tokenizer_save(const struct plait_tokenizer *t, const char *directory);
 
-struct plait_tokenizer_options {
-    size_t size;
-    int64_t vocab_size;          /* special tokens and alphabet included; 30000 */
-    int64_t min_frequency;       /* of a pair that is merged; 2 */
-    const char *const *specials; /* special tokens, first in the vocabulary; NULL: none */
-    int64_t special_count;
-    int add_prefix_space;
-};
-PLAIT_API int plait_tokenizer_options_init(struct plait_tokenizer_options *o, size_t size);
-/* Byte-level BPE learnt from text files, line by line. PLAIT_ERROR_OPEN, _DATA (not UTF-8), _CONFIG. */
-PLAIT_API int plait_tokenizer_train(const char *const *files, int64_t file_count,
-                                    const struct plait_tokenizer_options *options,
-                                    struct plait_tokenizer **out);
+/* A tokenizer learnt from text. Options: those of `plait tokenizer train` but output_dir: files must be
+ * there; tokenizer_type, vocab_size, special_tokens and so on. PLAIT_ERROR_OPEN, _DATA (not UTF-8), _CONFIG.
+ */
+PLAIT_API int plait_tokenizer_train(const char *const *options, struct plait_tokenizer **out);
 
 /* Distinct tokens, added ones included. 0 when t is NULL. */
 PLAIT_API int64_t plait_tokenizer_size(const struct plait_tokenizer *t);
@@ -229,6 +222,29 @@ PLAIT_API int64_t plait_tokenizer_encode(struct plait_tokenizer *t, const char *
  */
 PLAIT_API int64_t plait_tokenizer_decode(const struct plait_tokenizer *t, const int32_t *ids, int64_t count,
                                          int skip_special, char *text, size_t capacity);
+
+#define PLAIT_TO_NUL ((size_t)-1) /* the length of a text that ends with a NUL */
+
+struct plait_text {
+    const char *text;
+    size_t length;    /* bytes, or PLAIT_TO_NUL */
+    const char *pair; /* a second text that belongs to it; NULL: none */
+    size_t pair_length;
+};
+
+/* Many texts, or pairs of them, on all threads. Options: those of `plait tokenizer encode` under Encoding,
+ * such as padding, truncation and max_length, with the meaning they have for transformers' tokenizers; what
+ * is not given is as in tokenizer.json. PLAIT_ERROR_CONFIG: there is no token to pad with. */
+struct plait_tokens;
+PLAIT_API int plait_tokenizer_encode_batch(const struct plait_tokenizer *t, const char *const *options,
+                                           const struct plait_text *texts, int64_t count,
+                                           struct plait_tokens **out);
+PLAIT_API void plait_tokens_free(struct plait_tokens *t);
+/* The ids of a text with its padding, as long as t; *length: how many. NULL, and 0, beyond the last. */
+PLAIT_API const int32_t *plait_tokens_ids(const struct plait_tokens *t, int64_t index, int64_t *length);
+/* "input_ids", "attention_mask" or "token_type_ids" of all texts, [B, T], for plait_model_forward; data is
+ * valid as long as t. PLAIT_ERROR_USAGE: texts are not of one length. */
+PLAIT_API int plait_tokens_array(const struct plait_tokens *t, const char *name, struct plait_array *out);
 
 /* Text while ids are being made: the pieces put together are the text of all ids; a character that several
  * tokens make comes when it is complete. The tokenizer outlives it. */

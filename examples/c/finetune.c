@@ -3,9 +3,9 @@
  *     finetune MODEL_DIRECTORY TEXT_FILE OUTPUT_DIRECTORY [STEPS]
  *
  * Samples are windows of the file's tokens, made when they are asked for: a function of their number and
- * nothing else, so that a run that was stopped goes on exactly where it was (resume_from_checkpoint). The loss is the
- * cross-entropy with each token's share bounded, 4 tanh(l / 4): what the model finds absurd, such as broken
- * text, counts no more than about 4. */
+ * nothing else, so that a run that was stopped goes on exactly where it was (resume_from_checkpoint). The
+ * loss is the cross-entropy with each token's share bounded, 4 tanh(l / 4): what the model finds absurd, such
+ * as broken text, counts no more than about 4. */
 #include <plait.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -3,10 +3,9 @@
 #include <string.h>
 
 #include "api/api.h"
+#include "api/encode.h"
+#include "api/tokenizer_train.h"
 #include "base/file.h"
-#include "data/cache.h"
-#include "data/train_text.h"
-#include "tok/train.h"
 
 _Static_assert(PLAIT_TOKEN_BOS == (int)TOK_BOS && PLAIT_TOKEN_EOS == (int)TOK_EOS &&
                    PLAIT_TOKEN_UNK == (int)TOK_UNK && PLAIT_TOKEN_SEP == (int)TOK_SEP &&
@@ -54,64 +53,18 @@ int plait_tokenizer_save(const struct plait_tokenizer *t, const char *directory)
 
 /* ---- training ---- */
 
-int plait_tokenizer_options_init(struct plait_tokenizer_options *o, size_t size)
+int plait_tokenizer_train(const char *const *options, struct plait_tokenizer **out)
 {
-    const struct plait_tokenizer_options preset = { .vocab_size = 30000, .min_frequency = 2 };
-
-    TRY(api_begin("plait_tokenizer_options_init", o, "o"));
-    return api_give("plait_tokenizer_options", o, size, &preset, sizeof(preset), sizeof(preset));
-}
-
-static int check_strings(const char *what, const char *const *list, int64_t count)
-{
-    if (count < 0 || (count > 0 && !list))
-        return fail(ERR_USAGE, "plait_tokenizer_train: wrong number of %s (found %" PRId64 ")", what, count);
-    for (int64_t i = 0; i < count; i++)
-        if (!list[i])
-            return fail(ERR_USAGE, "plait_tokenizer_train: %s[%" PRId64 "] is NULL", what, i);
-    return OK;
-}
-
-static int train(const char *const *files, int64_t count, const struct tok_train_options *o,
-                 struct tokenizer **out)
-{
-    struct tok_trainer *trainer;
-    char *directory;
+    struct tokenizer_train_values v;
+    struct api_options given;
+    struct tokenizer *made;
     int status;
 
-    TRY(tok_trainer_create(o, &trainer));
-    directory = token_cache_directory(NULL, NULL);
-    status = train_text_feed(trainer, &(struct source_options){ .option = "files",
-                                                                .patterns = files,
-                                                                .pattern_count = (size_t)count,
-                                                                .spool_directory = directory,
-                                                                .corpus = true });
-    mem_free(directory);
-    if (status == OK)
-        status = tok_trainer_finish(trainer, NULL, NULL, out);
-    tok_trainer_free(trainer);
-    return status;
-}
-
-int plait_tokenizer_train(const char *const *files, int64_t file_count,
-                          const struct plait_tokenizer_options *options, struct plait_tokenizer **out)
-{
-    struct plait_tokenizer_options o = { .vocab_size = 30000, .min_frequency = 2 };
-    struct tokenizer *made;
-
-    TRY(api_begin("plait_tokenizer_train", files, "files"));
-    TRY(api_require("plait_tokenizer_train", out, "out"));
-    if (options)
-        TRY(api_take("plait_tokenizer_options", options, &o, sizeof(o), sizeof(o)));
-    TRY(check_strings("files", files, file_count));
-    TRY(check_strings("specials", o.specials, o.special_count));
-    TRY(train(files, file_count,
-              &(struct tok_train_options){ .vocab_size = o.vocab_size,
-                                           .min_frequency = o.min_frequency,
-                                           .specials = o.specials,
-                                           .special_count = (size_t)o.special_count,
-                                           .add_prefix_space = o.add_prefix_space != 0 },
-              &made));
+    TRY(api_begin("plait_tokenizer_train", out, "out"));
+    TRY(api_options_read(&given, "tokenizer train", tokenizer_train_parts, &v, options));
+    status = tokenizer_train_run(&v, NULL, &made);
+    api_options_release(&given);
+    TRY(status);
     *out = handle_of(made);
     return OK;
 }
@@ -187,6 +140,153 @@ int64_t plait_tokenizer_decode(const struct plait_tokenizer *t, const int32_t *i
     }
     str_release(&s);
     return status == OK ? length : status;
+}
+
+/* ---- many texts ---- */
+
+struct plait_tokens {
+    int32_t *ids, *mask, *types; /* of all texts, one after the other */
+    int64_t *begins;             /* [count + 1] */
+    int64_t count;
+};
+
+static int64_t total(const struct encode_result *r, int64_t count)
+{
+    int64_t sum = 0;
+
+    for (int64_t i = 0; i < count; i++)
+        sum += (int64_t)r->list[i].count;
+    return sum;
+}
+
+static struct plait_tokens *join(const struct encode_result *r, int64_t count)
+{
+    struct plait_tokens *t = mem_alloc(sizeof(*t));
+    int64_t sum = total(r, count), at = 0;
+
+    t->count = count;
+    t->ids = mem_alloc_array(3 * (size_t)sum + 1, sizeof(t->ids[0]));
+    t->mask = t->ids + sum;
+    t->types = t->mask + sum;
+    t->begins = mem_alloc_array((size_t)count + 1, sizeof(t->begins[0]));
+    for (int64_t i = 0; i < count; i++) {
+        const struct encoding *e = &r->list[i];
+        int64_t filled = (int64_t)(e->count - r->lengths[i]), first = r->left ? filled : 0;
+        for (int64_t k = 0; k < (int64_t)e->count; k++) {
+            t->ids[at + k] = e->ids[k];
+            t->types[at + k] = e->types ? e->types[k] : 0;
+            t->mask[at + k] = k >= first && k < first + (int64_t)r->lengths[i];
+        }
+        at += (int64_t)e->count;
+        t->begins[i + 1] = at;
+    }
+    return t;
+}
+
+static int encode_all(const struct plait_tokenizer *t, const struct encode_values *v,
+                      const struct tok_input *texts, int64_t count, struct plait_tokens **out)
+{
+    struct encode_result r = { .list = mem_alloc_array((size_t)count + 1, sizeof(r.list[0])),
+                               .lengths = mem_alloc_array((size_t)count + 1, sizeof(r.lengths[0])) };
+    int status = encode_texts(v, t->tokenizer, texts, (size_t)count, &r);
+
+    if (status == OK)
+        *out = join(&r, count);
+    for (int64_t i = 0; i < count; i++)
+        encoding_release(&r.list[i]);
+    mem_free(r.list);
+    mem_free(r.lengths);
+    return status;
+}
+
+static struct tok_text text_of(const char *bytes, size_t length)
+{
+    return (struct tok_text){ bytes, bytes && length == PLAIT_TO_NUL ? strlen(bytes) : length };
+}
+
+static int take_texts(const struct plait_text *texts, int64_t count, struct tok_input *out)
+{
+    for (int64_t i = 0; i < count; i++) {
+        if (!texts[i].text)
+            return fail(ERR_USAGE, "plait_tokenizer_encode_batch: text %" PRId64 " is NULL", i);
+        out[i].text = text_of(texts[i].text, texts[i].length);
+        out[i].pair = text_of(texts[i].pair, texts[i].pair_length);
+    }
+    return OK;
+}
+
+int plait_tokenizer_encode_batch(const struct plait_tokenizer *t, const char *const *options,
+                                 const struct plait_text *texts, int64_t count, struct plait_tokens **out)
+{
+    struct encode_values v;
+    struct api_options given;
+    struct tok_input *list;
+    int status;
+
+    TRY(api_begin("plait_tokenizer_encode_batch", t, "t"));
+    TRY(api_require("plait_tokenizer_encode_batch", texts, "texts"));
+    TRY(api_require("plait_tokenizer_encode_batch", out, "out"));
+    if (count < 1 || count > INT32_MAX)
+        return fail(ERR_USAGE,
+                    "plait_tokenizer_encode_batch: wrong number of texts (found %" PRId64
+                    ", expected at least 1)",
+                    count);
+    TRY(api_options_read(&given, "tokenizer encode", encode_parts, &v, options));
+    list = mem_alloc_array((size_t)count, sizeof(list[0]));
+    v.types = true;
+    status = take_texts(texts, count, list);
+    if (status == OK)
+        status = encode_all(t, &v, list, count, out);
+    mem_free(list);
+    api_options_release(&given);
+    return status;
+}
+
+void plait_tokens_free(struct plait_tokens *t)
+{
+    if (!t)
+        return;
+    mem_free(t->ids);
+    mem_free(t->begins);
+    mem_free(t);
+}
+
+const int32_t *plait_tokens_ids(const struct plait_tokens *t, int64_t index, int64_t *length)
+{
+    bool there = t && index >= 0 && index < t->count;
+
+    if (length)
+        *length = there ? t->begins[index + 1] - t->begins[index] : 0;
+    return there ? t->ids + t->begins[index] : NULL;
+}
+
+int plait_tokens_array(const struct plait_tokens *t, const char *name, struct plait_array *out)
+{
+    static const char *const names[] = { "input_ids", "attention_mask", "token_type_ids" };
+    const int32_t *data = NULL;
+    int which = 0;
+
+    TRY(api_begin("plait_tokens_array", t, "t"));
+    TRY(api_require("plait_tokens_array", name, "name"));
+    TRY(api_require("plait_tokens_array", out, "out"));
+    for (const int32_t *const all[] = { t->ids, t->mask, t->types }; which < 3 && !data; which++)
+        data = strcmp(name, names[which]) == 0 ? all[which] : NULL;
+    if (!data)
+        return fail(ERR_USAGE,
+                    "%.60s: tokens have no such array (expected input_ids, attention_mask or token_type_ids)",
+                    name);
+    for (int64_t i = 1; i < t->count; i++)
+        if (t->begins[i + 1] - t->begins[i] != t->begins[1])
+            return fail(ERR_USAGE,
+                        "texts are not of one length (found %" PRId64 " tokens in text %" PRId64
+                        ", expected %" PRId64 ": the option padding makes them so)",
+                        t->begins[i + 1] - t->begins[i], i, t->begins[1]);
+    *out = (struct plait_array){ .name = names[which - 1],
+                                 .type = PLAIT_INT32,
+                                 .ndim = 2,
+                                 .shape = { t->count, t->begins[1] },
+                                 .data = data };
+    return OK;
 }
 
 /* ---- text while ids are being made ---- */

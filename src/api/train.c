@@ -1,5 +1,5 @@
-/* Training and evaluation: the options of `plait train` and `plait eval`, with what a program may bring of its
- * own -- samples, a loss, an ear -- as a session of train/session.h. */
+/* Training and evaluation: the options of `plait train` and `plait eval`, with what a program may bring of
+ * its own -- samples, a loss, an ear -- as a session of train/session.h. */
 #include <inttypes.h>
 #include <math.h>
 

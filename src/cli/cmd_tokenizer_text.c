@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "api/encode.h"
 #include "base/err.h"
 #include "base/file.h"
 #include "cli/cli.h"
@@ -10,7 +11,8 @@
 
 struct values {
     const char *tokenizer, *input, *text, *pair, *output, *cache_dir, *revision;
-    bool special, types;
+    bool special; /* decode: skipped */
+    struct encode_values encode;
 };
 
 #define INPUT_ROWS(what)                                                                 \
@@ -38,10 +40,6 @@ static const struct option encode_options[] = {
     { "text", OPTION_STRING, offsetof(struct values, text), NULL, "one text, instead of --input" },
     { "text_pair", OPTION_STRING, offsetof(struct values, pair), NULL,
       "a second text, that belongs to --text" },
-    { "add_special_tokens", OPTION_BOOL, offsetof(struct values, special), "true",
-      "add what the tokenizer adds to a text, such as </s>" },
-    { "return_token_type_ids", OPTION_BOOL, offsetof(struct values, types), "false",
-      "lines of {\"input_ids\": [...], \"token_type_ids\": [...]}, which plait train takes as rows" },
     { 0 },
 };
 
@@ -52,9 +50,12 @@ static const struct option decode_options[] = {
     { 0 },
 };
 
-static const struct option_part encode_parts[] = { { "Encoding", encode_options, 0 },
-                                                   { "", no_compute_options, 0 },
-                                                   { 0 } };
+static const struct option_part command_encode_parts[] = {
+    { "Texts", encode_options, 0 },
+    { .parts = encode_parts, .offset = offsetof(struct values, encode) },
+    { "", no_compute_options, 0 },
+    { 0 },
+};
 static const struct option_part decode_parts[] = { { "Decoding", decode_options, 0 },
                                                    { "", no_compute_options, 0 },
                                                    { 0 } };
@@ -182,23 +183,22 @@ static void write_encoding(const struct encoding *e, struct str *out)
     str_append_char(out, '\n');
 }
 
-static int encode_texts(const struct values *v, const struct tokenizer *t, const struct texts *texts)
+static int encode_and_write(const struct values *v, const struct tokenizer *t, const struct texts *texts)
 {
-    const struct encode_options options = { .no_special_tokens = !v->special, .types = v->types };
-    struct encoding *encodings = mem_alloc_array(texts->count + 1, sizeof(encodings[0]));
+    struct encode_result result = { .list = mem_alloc_array(texts->count + 1, sizeof(result.list[0])) };
+    int status = encode_texts(&v->encode, t, texts->list, texts->count, &result);
     struct str out;
-    int status = tokenizer_encode_batch(t, texts->list, texts->count, &options, encodings);
 
     str_init(&out);
     for (size_t i = 0; i < texts->count; i++) {
         if (status == OK)
-            write_encoding(&encodings[i], &out);
-        encoding_release(&encodings[i]);
+            write_encoding(&result.list[i], &out);
+        encoding_release(&result.list[i]);
     }
     if (status == OK)
         status = write_text(v->output, &out);
     str_release(&out);
-    mem_free(encodings);
+    mem_free(result.list);
     return status;
 }
 
@@ -220,7 +220,7 @@ static int run_encode(void *values, struct options *o)
     arena_init(&texts.memory);
     status = read_texts(v, &texts);
     if (status == OK)
-        status = encode_texts(v, t, &texts);
+        status = encode_and_write(v, t, &texts);
     mem_free(texts.list);
     arena_release(&texts.memory);
     tokenizer_free(t);
@@ -292,7 +292,7 @@ const struct command command_tokenizer_encode = {
     .name = "tokenizer encode",
     .summary = "text to token ids: lines of JSON strings, or pairs of them, to lines of JSON arrays",
     .example = "plait tokenizer encode --tokenizer_name my-gpt2 --text \"Hello world\"",
-    .parts = encode_parts,
+    .parts = command_encode_parts,
     .bytes = sizeof(struct values),
     .run = run_encode,
 };

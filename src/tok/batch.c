@@ -13,6 +13,7 @@ struct batch {
     const struct tokenizer *tokenizer;
     const struct tok_input *inputs;
     const struct encode_options *options;
+    const struct truncation *truncation;
     struct encoding *out;
     size_t count;
     struct encoder **encoders; /* by thread */
@@ -28,7 +29,7 @@ static void encode_tile(void *context, int64_t tile)
     if (!*e)
         *e = encoder_create(b->tokenizer);
     for (size_t i = begin; i < end && i < b->count && b->statuses[tile] == OK; i++)
-        b->statuses[tile] = encode_text(*e, &b->inputs[i], b->options, &b->tokenizer->truncation, &b->out[i]);
+        b->statuses[tile] = encode_text(*e, &b->inputs[i], b->options, b->truncation, &b->out[i]);
     if (b->statuses[tile] != OK)
         error_clear(); /* told again by the caller's thread */
 }
@@ -44,7 +45,7 @@ static int repeat_failure(struct batch *b)
         if (b->statuses[i / TEXTS_PER_TILE] == OK)
             continue;
         scratch.count = 0;
-        status = encode_text(e, &b->inputs[i], b->options, &b->tokenizer->truncation, &scratch);
+        status = encode_text(e, &b->inputs[i], b->options, b->truncation, &scratch);
     }
     encoding_release(&scratch);
     encoder_free(e);
@@ -67,7 +68,7 @@ static void pad(struct encoding *e, const struct padding *p, size_t length)
     mem_free(pads);
 }
 
-static void pad_all(const struct padding *p, struct encoding *out, size_t count)
+void encodings_pad(const struct padding *p, struct encoding *out, size_t count)
 {
     size_t length = (size_t)p->fixed, multiple = (size_t)p->multiple;
 
@@ -81,13 +82,27 @@ static void pad_all(const struct padding *p, struct encoding *out, size_t count)
         pad(&out[i], p, length);
 }
 
+void tokenizer_lengths(const struct tokenizer *t, struct truncation *truncation, struct padding *padding)
+{
+    *truncation = t->truncation;
+    *padding = t->padding;
+}
+
+void tokenizer_sides(const struct tokenizer *t, struct truncation *truncation, struct padding *padding)
+{
+    truncation->left = t->cut_left;
+    padding->left = t->pad_left;
+    padding->id = t->specials[TOK_PAD];
+}
+
 int tokenizer_encode_batch(const struct tokenizer *t, const struct tok_input *inputs, size_t count,
                            const struct encode_options *options, struct encoding *out)
 {
-    struct batch b = { t, inputs, options, out, count, NULL, NULL };
+    struct batch b = { .tokenizer = t, .inputs = inputs, .options = options, .out = out, .count = count };
     int64_t tiles = ceil_div((int64_t)count, TEXTS_PER_TILE);
     int threads = parallel_threads(), status = OK;
 
+    b.truncation = options && options->truncation ? options->truncation : &t->truncation;
     b.encoders = mem_alloc_array((size_t)threads, sizeof(struct encoder *));
     b.statuses = mem_alloc_array((size_t)tiles, sizeof(*b.statuses));
     parallel_for(tiles, encode_tile, &b);
@@ -95,7 +110,7 @@ int tokenizer_encode_batch(const struct tokenizer *t, const struct tok_input *in
         if (b.statuses[i] != OK)
             status = repeat_failure(&b);
     if (status == OK)
-        pad_all(&t->padding, out, count);
+        encodings_pad(options && options->padding ? options->padding : &t->padding, out, count);
     for (int i = 0; i < threads; i++)
         encoder_free(b.encoders[i]);
     mem_free(b.encoders);

@@ -251,6 +251,8 @@ static int config_apply(struct tokenizer *t, struct config *c)
         return OK;
     TRY(read_max_length(t, tree));
     TRY(read_clean_up(t, tree));
+    TRY(tokenizer_read_side(tree, tree->root, "padding_side", &t->pad_left));
+    TRY(tokenizer_read_side(tree, tree->root, "truncation_side", &t->cut_left));
     t->config = mem_strndup(c->main.map.data, c->main.map.length);
     return OK;
 }

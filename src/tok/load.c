@@ -100,12 +100,12 @@ static int fail_choice(const struct tree *tree, const struct node *n, const char
     return ERR_DATA;
 }
 
-static int read_direction(const struct tree *tree, const struct node *n, bool *left)
+int tokenizer_read_side(const struct tree *tree, const struct node *n, const char *key, bool *left)
 {
-    const struct node *d = node_get(n, "direction");
+    const struct node *d = node_get(n, key);
 
-    *left = node_is(d, "Left");
-    if (d && !*left && !node_is(d, "Right"))
+    *left = node_is(d, "Left") || node_is(d, "left");
+    if (d && !*left && !node_is(d, "Right") && !node_is(d, "right"))
         return fail_choice(tree, d, "Left or Right");
     return OK;
 }
@@ -118,7 +118,7 @@ static int read_truncation(struct tokenizer *t, const struct tree *tree, const s
 
     TRY(node_require(tree, n, "max_length", JSON_NUMBER, &length));
     TRY(node_to_int(tree, length, 0, INT32_MAX, &r.max_length));
-    TRY(read_direction(tree, n, &r.left));
+    TRY(tokenizer_read_side(tree, n, "direction", &r.left));
     TRY(node_int(tree, n, "stride", 0, INT32_MAX, &r.stride));
     r.strategy = node_is(strategy, "OnlySecond")  ? TRUNCATE_SECOND
                  : node_is(strategy, "OnlyFirst") ? TRUNCATE_FIRST
@@ -151,7 +151,7 @@ static int read_padding(struct tokenizer *t, const struct tree *tree, const stru
     int64_t id = 0, type = 0;
 
     TRY(read_pad_length(tree, node_get(n, "strategy"), &p));
-    TRY(read_direction(tree, n, &p.left));
+    TRY(tokenizer_read_side(tree, n, "direction", &p.left));
     TRY(node_int(tree, n, "pad_to_multiple_of", 0, PAD_MOST, &p.multiple));
     TRY(node_int(tree, n, "pad_id", 0, INT32_MAX, &id));
     TRY(node_int(tree, n, "pad_type_id", 0, INT32_MAX, &type));

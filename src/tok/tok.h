@@ -65,7 +65,33 @@ struct encoding { /* zeroed to begin with; grows; encoding_release frees */
 };
 void encoding_release(struct encoding *e);
 
+enum truncation_strategy { TRUNCATE_LONGEST, TRUNCATE_FIRST, TRUNCATE_SECOND };
+
+struct truncation { /* inactive when zeroed, as the next */
+    bool active, left;
+    enum truncation_strategy strategy;
+    int64_t max_length;
+    int64_t stride; /* of the parts that are cut off, which nobody here asks for */
+};
+
+struct padding {
+    bool active, left;
+    int64_t fixed;    /* 0: to the longest of the batch */
+    int64_t multiple; /* 0: none */
+    int32_t id, type;
+};
+
+/* What tokenizer.json says. */
+void tokenizer_lengths(const struct tokenizer *t, struct truncation *truncation, struct padding *padding);
+/* The sides by tokenizer_config.json, and the pad token; -1: there is none. */
+void tokenizer_sides(const struct tokenizer *t, struct truncation *truncation, struct padding *padding);
+/* Pads all to one length. */
+void encodings_pad(const struct padding *p, struct encoding *list, size_t count);
+
 struct encode_options {
+    const struct truncation
+        *truncation; /* of tokenizer_encode_batch, these two; NULL: what tokenizer.json says */
+    const struct padding *padding;
     bool no_special_tokens; /* leave out what the post-processor adds */
     bool spans;
     bool types;

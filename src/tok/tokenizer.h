@@ -17,28 +17,13 @@ enum section {
 };
 extern const char *const section_keys[SECTION_COUNT];
 
-enum truncation_strategy { TRUNCATE_LONGEST, TRUNCATE_FIRST, TRUNCATE_SECOND };
-
-struct truncation {
-    bool active, left;
-    enum truncation_strategy strategy;
-    int64_t max_length;
-    int64_t stride; /* of the parts that are cut off, which nobody here asks for */
-};
-
-struct padding {
-    bool active, left;
-    int64_t fixed;    /* 0: to the longest of the batch */
-    int64_t multiple; /* 0: none */
-    int32_t id, type;
-};
-
 struct tokenizer {
     struct vocab vocab; /* of the model */
     struct added added;
     struct component normalizer, pre_tokenizer, model, post_processor, decoder;
     struct truncation truncation;
     struct padding padding;
+    bool pad_left, cut_left; /* padding_side and truncation_side of tokenizer_config.json */
     int32_t size, id_limit;
     uint32_t *added_by_id;               /* index + 1 into added.tokens; id_limit of them */
     char *sections[SECTION_COUNT];       /* JSON; NULL: null */
@@ -78,6 +63,11 @@ int tokenizer_decode_raw(const struct tokenizer *t, const int32_t *ids, size_t c
 /* Encodes up to the truncation that is given (may be NULL). */
 int encode_text(struct encoder *e, const struct tok_input *in, const struct encode_options *options,
                 const struct truncation *truncation, struct encoding *out);
+
+/* "left" or "right", by key; absent: right. */
+struct tree;
+struct node;
+int tokenizer_read_side(const struct tree *tree, const struct node *n, const char *key, bool *left);
 
 /* ---- truncate.c ---- */
 

@@ -115,7 +115,7 @@ static int collect_labels(struct objective_choice *c)
     return label_set_collect(&c->labels, &o);
 }
 
-/* A caller's own samples bring targets for an encoder's decoder, and a headless model has rows like others. */
+/* A caller's own samples bring what a decoder writes, and a headless model has rows like others. */
 static enum objective_kind choose_own(const struct objective_choice *c, const struct config *config)
 {
     bool headless = config->head == HEAD_NONE || config->head == HEAD_ENCODER;

@@ -1,5 +1,5 @@
-/* Training through the library: samples of the caller's own follow PyTorch's 40 golden steps, of every kind of
- * head; files of options; stopped and gone on; misuse. */
+/* Training through the library: samples of the caller's own follow PyTorch's 40 golden steps, of every kind
+ * of head; files that options name; stopped and gone on; misuse. */
 #include "train_run.h"
 
 static double evaluate(struct run *r)
