@@ -156,16 +156,29 @@ void json_write_raw(struct json_writer *w, const char *bytes, size_t length)
     str_append_bytes(w->out, bytes, length);
 }
 
+/* printf would take half of the time of writing rows of ids. */
+static void append_digits(struct str *out, uint64_t v, bool negative)
+{
+    char text[24];
+    size_t at = sizeof(text);
+    do
+        text[--at] = (char)('0' + v % 10);
+    while ((v /= 10) > 0);
+    if (negative)
+        text[--at] = '-';
+    str_append_bytes(out, text + at, sizeof(text) - at);
+}
+
 void json_write_int(struct json_writer *w, int64_t v)
 {
     before_value(w);
-    str_appendf(w->out, "%lld", (long long)v);
+    append_digits(w->out, v < 0 ? -(uint64_t)v : (uint64_t)v, v < 0);
 }
 
 void json_write_uint64(struct json_writer *w, uint64_t v)
 {
     before_value(w);
-    str_appendf(w->out, "%llu", (unsigned long long)v);
+    append_digits(w->out, v, false);
 }
 
 void json_write_bool(struct json_writer *w, bool v)
