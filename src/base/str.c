@@ -261,16 +261,12 @@ void str_append_duration(struct str *s, double seconds)
         str_appendf(s, "%d:%02d", minutes, rest);
 }
 
-int utf8_decode(const char *p, const char *end, uint32_t *codepoint)
+int utf8_decode_long(const char *p, const char *end, uint32_t *codepoint)
 {
     static const uint32_t least[5] = { 0, 0, 0x80, 0x800, 0x10000 };
     if (p >= end)
         return 0;
     unsigned char first = (unsigned char)*p;
-    if (first < 0x80) {
-        *codepoint = first;
-        return 1;
-    }
     int length = first >= 0xf8 ? 0 : first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : first >= 0xc0 ? 2 : 0;
     if (!length || end - p < length)
         return 0;

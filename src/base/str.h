@@ -47,9 +47,18 @@ void str_append_duration(struct str *s, double seconds);
 
 /* UTF-8: reads one code point at p (end is one past the last byte); returns its length 1..4, or 0 when the
  * bytes are not valid UTF-8 (overlong, surrogate, beyond U+10FFFF, cut off). */
-int utf8_decode(const char *p, const char *end, uint32_t *codepoint);
+static inline int utf8_decode(const char *p, const char *end, uint32_t *codepoint);
+int utf8_decode_long(const char *p, const char *end, uint32_t *codepoint); /* what is no ASCII */
 int utf8_encode(uint32_t codepoint, char out[4]);
 /* length when all is valid, else the offset of the first bad byte. */
 size_t utf8_valid_prefix(const char *bytes, size_t length);
+
+static inline int utf8_decode(const char *p, const char *end, uint32_t *codepoint)
+{
+    if (p >= end || (unsigned char)*p >= 0x80)
+        return utf8_decode_long(p, end, codepoint);
+    *codepoint = (unsigned char)*p;
+    return 1;
+}
 
 #endif

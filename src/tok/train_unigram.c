@@ -24,10 +24,13 @@ static const double least_expected = 0.5, char_step = 0.0001;
 struct trainer {
     struct unigram_words words;
     struct seeds seeds;
-    struct unigram_model model; /* piece i is seeds.items[i - 1] */
-    int32_t *list;              /* the pieces that are left, in their order */
+    struct prefix trie;           /* of the seeds */
+    struct unigram_piece *pieces; /* piece i is seeds.items[i - 1] */
+    int32_t *list;                /* the pieces that are left, in their order */
     size_t count;
-    double *sums; /* TILES times by piece */
+    struct cuts word_cuts[TILES], piece_cuts[TILES]; /* of words, and of the seeds' own texts */
+    bool pieces_cut;                                 /* not before the first time they are asked for */
+    double *sums;                                    /* TILES times by piece */
 };
 
 /* ---- the model ---- */
@@ -42,12 +45,16 @@ static void model_update(struct trainer *t)
 {
     double least = INFINITY;
 
-    memset(t->model.alive, 0, piece_limit(t) * sizeof(*t->model.alive));
+    for (size_t i = 0; i < piece_limit(t); i++)
+        t->pieces[i].alive = false;
     for (size_t i = 0; i < t->count; i++) {
-        t->model.alive[t->list[i]] = true;
-        least = fmin(least, t->model.scores[t->list[i]]);
+        struct unigram_piece *p = &t->pieces[t->list[i]];
+        p->alive = true;
+        p->probability = exp(p->score);
+        least = fmin(least, p->score);
     }
-    t->model.unk_score = least - 10;
+    t->pieces[0].score = least - 10;
+    t->pieces[0].probability = exp(t->pieces[0].score);
 }
 
 static void model_init(struct trainer *t)
@@ -56,15 +63,15 @@ static void model_init(struct trainer *t)
 
     for (size_t i = 0; i < t->seeds.count; i++)
         sum += t->seeds.items[i].weight;
-    prefix_init(&t->model.entries);
-    t->model.scores = mem_alloc_array(piece_limit(t), sizeof(*t->model.scores));
-    t->model.alive = mem_alloc_array(piece_limit(t), sizeof(*t->model.alive));
+    prefix_init(&t->trie);
+    t->pieces = mem_alloc_array(piece_limit(t), sizeof(*t->pieces));
     t->list = mem_alloc_array(piece_limit(t), sizeof(*t->list));
     t->sums = mem_alloc_array(piece_limit(t) * TILES, sizeof(*t->sums));
     for (size_t i = 0; i < t->seeds.count; i++) {
         const struct seed *s = &t->seeds.items[i];
-        prefix_add(&t->model.entries, s->text, s->length, (int32_t)i + 1);
-        t->model.scores[i + 1] = log(s->weight) - log(sum);
+        prefix_add(&t->trie, s->text, s->length, (int32_t)i + 1);
+        t->pieces[i + 1].score = log(s->weight) - log(sum);
+        t->pieces[i + 1].length = s->length;
         t->list[t->count++] = (int32_t)i + 1;
     }
     model_update(t);
@@ -72,13 +79,55 @@ static void model_init(struct trainer *t)
 
 static void trainer_release(struct trainer *t)
 {
-    prefix_release(&t->model.entries);
-    mem_free(t->model.scores);
-    mem_free(t->model.alive);
+    for (int i = 0; i < TILES; i++) {
+        cuts_release(&t->word_cuts[i]);
+        cuts_release(&t->piece_cuts[i]);
+    }
+    prefix_release(&t->trie);
+    mem_free(t->pieces);
     mem_free(t->list);
     mem_free(t->sums);
     seeds_release(&t->seeds);
     unigram_words_release(&t->words);
+}
+
+/* ---- tiles ---- */
+
+struct tile {
+    size_t begin, end;
+};
+
+static struct tile tile_of(size_t count, int64_t tile)
+{
+    return (struct tile){ count * (size_t)tile / TILES, count * (size_t)(tile + 1) / TILES };
+}
+
+static void cut_words_tile(void *context, int64_t tile)
+{
+    struct trainer *t = context;
+    struct tile part = tile_of(t->words.count, tile);
+
+    for (size_t i = part.begin; i < part.end; i++)
+        cuts_add(&t->word_cuts[tile], &t->trie, t->pieces, t->words.items[i].bytes, t->words.items[i].length,
+                 false);
+}
+
+static bool is_char(const struct seed *s)
+{
+    return (size_t)model_char_length(s->text, s->text + s->length) == s->length;
+}
+
+/* How else pieces that are alive can be cut. */
+static void cut_pieces_tile(void *context, int64_t tile)
+{
+    struct trainer *t = context;
+    struct tile part = tile_of(t->seeds.count, tile);
+
+    for (size_t i = part.begin; i < part.end; i++) {
+        const struct seed *s = &t->seeds.items[i];
+        bool wanted = t->pieces[i + 1].alive && !is_char(s);
+        cuts_add(&t->piece_cuts[tile], &t->trie, t->pieces, s->text, wanted ? s->length : 0, true);
+    }
 }
 
 /* ---- sums over words ---- */
@@ -93,18 +142,19 @@ static void tally_tile(void *context, int64_t tile)
     const struct tally *y = context;
     struct trainer *t = y->trainer;
     double *sums = t->sums + (size_t)tile * piece_limit(t);
-    size_t begin = t->words.count * (size_t)tile / TILES, end = t->words.count * (size_t)(tile + 1) / TILES;
+    struct cuts_reader r = { &t->word_cuts[tile] };
+    struct tile part = tile_of(t->words.count, tile);
     struct lattice l = { 0 };
 
     memset(sums, 0, piece_limit(t) * sizeof(*sums));
-    for (size_t i = begin; i < end; i++) {
+    for (size_t i = part.begin; i < part.end; i++) {
         const struct unigram_word *w = &t->words.items[i];
-        lattice_set(&l, &t->model, w->bytes, w->length, false);
+        lattice_read(&l, &r, t->pieces, w->bytes, w->length);
         if (!y->best) {
-            lattice_expect(&l, w->length, (double)w->count, sums);
+            lattice_expect(&l, (double)w->count, t->pieces[0].score, sums);
             continue;
         }
-        lattice_best(&l, w->length);
+        lattice_best(&l);
         for (size_t k = 0; k < l.path_count; k++)
             sums[l.path[k]] += (double)w->count;
     }
@@ -154,7 +204,7 @@ static void maximize(struct trainer *t)
     t->count = kept;
     log_sum = digamma(sum);
     for (size_t i = 0; i < t->count; i++)
-        t->model.scores[t->list[i]] = digamma(t->sums[t->list[i]]) - log_sum;
+        t->pieces[t->list[i]].score = digamma(t->sums[t->list[i]]) - log_sum;
     model_update(t);
 }
 
@@ -176,8 +226,8 @@ static int compare_candidates(const void *a, const void *b)
 }
 
 struct pruning {
-    const struct trainer *trainer;
-    struct candidate *candidates; /* by place in the list; piece 0: it is kept, -1: dropped */
+    struct trainer *trainer;
+    struct candidate *candidates; /* by piece; piece 0: it is kept, -1: dropped */
     double sum, log_sum;
 };
 
@@ -194,57 +244,67 @@ static double loss_of(const struct pruning *p, const struct lattice *l, int32_t 
     return frequency / (double)t->words.sum * (log(frequency) - p->log_sum - other);
 }
 
-static void judge(const struct pruning *p, struct lattice *l, size_t place)
+static void judge(const struct pruning *p, struct lattice *l, struct cuts_reader *r, int32_t piece)
 {
     const struct trainer *t = p->trainer;
-    int32_t piece = t->list[place];
     const struct seed *s = &t->seeds.items[piece - 1];
-    struct candidate *c = &p->candidates[place];
-    bool single = model_char_length(s->text, s->text + s->length) == s->length, whole = true;
+    struct candidate *c = &p->candidates[piece];
+    bool single = is_char(s), whole = true;
 
-    *c = (struct candidate){ .order = (uint32_t)place };
-    if (!single) {
-        lattice_set(l, &t->model, s->text, s->length, true);
-        whole = t->model.scores[piece] >= lattice_best(l, s->length);
+    if (single || !t->pieces[piece].alive) {
+        cuts_skip(r);
+    } else {
+        lattice_read(l, r, t->pieces, s->text, s->length);
+        whole = t->pieces[piece].score >= lattice_best(l);
     }
     if (t->sums[piece] == 0 && (!whole || !single))
         c->piece = -1;
     else if (!single && whole)
-        *c = (struct candidate){ loss_of(p, l, piece), piece, (uint32_t)place };
+        *c = (struct candidate){ .loss = loss_of(p, l, piece), .piece = piece };
 }
 
 static void judge_tile(void *context, int64_t tile)
 {
     struct pruning *p = context;
-    size_t count = p->trainer->count;
+    struct trainer *t = p->trainer;
+    struct cuts_reader r = { &t->piece_cuts[tile] };
+    struct tile part = tile_of(t->seeds.count, tile);
     struct lattice l = { 0 };
 
-    for (size_t i = count * (size_t)tile / TILES; i < count * (size_t)(tile + 1) / TILES; i++)
-        judge(p, &l, i);
+    for (size_t i = part.begin; i < part.end; i++)
+        judge(p, &l, &r, (int32_t)i + 1);
     lattice_release(&l);
 }
 
 /* Pieces that cannot be missed, then those whose loss is greatest, up to `most` of all. */
 static void prune(struct trainer *t, size_t most)
 {
-    struct pruning p = { .trainer = t, .candidates = mem_alloc_array(t->count, sizeof(struct candidate)) };
+    struct pruning p = { .trainer = t,
+                         .candidates = mem_alloc_array(piece_limit(t), sizeof(struct candidate)) };
+    struct candidate *ordered = mem_alloc_array(t->count, sizeof(*ordered));
     size_t kept = 0, count = 0;
 
+    if (!t->pieces_cut)
+        parallel_for(TILES, cut_pieces_tile, t);
+    t->pieces_cut = true;
     tally(t, true);
     for (size_t i = 0; i < piece_limit(t); i++)
         p.sum += t->sums[i];
     p.log_sum = log(p.sum);
     parallel_for(TILES, judge_tile, &p);
     for (size_t i = 0; i < t->count; i++) {
-        if (p.candidates[i].piece == 0)
+        struct candidate c = p.candidates[t->list[i]];
+        c.order = (uint32_t)i;
+        if (c.piece == 0)
             t->list[kept++] = t->list[i];
-        else if (p.candidates[i].piece > 0)
-            p.candidates[count++] = p.candidates[i];
+        else if (c.piece > 0)
+            ordered[count++] = c;
     }
-    qsort(p.candidates, count, sizeof(*p.candidates), compare_candidates);
+    qsort(ordered, count, sizeof(*ordered), compare_candidates);
     for (size_t i = 0; i < count && kept < most; i++)
-        t->list[kept++] = p.candidates[i].piece;
+        t->list[kept++] = ordered[i].piece;
     t->count = kept;
+    mem_free(ordered);
     mem_free(p.candidates);
     model_update(t);
 }
@@ -298,9 +358,9 @@ static int32_t char_piece(const struct trainer *t, const char *text, int length)
     uint32_t node = PREFIX_ROOT;
 
     for (int i = 0; i < length; i++, node = edge->child)
-        if (!(edge = prefix_step(&t->model.entries, node, (uint8_t)text[i])))
+        if (!(edge = prefix_step(&t->trie, node, (uint8_t)text[i])))
             return 0;
-    return edge && edge->value > 0 && t->model.alive[edge->value] ? edge->value : 0;
+    return edge && edge->value > 0 && t->pieces[edge->value].alive ? edge->value : 0;
 }
 
 /* All characters, those that are no piece any more below all others; then the pieces. reserved: special
@@ -308,7 +368,7 @@ static int32_t char_piece(const struct trainer *t, const char *text, int length)
 static void make_entries(const struct trainer *t, size_t most, const struct tok_train_options *o,
                          struct unigram_entries *out)
 {
-    double missing = t->model.unk_score + 10;
+    double missing = t->pieces[0].score + 10;
     struct map taken;
     char text[4];
 
@@ -320,13 +380,13 @@ static void make_entries(const struct trainer *t, size_t most, const struct tok_
         int32_t piece = char_piece(t, text, n);
         if (!map_add(&taken, text, (size_t)n, 0))
             continue;
-        add_entry(out, text, (size_t)n, piece ? t->model.scores[piece] : missing);
+        add_entry(out, text, (size_t)n, piece ? t->pieces[piece].score : missing);
         missing += piece ? 0 : char_step;
     }
     for (size_t i = 0; i < t->count && out->count < most; i++) {
         const struct seed *s = &t->seeds.items[t->list[i] - 1];
         if (map_add(&taken, s->text, s->length, 0))
-            add_entry(out, s->text, s->length, t->model.scores[t->list[i]]);
+            add_entry(out, s->text, s->length, t->pieces[t->list[i]].score);
     }
     map_release(&taken);
     sort_entries(out);
@@ -366,6 +426,7 @@ int train_unigram(const struct word_counts *counts, const struct tok_train_optio
                  (long long)o->vocab_size, t.seeds.char_count);
     if (status == OK) {
         model_init(&t);
+        parallel_for(TILES, cut_words_tile, &t);
         train_rounds(&t, o);
         make_entries(&t, (size_t)most, o, out);
     }
