@@ -80,6 +80,7 @@ void token_cache_close(struct token_cache *c)
     file_map_close(&c->map);
     mem_free(c->path);
     mem_free(c->text_column);
+    mem_free(c->pair_column);
     *c = (struct token_cache){ .map.fd = -1 };
 }
 

@@ -22,7 +22,7 @@
 enum cache_rows {
     ROWS_TEXT,  /* a document is a text */
     ROWS_PAIR,  /* a source and a target: documents 2i and 2i + 1 */
-    ROWS_CLASS, /* a text with labels of its own */
+    ROWS_CLASS, /* a text, or two that belong together, with labels of its own */
 };
 
 struct label_set;
@@ -32,6 +32,9 @@ struct token_cache_options {
     const char *source_prefix;      /* ROWS_PAIR: put before each source; may be NULL */
     bool bare_target;               /* ROWS_PAIR: nothing but eos is put around a target */
     const struct label_set *labels; /* ROWS_CLASS */
+    int64_t pair_length;            /* tokens of two texts: more are cut off as the tokenizer does */
+    bool pair_types;                /* their token types are kept */
+    bool sentences;                 /* see struct source_options */
     const char *option;             /* what the files were given with: for messages, "train_file" */
     const char *const *patterns;    /* files, globs or "-" */
     size_t pattern_count;
@@ -56,7 +59,7 @@ struct token_cache_options {
 struct token_cache {
     struct file_map map;
     char *path;
-    char *text_column; /* that token_cache_make read; NULL: none */
+    char *text_column, *pair_column; /* that token_cache_make read; NULL: none */
     uint64_t key;
     int64_t token_count, document_count;
     int64_t label_count; /* labels that are not -100; token_count where ids are the labels */

@@ -77,6 +77,8 @@ static int find_key(struct making *m)
     if (o->likely_text)
         append_name(&all, o->likely_text);
     append_name(&all, o->source_prefix);
+    if (m->set.names[COLUMN_TEXT_PAIR])
+        str_appendf(&all, " pairs %lld %d", (long long)o->pair_length, o->pair_types);
     str_appendf(&all, " %d %d %016llx", o->rows, o->bare_target,
                 o->rows == ROWS_CLASS ? (unsigned long long)label_set_hash(o->labels) : 0);
     m->header.key = hash_bytes(all.data, all.length, CONTENT_SEED);
@@ -348,6 +350,8 @@ static int make(struct making *m, struct token_cache *c)
         TRY(make_locked(m, c));
     if (m->set.names[COLUMN_TEXT])
         c->text_column = mem_strdup(m->set.names[COLUMN_TEXT]);
+    if (m->set.names[COLUMN_TEXT_PAIR])
+        c->pair_column = mem_strdup(m->set.names[COLUMN_TEXT_PAIR]);
     int status = check_limit(m, c);
     if (status != OK)
         token_cache_close(c);
@@ -366,6 +370,7 @@ int token_cache_make(const struct token_cache_options *o, struct token_cache *c)
                                         .likely_text = o->likely_text,
                                         .json_field = o->json_field,
                                         .pairs = o->rows == ROWS_PAIR,
+                                        .sentences = o->sentences,
                                         .max_bad = o->max_bad };
     memcpy(m.source.columns, o->columns, sizeof(m.source.columns));
     int status = make(&m, &made);

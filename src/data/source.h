@@ -24,7 +24,7 @@
 /* ---- documents ---- */
 
 /* What a row has to give. A file of text has COLUMN_TEXT alone. */
-enum column { COLUMN_TEXT, COLUMN_SOURCE, COLUMN_TARGET, COLUMN_LABEL, COLUMN_COUNT };
+enum column { COLUMN_TEXT, COLUMN_TEXT_PAIR, COLUMN_SOURCE, COLUMN_TARGET, COLUMN_LABEL, COLUMN_COUNT };
 
 struct cell { /* any bytes; of JSON that is no string, its spelling */
     const char *bytes;
@@ -92,9 +92,10 @@ struct source_options {
     const char *columns[COLUMN_COUNT]; /* their names; NULL: not wanted. Without text, source and target the
                                           text is looked for */
     const char *likely_text;           /* then the first that is looked for; may be NULL */
-    const char *json_field;            /* member of a JSON object that is the array of rows; may be NULL */
-    bool pairs;                        /* the labels of rows of ids are a target, of any length */
-    bool drop_linebreaks;              /* of text: HF's keep_linebreaks false */
+    bool sentences;         /* where text is looked for: sentence1 and sentence2 are a text and its pair */
+    const char *json_field; /* member of a JSON object that is the array of rows; may be NULL */
+    bool pairs;             /* the labels of rows of ids are a target, of any length */
+    bool drop_linebreaks;   /* of text: HF's keep_linebreaks false */
     bool corpus; /* as trainers of tokenizers read text: lines end at "\n" alone, any other ending is text */
     int64_t max_bad; /* bad records that may be skipped */
 };

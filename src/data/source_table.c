@@ -160,13 +160,16 @@ static int refuse(const struct source_file *f, const struct table *t)
 static int choose_text(struct source_set *s, const struct source_file *f, const struct table *t)
 {
     const char *likely[] = { s->options->likely_text, "text", "context" };
-    const char *name = t->count ? NULL : "text";
+    const char *name = t->count ? NULL : "text", *label = s->options->columns[COLUMN_LABEL];
+    bool sentences = s->options->sentences && has(t, "sentence1") && has(t, "sentence2");
+    if (sentences)
+        name = "sentence1";
     for (size_t i = 0; i < 3 && t->count && !name; i++)
         name = likely[i] && has(t, likely[i]) ? likely[i] : NULL;
     if (!name)
         TRY(refuse(f, t));
     for (size_t i = 0; i < t->count && !name; i++)
-        if (t->columns[i].text || t->rows == 0)
+        if ((t->columns[i].text || t->rows == 0) && !(label && strcmp(t->columns[i].name, label) == 0))
             name = t->columns[i].name;
     if (!name) {
         TRY(fail_columns(f, t, "no column of text"));
@@ -178,6 +181,7 @@ static int choose_text(struct source_set *s, const struct source_file *f, const 
     s->chosen = mem_strdup(name);
     s->chosen_of = str_detach(&all);
     s->names[COLUMN_TEXT] = s->chosen;
+    s->names[COLUMN_TEXT_PAIR] = sentences ? "sentence2" : NULL;
     return OK;
 }
 
@@ -235,5 +239,7 @@ int source_find_columns(struct source_set *s, struct source_file *f)
 void source_set_tell(const struct source_set *s)
 {
     if (s->chosen && *s->chosen_of)
-        inform("Text column of %s: %s (of %s)", s->options->option, s->chosen, s->chosen_of);
+        inform("Text column%s of %s: %s%s%s (of %s)", s->names[COLUMN_TEXT_PAIR] ? "s" : "",
+               s->options->option, s->chosen, s->names[COLUMN_TEXT_PAIR] ? ", " : "",
+               s->names[COLUMN_TEXT_PAIR] ? s->names[COLUMN_TEXT_PAIR] : "", s->chosen_of);
 }

@@ -83,6 +83,24 @@ static int add_text(struct job *j, const struct cell *text, bool bare)
     return tokenizer_encode(j->encoder, text->bytes, text->length, &encode, &j->out->ids);
 }
 
+/* Two texts; types beside the ids are kept for add_types. */
+static int add_texts(struct job *j, const struct document *d)
+{
+    const struct token_cache_options *o = j->z->options;
+    const struct cell *a = &d->cells[COLUMN_TEXT], *b = &d->cells[COLUMN_TEXT_PAIR];
+    const struct encode_options encode = { .no_special_tokens = o->no_special_tokens,
+                                           .dropout = o->dropout,
+                                           .seed = o->seed,
+                                           .types = o->pair_types,
+                                           .max_length = o->pair_length - (j->z->eos >= 0) };
+    const struct tok_input in = { { a->bytes, a->length }, { b->length > 0 ? b->bytes : "", b->length } };
+    if (!b->given)
+        return add_text(j, a, false);
+    if (!j->encoder)
+        return fail(ERR_USAGE, "text needs a tokenizer: --tokenizer_name or --model_name_or_path");
+    return tokenizer_encode_pair(j->encoder, &in, &encode, &j->out->ids);
+}
+
 static int check_ids(const struct job *j, const int32_t *ids, size_t count)
 {
     int64_t limit = j->z->options->id_limit;
@@ -104,14 +122,19 @@ static int add_ids(struct job *j, const int32_t *ids, size_t count)
     return OK;
 }
 
-static unsigned kind_of(const struct document *d)
+static bool is_typed_pair(const struct job *j, const struct document *d)
 {
-    return KIND_PLAIN | (d->labels ? KIND_LABELLED : 0) | (d->types ? KIND_TYPED : 0);
+    return j->z->options->pair_types && d->cells[COLUMN_TEXT_PAIR].given && !d->tokenized;
+}
+
+static unsigned kind_of(const struct job *j, const struct document *d)
+{
+    return KIND_PLAIN | (d->labels ? KIND_LABELLED : 0) | (d->types || is_typed_pair(j, d) ? KIND_TYPED : 0);
 }
 
 static int check_kind(struct job *j, const struct document *d)
 {
-    unsigned kind = kind_of(d), differs;
+    unsigned kind = kind_of(j, d), differs;
     if (j->z->kind == KIND_UNKNOWN)
         j->z->kind = kind;
     differs = j->z->kind ^ kind;
@@ -140,8 +163,8 @@ static int64_t add_labels(struct tile_tokens *out, const struct document *d, siz
     return labels;
 }
 
-/* The eos has the type of the token before it. */
-static int add_types(struct tile_tokens *out, const struct document *d, size_t before)
+/* types: of the first `given` tokens from `before` on; the eos has the type of the token before it. */
+static int add_types(struct tile_tokens *out, const int32_t *types, size_t given, size_t before)
 {
     size_t count = out->ids.count;
     if (out->type_capacity < count) {
@@ -149,7 +172,7 @@ static int add_types(struct tile_tokens *out, const struct document *d, size_t b
         out->types = mem_resize(out->types, out->type_capacity * sizeof(*out->types));
     }
     for (size_t i = before; i < count; i++) {
-        int32_t type = d->types[i - before < d->count ? i - before : d->count - 1];
+        int32_t type = types[i - before < given ? i - before : given - 1];
         if (type > UINT8_MAX)
             return fail(ERR_DATA, "token type %zu is %d (expected 0 to %d)", i - before, type, UINT8_MAX);
         out->types[i] = (uint8_t)type;
@@ -184,15 +207,16 @@ static int add_words(struct job *j, const struct document *d)
 static int add_row(struct job *j, const struct document *d)
 {
     struct tile_tokens *out = j->out;
-    size_t before = out->ids.count;
+    size_t before = out->ids.count, given;
     int64_t labels;
     if (j->z->options->rows == ROWS_CLASS)
         TRY(add_words(j, d));
     TRY(check_ids(j, d->labels, d->labels ? d->count : 0));
-    TRY(d->tokenized ? add_ids(j, d->ids, d->count) : add_text(j, &d->cells[COLUMN_TEXT], false));
+    TRY(d->tokenized ? add_ids(j, d->ids, d->count) : add_texts(j, d));
+    given = out->ids.count - before;
     end_document(j, before, true);
-    if (d->types && d->count > 0)
-        TRY(add_types(out, d, before));
+    if (given > 0 && (d->types || is_typed_pair(j, d)))
+        TRY(add_types(out, d->types ? d->types : out->ids.types + before, given, before));
     labels = d->labels ? add_labels(out, d, before) : (int64_t)(out->ids.count - before);
     out->label_count += labels;
     out->empty_count += labels == 0;

@@ -66,7 +66,7 @@ int truncate_texts(struct process *p, const struct truncation *t, size_t added)
     size_t room = (size_t)t->max_length - added, kept[2];
 
     if (t->max_length < (int64_t)added)
-        return fail(ERR_CONFIG, "truncation.max_length %lld leaves no room for the %zu special tokens",
+        return fail(ERR_CONFIG, "max_length %lld leaves no room for the %zu special tokens",
                     (long long)t->max_length, added);
     if (length[0] + length[1] <= room)
         return OK;

@@ -158,8 +158,13 @@ static int make_cache(struct corpus *c, const struct corpus_options *o, const st
 
     set_dropout(c, o, option, &options);
     objective_choice_cache(o->choice, &o->model->config, &options);
+    options.pair_length = c->block_size;
     if (c->cache_count > 0) /* the files of one run have one column, where they can */
         options.likely_text = c->caches[0].text_column;
+    if (c->cache_count > 0 && c->caches[0].pair_column) {
+        options.columns[COLUMN_TEXT] = c->caches[0].text_column;
+        options.columns[COLUMN_TEXT_PAIR] = c->caches[0].pair_column;
+    }
     status = token_cache_make(&options, &c->caches[c->cache_count]);
     mem_free(directory);
     TRY(status);

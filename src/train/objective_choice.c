@@ -89,6 +89,11 @@ static int check_options(const struct objective_choice *c)
         return fail(ERR_USAGE,
                     "--label_column: objective %s has no labels of its own (expected classification)",
                     objective_names[c->kind]);
+    if (in->text_pair_column && c->kind != OBJECTIVE_CLASSIFICATION)
+        return fail(ERR_USAGE, "--text_pair_column: objective %s has no pairs (expected classification)",
+                    objective_names[c->kind]);
+    if (in->text_pair_column && !in->text_column)
+        return fail(ERR_USAGE, "--text_pair_column needs --text_column");
     if (in->document_mask && c->kind != OBJECTIVE_CLM)
         return fail(ERR_USAGE, "--document_mask: is for objective clm (found %s)", objective_names[c->kind]);
     return OK;
@@ -298,6 +303,9 @@ void objective_choice_cache(const struct objective_choice *c, const struct confi
         o->rows = ROWS_CLASS;
         o->labels = &c->labels;
         o->columns[COLUMN_LABEL] = label_column(c);
+        o->columns[COLUMN_TEXT_PAIR] = in->text_pair_column;
+        o->sentences = true;
+        o->pair_types = config->sizes.token_types > 1;
     }
     if (c->kind != OBJECTIVE_SEQ2SEQ || (!in->source_column && !config->def->encoder))
         return; /* without columns: rows of ids with labels */

@@ -18,7 +18,7 @@ struct input_options {
     const char *source_column, *target_column, *source_prefix, *label_column;
     int64_t max_target_length; /* 0: as block_size */
     bool document_mask;
-    const char *text_column, *json_field;
+    const char *text_column, *text_pair_column, *json_field;
     int64_t block_size; /* 0: not given */
     int64_t validation_split_percentage;
     int64_t max_train_samples, max_eval_samples; /* 0: all */

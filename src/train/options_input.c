@@ -25,7 +25,12 @@ const struct option input_sample_options[] = {
       "standard input",
       .aliases = NAMES("data_files", "train_files") },
     { "text_column", OPTION_STRING, AT(text_column), NULL,
-      "column of rows that is the text; without it text, then context, then the first that is not numeric" },
+      "column of rows that is the text; without it text, then context, then the first that is not numeric",
+      .aliases = NAMES("sentence1_key") },
+    { "text_pair_column", OPTION_STRING, AT(text_pair_column), NULL,
+      "column of a second text that belongs to the first, in classification; without both names sentence1 "
+      "and sentence2, where rows have them",
+      .aliases = NAMES("sentence2_key") },
     { "json_field", OPTION_STRING, AT(json_field), NULL,
       "member of a JSON object that is the array of rows" },
     { "block_size", OPTION_INT, AT(block_size), NULL,

@@ -15,9 +15,9 @@ int documents_tell(void *context, const struct document *d)
     for (int i = 0; i < COLUMN_COUNT; i++) {
         if (!d->cells[i].given)
             continue;
-        str_append_char(s, "|<>="[i]);
+        str_append_char(s, "|+<>="[i]);
         str_append_bytes(s, d->cells[i].bytes, d->cells[i].length);
-        str_append_char(s, "|<>="[i]);
+        str_append_char(s, "|+<>="[i]);
     }
     if (!d->tokenized)
         return OK;

@@ -96,6 +96,34 @@ static void columns_are_chosen(void **state)
     mem_free(path);
 }
 
+/* Two sentences where they are wanted; a label is no text. */
+static void pairs_are_chosen(void **state)
+{
+    static const char rows[] = "label,sentence1,sentence2\nno,a,\"b \"\"c\"\"\"\n";
+    static const char other[] = "label,sentence1,more\nno,a,b\n";
+    const struct source_options both = { .columns = { [COLUMN_LABEL] = "label" }, .sentences = true };
+    const struct source_options one = { .columns = { [COLUMN_LABEL] = "label" } };
+    const struct source_options named = {
+        .columns = { [COLUMN_TEXT] = "sentence2", [COLUMN_TEXT_PAIR] = "sentence1" }, .sentences = true
+    };
+    char *path = scratch_path(state, "pairs.csv"), *found;
+    scratch_put(path, rows, strlen(rows));
+    found = documents_with(&both, path);
+    assert_string_equal(found, "|a|+b \"c\"+=no=");
+    mem_free(found);
+    found = documents_with(&one, path);
+    assert_string_equal(found, "|a|=no=");
+    mem_free(found);
+    found = documents_with(&named, path);
+    assert_string_equal(found, "|b \"c\"|+a+");
+    mem_free(found);
+    scratch_put(path, other, strlen(other));
+    found = documents_with(&both, path);
+    assert_string_equal(found, "|a|=no=");
+    mem_free(found);
+    mem_free(path);
+}
+
 static void columns_are_named(void **state)
 {
     static const char rows[] = "id,from,to,kind,kind\n1,a,\"b \"\"c\"\"\",x,y\n";
@@ -271,15 +299,11 @@ static void what_is_written_is_read(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(rows_are_read),
-        cmocka_unit_test(a_nul_is_a_byte),
-        cmocka_unit_test(columns_are_chosen),
-        cmocka_unit_test(columns_are_named),
-        cmocka_unit_test(one_choice_holds_for_all_files),
-        cmocka_unit_test(bad_rows_are_named),
-        cmocka_unit_test(bad_rows_may_be_skipped),
-        cmocka_unit_test(limits_are_named),
-        cmocka_unit_test(what_is_written_is_read),
+        cmocka_unit_test(rows_are_read),      cmocka_unit_test(a_nul_is_a_byte),
+        cmocka_unit_test(columns_are_chosen), cmocka_unit_test(pairs_are_chosen),
+        cmocka_unit_test(columns_are_named),  cmocka_unit_test(one_choice_holds_for_all_files),
+        cmocka_unit_test(bad_rows_are_named), cmocka_unit_test(bad_rows_may_be_skipped),
+        cmocka_unit_test(limits_are_named),   cmocka_unit_test(what_is_written_is_read),
     };
     return cmocka_run_group_tests(tests, scratch_create, scratch_remove);
 }
