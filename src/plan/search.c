@@ -20,7 +20,8 @@ struct lay {
 
 struct state {
     double seconds;
-    int parent; /* in the row before */
+    uint64_t frontier; /* hash of how it lies */
+    int parent;        /* in the row before */
     struct shard_rule *rule;
     struct lay *lay; /* [tensor] */
 };
@@ -162,32 +163,59 @@ static bool same_frontier(const struct search *s, const struct lay *a, const str
     return true;
 }
 
+static uint64_t mix(uint64_t hash, struct placement p)
+{
+    uint64_t kind = (uint64_t)(p.kind + 1), which = (uint64_t)(p.kind == SHARD     ? p.dim
+                                                               : p.kind == PARTIAL ? (int)p.reduction
+                                                                                   : 0);
+
+    return (hash ^ (kind << 8 | which)) * 0x100000001b3;
+}
+
+static uint64_t frontier_hash(const struct search *s, const struct lay *lay)
+{
+    uint64_t hash = 0xcbf29ce484222325;
+
+    for (int i = 0; i < s->kept; i++) {
+        const struct lay *l = &lay[s->live[i]];
+        hash = mix(mix(hash, l->now), l->born) + l->charged;
+    }
+    return hash;
+}
+
 static void copy_lay(const struct search *s, int count, const struct lay from[], struct lay to[])
 {
     for (int i = 0; i < count; i++)
         to[s->live[i]] = from[s->live[i]];
 }
 
-static void add_state(struct search *s, const struct state *new)
+/* Where the state goes: to the one with its frontier, or to a new place, or to that of the most expensive. */
+static int place_of(const struct search *s, const struct state *new)
 {
-    int worst = 0, at = s->next_count;
+    int worst = 0;
 
-    for (int i = 0; i < s->next_count; i++) {
-        if (same_frontier(s, s->next[i].lay, new->lay)) {
-            at = i;
-            break;
-        }
+    for (int i = 0; i < s->next_count; i++)
+        if (s->next[i].frontier == new->frontier && same_frontier(s, s->next[i].lay, new->lay))
+            return i;
+    if (s->next_count < MOST_STATES)
+        return s->next_count;
+    for (int i = 1; i < s->next_count; i++)
         worst = s->next[i].seconds > s->next[worst].seconds ? i : worst;
-    }
-    if (at == MOST_STATES)
-        at = worst;
+    return worst;
+}
+
+static void add_state(struct search *s, struct state *new)
+{
+    int at;
+
+    new->frontier = frontier_hash(s, new->lay);
+    at = place_of(s, new);
     if (at < s->next_count && s->next[at].seconds <= new->seconds)
         return;
     s->next_count += at == s->next_count;
-    s->next[at].seconds = new->seconds;
-    s->next[at].parent = new->parent;
-    s->next[at].rule = new->rule;
     copy_lay(s, s->kept, new->lay, s->next[at].lay);
+    new->lay = s->next[at].lay;
+    s->next[at] = *new;
 }
 
 static void expand(struct search *s, int place, int from, struct lay *scratch)

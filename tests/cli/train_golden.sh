@@ -1,28 +1,8 @@
 # plait train follows PyTorch's 40 stored steps, alone and on ranks, with the options that made them.
 . "$TESTS/lib/cli.sh"
+. "$TESTS/lib/curves.sh"
 export XDG_CACHE_HOME=$PWD/cache
 golden=$GOLDEN/gpt2/train40
-
-# numbers CURVE KEY: the list of expected.json, a number a line.
-numbers() {
-  awk -v curve="\"$1\":" -v key="\"$2\":" '
-    /^ "[a-z_]+": \{/ { inside = $1 == curve }
-    inside && $1 == key && $2 == "[" { on = 1; next }
-    on && /\]/ { exit }
-    on { sub(",", ""); print $1 }' "$golden/expected.json"
-}
-
-# logged DIR KEY: the same of a run's log.
-logged() { grep -o "\"$2\": [-+0-9.e]*" "$1/train_log.jsonl" | cut -d' ' -f2; }
-
-# follows CURVE DIR KEY BOUND: relative difference in every step.
-follows() {
-  [ "$(logged "$2" "$3" | wc -l)" = 40 ] || stop "$2: not 40 lines"
-  paste <(logged "$2" "$3") <(numbers "$1" "$3") | awk -v what="$2: $3" -v bound="$4" '
-    NF != 2 { print what ": not two numbers in line " NR; exit 1 }
-    { d = $1 - $2; d = d < 0 ? -d : d }
-    d > bound * ($2 < 0 ? -$2 : $2) { print what " of step " NR " is " $1 ", expected " $2; exit 1 }' || exit 1
-}
 
 # run CURVE DIR OPTIONS...
 run() {
@@ -32,9 +12,9 @@ run() {
   "$PLAIT" train --model_name_or_path "$golden/model" --block_size 32 --no_shuffle --max_steps 40 --learning_rate "$rate" \
     --lr_scheduler_type linear --warmup_steps 5 --adam_beta1 0.9 --adam_beta2 0.98 --adam_epsilon 1e-8 \
     --weight_decay 0.1 --logging_steps 1 --save_strategy no --log_level warning --output_dir "$dir" "$@"
-  follows "$curve" "$dir" loss 2e-3
-  follows "$curve" "$dir" grad_norm 2e-2
-  follows "$curve" "$dir" learning_rate 1e-12
+  follows "$curve" "$dir" loss 2e-3 "$golden"
+  follows "$curve" "$dir" grad_norm 2e-2 "$golden"
+  follows "$curve" "$dir" learning_rate 1e-12 "$golden"
 }
 
 plain="--train_file $golden/plain.jsonl --max_grad_norm 1.0"

@@ -8,7 +8,7 @@
 
 #include "base/err.h"
 #include "cpu/machine.h"
-#include "lib/gpt2_case.h"
+#include "lib/golden_case.h"
 
 static int read_nonsense(int rank)
 {

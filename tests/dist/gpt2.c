@@ -1,6 +1,8 @@
+#include <stddef.h>
+
 #include "lib/dist_case.h"
 
 int main(void)
 {
-    return dist_family("gpt2");
+    return dist_families((const char *const[]){ "gpt2", "gpt2_heads", NULL });
 }

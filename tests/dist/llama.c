@@ -1,6 +1,8 @@
+#include <stddef.h>
+
 #include "lib/dist_case.h"
 
 int main(void)
 {
-    return dist_family("llama");
+    return dist_families((const char *const[]){ "llama", "llama_heads", NULL });
 }

@@ -9,269 +9,318 @@
 
 #include "base/err.h"
 #include "base/file.h"
+#include "base/log.h"
 #include "ckpt/safetensors.h"
-#include "cpu/machine.h"
-#include "lib/gpt2_case.h"
+#include "lib/golden_case.h"
 
 #include <cmocka.h>
 
-static void must(int status)
+static void fail_where(const struct golden_run *r, const char *what, double found, double bound)
 {
-    if (status != OK)
-        fail_msg("%s", error_message());
+    char where[600];
+
+    golden_run_where(r, where);
+    fail_msg("%s: %s differs by %g, bound %g", where, what, found, bound);
 }
 
-struct job {
-    const char *dir;
-    struct mesh mesh;
-    enum dtype dtype;
-    struct config config;
-    struct case_inputs in;
-    struct plan *plan;
-    struct store *stores[8];
-    float *logits;  /* [B, T, V] gathered from dp ranks */
-    double loss[8]; /* each rank's share of the sum */
-    int64_t label_count;
-};
+/* ---- What transformers gave ---- */
 
-static int run_rank(void *context, int rank, struct comm *comm)
+static double output_bound(const struct golden_run *r)
 {
-    struct job *j = context;
-    int dp = mesh_coordinate(&j->mesh, rank, AXIS_DP);
-    int64_t share = j->in.samples / j->mesh.size[AXIS_DP];
-    struct executor *e;
-    struct batch b;
-    struct view v;
+    return r->how.dtype == DT_BF16 ? 2e-2 : 2e-5;
+}
 
-    j->stores[rank] = store_create();
-    TRY(executor_create(j->plan, j->stores[rank], comm, rank, &e));
-    TRY(case_fill_store(j->stores[rank], j->dir));
-    batch_init(&b, &(struct batch_capacity){ .rows = share * j->in.length, .sequences = share });
-    case_batch(&b, &j->in, dp * share, share);
-    executor_set_batch(e, &b);
-    TRY(executor_run(e, PROGRAM_MICROBATCH, &(struct run_options){ .first_microbatch = true }));
-    j->loss[rank] = *(double *)executor_view(e, j->plan->loss).data;
-    v = executor_view(e, j->plan->logits);
-    if (mesh_coordinate(&j->mesh, rank, AXIS_TP) == 0) {
-        j->label_count += b.label_count;
-        memcpy(j->logits + dp * share * j->in.length * j->config.sizes.vocab, v.data,
-               (size_t)(v.dim[0] * v.dim[1]) * sizeof(float));
+static void check_outputs(const struct golden_run *r)
+{
+    double bound = output_bound(r);
+    int64_t count = 0;
+
+    for (const struct golden_output *o = r->outputs; o->name; o++) {
+        float *expected = golden_case_expected(r->c, o->name, &count);
+        double difference;
+        assert_non_null(expected);
+        assert_int_equal(count, r->c->in.samples * o->sample);
+        difference = relative_difference(o->data, expected, count);
+        if (!(difference < bound))
+            fail_where(r, o->name, difference, bound);
+        mem_free(expected);
     }
-    batch_release(&b);
-    executor_free(e);
-    return OK;
 }
 
-/* The whole gradient of the mean loss: shares put together over tp, sums over dp (and over tp where PARTIAL).
- */
-static float *whole_gradient(const struct job *j, const char *param, int64_t *count)
+static void check_loss(const struct golden_run *r)
 {
-    char name[256];
-    float *sum = NULL, *part;
+    int64_t count = 0;
+    float *expected = golden_case_expected(r->c, "loss", &count);
+    double bound = output_bound(r), difference;
 
-    snprintf(name, sizeof(name), "grad.%s", param);
-    for (int r = 0; r < mesh_ranks(&j->mesh); r++) {
-        const struct stored *s = store_find(j->stores[r], name);
-        const struct tensor *t = NULL;
-        bool adds;
-        if (!s)
-            return NULL;
-        for (size_t i = 0; i < j->plan->graph->tensor_count; i++)
-            if (j->plan->graph->tensors[i]->kind == TENSOR_GRAD &&
-                strcmp(j->plan->graph->tensors[i]->name, param) == 0)
-                t = j->plan->graph->tensors[i];
-        *count = 1;
-        for (int d = 0; d < s->ndim; d++)
-            *count *= s->dims[d];
-        if (!sum)
-            sum = mem_alloc_array((size_t)*count + 1, sizeof(float));
-        part = mem_alloc_array((size_t)*count + 1, sizeof(float));
-        stored_to_whole(s, part);
-        adds = t->layout.on[AXIS_TP].kind != REPLICATE || mesh_coordinate(&j->mesh, r, AXIS_TP) == 0;
-        for (int64_t i = 0; adds && i < *count; i++)
-            sum[i] += part[i];
-        mem_free(part);
-    }
-    for (int64_t i = 0; sum && i < *count; i++)
-        sum[i] /= (float)j->label_count;
-    return sum;
+    assert_non_null(expected);
+    difference = fabs(golden_run_loss(r) - expected[0]);
+    if (!(difference < bound * fabs(expected[0])))
+        fail_where(r, "loss", difference, bound * fabs(expected[0]));
+    mem_free(expected);
 }
 
-static double gradient_norm(const struct job *j)
+/* A parameter's gradient may be off by `part` of itself, or of `floor` of the whole gradient where it is
+ * less: what is nearly zero has no relative error. The bounds of bfloat16 are those that PyTorch's keeps to
+ * in these cases. */
+static const struct gradient_bounds {
+    double part, floor, whole;
+} bounds_f32 = { 1e-3, 1e-4, 1e-3 }, bounds_bf16 = { 0.4, 5e-2, 0.15 };
+
+/* Returns the square of the difference. */
+static double check_gradient(const struct golden_run *r, const char *name, double whole)
+{
+    const struct gradient_bounds *b = r->how.dtype == DT_BF16 ? &bounds_bf16 : &bounds_f32;
+    int64_t count = 0, expected_count = 0;
+    float *g = golden_run_whole(r, name, &count),
+          *expected = golden_case_expected(r->c, name, &expected_count);
+    double difference = 0, norm = 0;
+
+    if (!g)
+        fail_msg("%s: no %s", r->c->dir, name);
+    assert_int_equal(count, expected_count);
+    for (int64_t k = 0; k < count; k++) {
+        g[k] /= (float)r->c->in.label_count;
+        difference += ((double)g[k] - expected[k]) * ((double)g[k] - expected[k]);
+        norm += (double)expected[k] * expected[k];
+    }
+    if (!(sqrt(difference) <= b->part * fmax(sqrt(norm), b->floor * whole)))
+        fail_where(r, name, sqrt(difference), b->part * fmax(sqrt(norm), b->floor * whole));
+    mem_free(g);
+    mem_free(expected);
+    return difference;
+}
+
+static double whole_norm(const struct golden_run *r, const struct safetensors *st)
 {
     double sum = 0;
 
-    for (size_t i = 0; i < store_count(j->stores[0]); i++) {
-        const struct stored *s = store_at(j->stores[0], i);
-        char name[256];
-        int64_t count;
+    for (size_t i = 0; i < st->count; i++) {
+        int64_t count = 0;
         float *g;
-        if (s->kind != TENSOR_PARAM)
+        if (strncmp(st->tensors[i].name, "grad.", 5) != 0)
             continue;
-        snprintf(name, sizeof(name), "grad.%s", s->name);
-        g = case_expected(j->dir, name, &count);
-        for (int64_t k = 0; g && k < count; k++)
+        g = golden_case_expected(r->c, st->tensors[i].name, &count);
+        for (int64_t k = 0; k < count; k++)
             sum += (double)g[k] * g[k];
         mem_free(g);
     }
     return sqrt(sum);
 }
 
-static void check_gradient(const struct job *j, const char *param, double floor)
-{
-    int64_t count = 0, expected_count = 0;
-    double difference = 0, norm = 0;
-    char name[256];
-    float *g = whole_gradient(j, param, &count), *expected;
-
-    snprintf(name, sizeof(name), "grad.%s", param);
-    expected = case_expected(j->dir, name, &expected_count);
-    if (!g)
-        fail_msg("%s: no %s", j->dir, name);
-    assert_int_equal(count, expected_count);
-    for (int64_t k = 0; k < count; k++) {
-        difference += ((double)g[k] - expected[k]) * ((double)g[k] - expected[k]);
-        norm += (double)expected[k] * expected[k];
-    }
-    if (sqrt(difference) > (j->dtype == DT_BF16 ? 1e-1 : 1e-3) * fmax(sqrt(norm), floor))
-        fail_msg("%s dp %d tp %d: %s differs by %g of %g", j->dir, j->mesh.size[AXIS_DP],
-                 j->mesh.size[AXIS_TP], name, sqrt(difference), sqrt(norm));
-    mem_free(g);
-    mem_free(expected);
-}
-
 /* All that are stored: cases about files hold none. */
-static void check_gradients(const struct job *j)
+static void check_gradients(const struct golden_run *r)
 {
-    double floor = (j->dtype == DT_BF16 ? 1e-2 : 1e-4) * gradient_norm(j);
-    char *path = path_join(j->dir, "expected.safetensors");
+    char *path = path_join(r->c->dir, "expected.safetensors");
     struct safetensors st;
+    double whole, difference = 0, bound;
 
     must(safetensors_open(&st, path));
     mem_free(path);
+    whole = whole_norm(r, &st);
     for (size_t i = 0; i < st.count; i++)
         if (strncmp(st.tensors[i].name, "grad.", 5) == 0)
-            check_gradient(j, st.tensors[i].name + 5, floor);
+            difference += check_gradient(r, st.tensors[i].name, whole);
     safetensors_close(&st);
+    bound = whole * (r->how.dtype == DT_BF16 ? bounds_bf16.whole : bounds_f32.whole);
+    if (!(sqrt(difference) <= bound))
+        fail_where(r, "the whole gradient", sqrt(difference), bound);
 }
 
-static void check_outputs(const struct job *j)
+static void follows_transformers(const struct golden_case *c, const struct compile_options *how)
 {
-    int64_t count = 0;
-    double loss = 0, difference, bound = j->dtype == DT_BF16 ? 2e-2 : 2e-5;
-    float *expected = case_expected(j->dir, "logits", &count);
-
-    difference = case_difference(j->logits, expected, count);
-    if (!(difference < bound))
-        fail_msg("%s dp %d tp %d: logits differ by %g", j->dir, j->mesh.size[AXIS_DP], j->mesh.size[AXIS_TP],
-                 difference);
-    mem_free(expected);
-    expected = case_expected(j->dir, "loss", &count);
-    for (int r = 0; r < mesh_ranks(&j->mesh); r++)
-        if (mesh_coordinate(&j->mesh, r, AXIS_TP) == 0 || j->plan->loss->layout.on[AXIS_TP].kind == PARTIAL)
-            loss += j->loss[r];
-    loss /= (double)j->label_count;
-    if (expected && !(fabs(loss - expected[0]) < bound * fabs(expected[0])))
-        fail_msg("%s dp %d tp %d: loss %.8f, expected %.8f", j->dir, j->mesh.size[AXIS_DP],
-                 j->mesh.size[AXIS_TP], loss, expected[0]);
-    mem_free(expected);
-}
-
-/* how: mesh, recompute and dtype count. */
-static void run_case(const char *family, const char *name, const struct compile_options *how)
-{
-    struct job j = { .mesh = how->mesh, .dtype = how->dtype };
     struct compile_options o = *how;
-    int dp = how->mesh.size[AXIS_DP];
-    struct machine machine;
-    char dir[512];
+    struct golden_run r;
+    bool labels = forward_inputs_have_labels(&c->in);
 
-    snprintf(dir, sizeof(dir), GOLDEN_DIR "/%s/%s", family, name);
-    j.dir = dir;
-    must(config_load(&j.config, dir));
-    must(case_inputs_load(&j.in, dir));
-    if (!j.in.labels || j.in.samples % dp != 0)
-        goto out;
-    o.task = TASK_GRADIENT;
-    o.cluster = case_fast_links;
-    o.sequences = j.in.samples / dp;
-    o.rows = o.labels = o.sequences * j.in.length;
-    must(machine_detect(&machine));
-    must(plan_compile(&j.config, &o, &machine, &j.plan));
-    assert_true((double)j.plan->program[PROGRAM_MICROBATCH].arena_bytes <=
-                1.1 * (double)j.plan->program[PROGRAM_MICROBATCH].live_bytes);
-    j.logits = mem_alloc_array((size_t)(j.in.samples * j.in.length * j.config.sizes.vocab), sizeof(float));
-    must(comm_local_run(&j.mesh, 1, run_rank, &j));
-    check_outputs(&j);
-    check_gradients(&j);
-    for (int r = 0; r < mesh_ranks(&j.mesh); r++)
-        store_free(j.stores[r]);
-    mem_free(j.logits);
-    plan_free(j.plan);
-out:
-    case_inputs_release(&j.in);
-    config_release(&j.config);
+    o.task = labels ? TASK_GRADIENT : TASK_FORWARD;
+    golden_run_compile(&r, c, &o);
+    assert_true((double)r.plan->program[PROGRAM_MICROBATCH].arena_bytes <=
+                1.1 * (double)r.plan->program[PROGRAM_MICROBATCH].live_bytes);
+    golden_run_go(&r);
+    check_outputs(&r);
+    if (labels) {
+        check_loss(&r);
+        check_gradients(&r);
+    }
+    golden_run_release(&r);
 }
 
-static void run_all(const char *family, const struct compile_options *how)
+/* ---- A step of AdamW ---- */
+
+static void check_step(const struct golden_run *r, const struct golden_run *one)
+{
+    if (!(fabs(r->norm - one->norm) <= 1e-4 * one->norm))
+        fail_where(r, "norm of the gradient", fabs(r->norm - one->norm), 1e-4 * one->norm);
+    for (size_t i = 0; i < store_count(one->stores[0]); i++) {
+        const struct stored *s = store_at(one->stores[0], i);
+        int64_t count = 0;
+        float *want, *found;
+        double difference = 0, bound;
+        if (s->kind != TENSOR_PARAM)
+            continue;
+        want = golden_run_whole(one, s->name, &count);
+        found = golden_run_whole(r, s->name, &count);
+        for (int64_t k = 0; k < count; k++)
+            difference += ((double)found[k] - want[k]) * ((double)found[k] - want[k]);
+        bound = 1e-3 * RUN_LEARNING_RATE * sqrt((double)count);
+        if (!(sqrt(difference) <= bound))
+            fail_where(r, s->name, sqrt(difference), bound);
+        mem_free(want);
+        mem_free(found);
+    }
+}
+
+static const struct mesh meshes[] = { { { 1, 2 } }, { { 2, 1 } }, { { 2, 2 } }, { { 1, 4 } }, { { 4, 1 } } };
+enum { MESHES = sizeof(meshes) / sizeof(meshes[0]) };
+
+static void one_step_on_all_meshes(const struct golden_case *c, const struct compile_options *how)
+{
+    struct compile_options o = { .task = TASK_TRAIN };
+    struct golden_run one, r;
+
+    (void)how;
+    if (!forward_inputs_have_labels(&c->in))
+        return;
+    golden_run_compile(&one, c, &o);
+    golden_run_go(&one);
+    assert_true(one.norm > 0);
+    for (int m = 0; m < MESHES; m++) {
+        o.mesh = meshes[m];
+        golden_run_compile(&r, c, &o);
+        golden_run_go(&r);
+        check_step(&r, &one);
+        golden_run_release(&r);
+    }
+    golden_run_release(&one);
+}
+
+/* ---- Names ---- */
+
+/* Once the graph stands: names that say nothing, in an order of their own. */
+static void scramble(const char *stage, const struct plan *p, void *context)
+{
+    struct graph *g = p->graph;
+
+    (void)context;
+    if (strcmp(stage, "graph") != 0)
+        return;
+    for (size_t i = 0; i < g->tensor_count; i++)
+        if (g->tensors[i]->kind == TENSOR_PARAM)
+            g->tensors[i]->name = arena_printf(&g->arena, "x%zu.bias", (i * 7919 + 13) % 10007);
+    for (size_t k = 0; k < g->node_count; k++)
+        g->nodes[k]->scope = arena_printf(&g->arena, "y%zu", (k * 7919 + 13) % 10007);
+}
+
+static void same_plan(const struct golden_run *a, const struct golden_run *b)
+{
+    const struct graph *g = a->plan->graph, *h = b->plan->graph;
+
+    assert_int_equal(g->tensor_count, h->tensor_count);
+    assert_int_equal(g->node_count, h->node_count);
+    for (size_t i = 0; i < g->tensor_count; i++)
+        for (int axis = 0; axis < PLACEMENT_AXES; axis++)
+            assert_true(placement_equal(g->tensors[i]->layout.on[axis], h->tensors[i]->layout.on[axis]));
+    for (size_t k = 0; k < g->node_count; k++) {
+        assert_ptr_equal(g->nodes[k]->op, h->nodes[k]->op);
+        assert_int_equal(a->plan->workspace[k], b->plan->workspace[k]);
+    }
+    assert_int_equal(plan_bytes(a->plan), plan_bytes(b->plan));
+}
+
+static void other_names(const struct golden_case *c, const struct compile_options *how)
+{
+    struct compile_options o = { .task = TASK_TRAIN };
+    struct golden_run plain, scrambled;
+
+    (void)how;
+    for (int m = 0; m < MESHES && forward_inputs_have_labels(&c->in); m++) {
+        o.mesh = meshes[m];
+        o.stage = NULL;
+        golden_run_compile(&plain, c, &o);
+        o.stage = scramble;
+        golden_run_compile(&scrambled, c, &o);
+        same_plan(&plain, &scrambled);
+        golden_run_release(&plain);
+        golden_run_release(&scrambled);
+    }
+}
+
+/* ---- All cases ---- */
+
+typedef void case_fn(const struct golden_case *c, const struct compile_options *how);
+
+static void run_family(const char *family, case_fn *fn, const struct compile_options *how)
 {
     char path[512], *save, *name;
+    struct golden_case c;
     struct str list;
 
     str_init(&list);
     snprintf(path, sizeof(path), GOLDEN_DIR "/%s/cases.txt", family);
     must(file_read(path, 0, &list));
-    for (name = strtok_r(list.data, "\n", &save); name; name = strtok_r(NULL, "\n", &save))
-        run_case(family, name, how);
+    for (name = strtok_r(list.data, "\n", &save); name; name = strtok_r(NULL, "\n", &save)) {
+        golden_case_open(&c, family, name);
+        fn(&c, how);
+        golden_case_close(&c);
+    }
     str_release(&list);
+}
+
+static void run_all(void **state, case_fn *fn, const struct compile_options *how)
+{
+    for (const char *const *family = *state; *family; family++)
+        run_family(*family, fn, how);
+}
+
+static void forward(void **state, struct mesh mesh, enum dtype dtype, enum recompute recompute)
+{
+    run_all(state, follows_transformers,
+            &(struct compile_options){ .mesh = mesh, .dtype = dtype, .recompute = recompute });
 }
 
 static void one_rank(void **state)
 {
-    run_all(*state, &(struct compile_options){ .mesh = { { 1, 1 } } });
+    forward(state, (struct mesh){ { 1, 1 } }, DT_F32, RECOMPUTE_SELECTIVE);
 }
 
-static void tp_2(void **state)
+static void several_ranks(void **state)
 {
-    run_all(*state, &(struct compile_options){ .mesh = { { 1, 2 } } });
-}
-
-static void dp_2(void **state)
-{
-    run_all(*state, &(struct compile_options){ .mesh = { { 2, 1 } } });
-}
-
-static void dp_2_tp_2(void **state)
-{
-    run_all(*state, &(struct compile_options){ .mesh = { { 2, 2 } } });
-}
-
-static void tp_4(void **state)
-{
-    run_all(*state, &(struct compile_options){ .mesh = { { 1, 4 } } });
+    for (int m = 0; m < MESHES; m++)
+        forward(state, meshes[m], DT_F32, RECOMPUTE_SELECTIVE);
 }
 
 static void bfloat16(void **state)
 {
-    run_all(*state, &(struct compile_options){ .mesh = { { 1, 1 } }, .dtype = DT_BF16 });
-    run_all(*state, &(struct compile_options){ .mesh = { { 2, 2 } }, .dtype = DT_BF16 });
+    forward(state, (struct mesh){ { 1, 1 } }, DT_BF16, RECOMPUTE_SELECTIVE);
+    forward(state, (struct mesh){ { 2, 2 } }, DT_BF16, RECOMPUTE_SELECTIVE);
 }
 
 static void recomputed_layers(void **state)
 {
-    run_all(*state, &(struct compile_options){ .mesh = { { 1, 1 } }, .recompute = RECOMPUTE_FULL });
-    run_all(*state, &(struct compile_options){ .mesh = { { 2, 2 } }, .recompute = RECOMPUTE_FULL });
+    forward(state, (struct mesh){ { 1, 1 } }, DT_F32, RECOMPUTE_FULL);
+    forward(state, (struct mesh){ { 2, 2 } }, DT_F32, RECOMPUTE_FULL);
 }
 
-int dist_family(const char *family)
+static void one_step(void **state)
 {
-    void *state = (void *)(uintptr_t)family;
+    run_all(state, one_step_on_all_meshes, NULL);
+}
+
+static void names_do_not_matter(void **state)
+{
+    run_all(state, other_names, NULL);
+}
+
+int dist_families(const char *const families[])
+{
+    void *state = (void *)(uintptr_t)families;
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_prestate(one_rank, state), cmocka_unit_test_prestate(tp_2, state),
-        cmocka_unit_test_prestate(dp_2, state),     cmocka_unit_test_prestate(dp_2_tp_2, state),
-        cmocka_unit_test_prestate(tp_4, state),     cmocka_unit_test_prestate(recomputed_layers, state),
-        cmocka_unit_test_prestate(bfloat16, state),
+        cmocka_unit_test_prestate(one_rank, state), cmocka_unit_test_prestate(several_ranks, state),
+        cmocka_unit_test_prestate(bfloat16, state), cmocka_unit_test_prestate(recomputed_layers, state),
+        cmocka_unit_test_prestate(one_step, state), cmocka_unit_test_prestate(names_do_not_matter, state),
     };
 
+    log_set_level(LOG_ERROR); /* files of some cases hold more than the model asks for */
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -11,8 +11,7 @@
 #include "base/err.h"
 #include "base/file.h"
 #include "base/parallel.h"
-#include "ckpt/hf.h"
-#include "lib/gpt2_case.h"
+#include "lib/golden_case.h"
 
 #include <cmocka.h>
 
@@ -38,12 +37,6 @@ struct suite {
     struct json_reader r;
     struct str text;
 };
-
-static void must(int status)
-{
-    if (status != OK)
-        fail_msg("%s", error_message());
-}
 
 /* ---- cases.json ---- */
 

@@ -1,7 +1,7 @@
 """Goldens for training encoders: 40 AdamW steps of a small masked-LM BERT and RoBERTa.
 
 tests/golden/<family>/train40/ holds the model directory model/, rows.jsonl (input_ids with masks, labels) and
-curve.txt, a line a step: loss, norm of the gradient before clipping. 4 rows a step in file order; the loss is the
+expected.json with the curve "plain": loss and norm of the gradient before clipping. 4 rows a step in file order; the loss is the
 mean over the labels of a step. Options are those of gpt2_train.py. All in float64; a float32 run is checked to
 follow.
 """
@@ -13,7 +13,7 @@ from torch import nn
 from transformers import get_linear_schedule_with_warmup
 
 from common import GOLDEN, dump, fresh, generator, write_lines
-from gpt2_train import BLOCK, OPTIONS, ROWS, VOCAB, markov_rows, optimizer_of, worst
+from gpt2_train import BLOCK, OPTIONS, ROWS, VOCAB, markov_rows, optimizer_of, worst, write_curve
 
 MASK = 4
 
@@ -64,7 +64,7 @@ def main():
             assert worst([s[k] for s in single], [w[k] for w in want]) < bound, (family, k)
         assert want[-1][0] < 0.9 * want[0][0] and any(n > 1 for _, n in want), want
         print(f"{family}: loss {want[0][0]:.4f} -> {want[-1][0]:.4f}")
-        write_lines(out / "curve.txt", [f"{loss!r} {norm!r}" for loss, norm in want])
+        write_curve(out, want)
 
 
 if __name__ == "__main__":

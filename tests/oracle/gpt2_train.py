@@ -132,6 +132,12 @@ def worst(a, b):
     return max(abs(x - y) / abs(y) for x, y in zip(a, b))
 
 
+def write_curve(out, steps):
+    """steps: (loss, norm of the gradient)."""
+    loss, norm = zip(*steps)
+    (out / "expected.json").write_text(json.dumps(dict(plain=dict(loss=loss, grad_norm=norm)), indent=1) + "\n")
+
+
 def curve_of(name, ids, labels, **more):
     options = dict(OPTIONS, **dict(optim="adamw_torch", label_smoothing_factor=0.0, z_loss=0.0) | more)
     want, single = (train(dtype, ids, labels, options) for dtype in (torch.float64, torch.float32))

@@ -1,7 +1,7 @@
 """Goldens for training encoder and decoder: 40 AdamW steps of a small gated T5 with a head of its own.
 
 tests/golden/t5/train40/ holds the model directory model/, rows.jsonl (input_ids of different lengths; labels: the
-same backwards) and curve.txt, a line a step: loss, norm of the gradient before clipping. 4 rows a step in file
+same backwards) and expected.json with the curve "plain": loss and norm of the gradient before clipping. 4 rows a step in file
 order; the loss is the mean over the labels of a step. Options are those of gpt2_train.py. All in float64; a
 float32 run is checked to follow.
 """
@@ -13,7 +13,7 @@ from torch.nn.utils.rnn import pad_sequence
 from transformers import T5Config, T5ForConditionalGeneration, get_linear_schedule_with_warmup
 
 from common import GOLDEN, dump, fresh, generator, write_lines
-from gpt2_train import OPTIONS, optimizer_of, worst
+from gpt2_train import OPTIONS, optimizer_of, worst, write_curve
 
 OUT = GOLDEN / "t5" / "train40"
 VOCAB, EOS = 40, 1
@@ -64,7 +64,7 @@ def main():
         assert worst([s[k] for s in single], [w[k] for w in want]) < bound, k
     assert sum(w[0] for w in want[-5:]) / 5 < 0.92 * want[0][0] and any(n > 1 for _, n in want), want
     print(f"t5: loss {want[0][0]:.4f} -> {want[-1][0]:.4f}")
-    write_lines(OUT / "curve.txt", [f"{loss!r} {norm!r}" for loss, norm in want])
+    write_curve(OUT, want)
 
 
 if __name__ == "__main__":
