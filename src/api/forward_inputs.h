@@ -26,6 +26,11 @@ struct named_tensors {
     const void *context;
 };
 
+/* forward_file.c: those of an open file, which outlives them. */
+struct safetensors;
+void named_tensors_init(struct named_tensors *list, const struct safetensors *st);
+void named_tensors_release(struct named_tensors *list);
+
 struct forward_inputs {
     int64_t samples, length; /* B, T */
     int64_t *ids;            /* [B, T] */

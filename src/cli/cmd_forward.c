@@ -41,41 +41,17 @@ static const struct option_part parts[] = {
 
 /* ---- tensors in ---- */
 
-static int read_tensor(const void *context, const struct named_tensor *t, int64_t *ints, float *floats)
-{
-    const struct safetensors *st = context;
-
-    return ints ? safetensors_read_int64(st, t->from, ints) : safetensors_read_float(st, t->from, floats);
-}
-
 static int run_file(struct plait_model *m, const struct values *v)
 {
-    struct named_tensors inputs = { .read = read_tensor };
-    struct named_tensor *list;
+    struct named_tensors inputs;
     struct safetensors st;
     int status;
 
     TRY(safetensors_open(&st, v->own.inputs));
-    list = mem_alloc_array(st.count + 1, sizeof(list[0]));
-    for (size_t i = 0; i < st.count; i++) {
-        const struct safetensors_tensor *t = &st.tensors[i];
-        list[i] = (struct named_tensor){ .name = t->name,
-                                         .type = t->element->name,
-                                         .kind = t->element->kind == ELEMENT_INT     ? NAMED_INT
-                                                 : t->element->kind == ELEMENT_FLOAT ? NAMED_FLOAT
-                                                                                     : NAMED_OTHER,
-                                         .ndim = t->ndim,
-                                         .shape = t->shape,
-                                         .count = t->count,
-                                         .from = t };
-    }
-    inputs.path = st.path;
-    inputs.list = list;
-    inputs.count = st.count;
-    inputs.context = &st;
+    named_tensors_init(&inputs, &st);
     status = forward_run(m, &inputs, PLAIT_LOGITS | (v->own.grad ? PLAIT_GRADIENTS : 0));
+    named_tensors_release(&inputs);
     safetensors_close(&st);
-    mem_free(list);
     return status;
 }
 

@@ -12,17 +12,11 @@
 #include "ckpt/hf.h"
 #include "comm/comm.h"
 #include "cpu/machine.h"
-#include "lib/gpt2_case.h"
+#include "lib/golden_case.h"
 
 #include <cmocka.h>
 
 enum { STEPS = 6, LENGTH = 12, MICROBATCHES = 4, SAMPLES = 2, MOST_STAGE = 8, VOCAB = 61 };
-
-static void must(int status)
-{
-    if (status != OK)
-        fail_msg("%s", error_message());
-}
 
 static const struct family {
     const char *preset, *overrides;

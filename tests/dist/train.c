@@ -217,7 +217,7 @@ static int adapt(void *context, struct config *c, bool trained)
 
 static void open_model(struct run *r)
 {
-    struct model_options o = { .adapt = adapt, .context = r, .seed = 3 };
+    struct model_options o = { .adapt = adapt, .context = r, .new_head = true, .seed = 3 };
     char path[512];
 
     snprintf(path, sizeof(path), GOLDEN_DIR "/%s/train40/model", r->course->family);

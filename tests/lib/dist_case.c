@@ -54,6 +54,11 @@ static void check_loss(const struct golden_run *r)
     double bound = output_bound(r), difference;
 
     assert_non_null(expected);
+    if (r->c->in.label_count == 0) { /* labels that say there is none */
+        assert_true(isnan(expected[0]));
+        mem_free(expected);
+        return;
+    }
     difference = fabs(golden_run_loss(r) - expected[0]);
     if (!(difference < bound * fabs(expected[0])))
         fail_where(r, "loss", difference, bound * fabs(expected[0]));
@@ -139,10 +144,10 @@ static void follows_transformers(const struct golden_case *c, const struct compi
                 1.1 * (double)r.plan->program[PROGRAM_MICROBATCH].live_bytes);
     golden_run_go(&r);
     check_outputs(&r);
-    if (labels) {
+    if (labels)
         check_loss(&r);
+    if (c->in.label_count > 0)
         check_gradients(&r);
-    }
     golden_run_release(&r);
 }
 
@@ -180,7 +185,7 @@ static void one_step_on_all_meshes(const struct golden_case *c, const struct com
     struct golden_run one, r;
 
     (void)how;
-    if (!forward_inputs_have_labels(&c->in))
+    if (c->in.label_count == 0)
         return;
     golden_run_compile(&one, c, &o);
     golden_run_go(&one);
@@ -234,7 +239,7 @@ static void other_names(const struct golden_case *c, const struct compile_option
     struct golden_run plain, scrambled;
 
     (void)how;
-    for (int m = 0; m < MESHES && forward_inputs_have_labels(&c->in); m++) {
+    for (int m = 0; m < MESHES && c->in.label_count > 0; m++) {
         o.mesh = meshes[m];
         o.stage = NULL;
         golden_run_compile(&plain, c, &o);

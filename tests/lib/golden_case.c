@@ -26,12 +26,18 @@ void must(int status)
 
 void golden_case_open(struct golden_case *c, const char *family, const char *name)
 {
+    struct named_tensors tensors;
+    struct safetensors st;
     char *path;
 
     snprintf(c->dir, sizeof(c->dir), GOLDEN_DIR "/%s/%s", family, name);
     must(model_open(&c->model, &(struct model_options){ .name = c->dir }));
     path = path_join(c->dir, "inputs.safetensors");
-    must(forward_inputs_load(&c->in, path, &c->model.config));
+    must(safetensors_open(&st, path));
+    named_tensors_init(&tensors, &st);
+    must(forward_inputs_read(&c->in, &tensors, &c->model.config));
+    named_tensors_release(&tensors);
+    safetensors_close(&st);
     mem_free(path);
 }
 
@@ -155,6 +161,8 @@ static int run_samples(struct golden_run *r, struct executor *e, int rank)
                                              .sequences = share(r),
                                              .target_width = in->target_width });
     forward_inputs_batch(in, first, count, &r->c->model.config, &b);
+    for (int64_t i = 0; in->class_rows && r->how.task == TASK_TRAIN && i < b.label_count; i++)
+        b.label_rows[i] = b.sequence_rows[b.label_rows[i]]; /* of rows, where no logits are asked for */
     executor_set_batch(e, &b);
     r->label_count[rank] = b.label_count;
     status =

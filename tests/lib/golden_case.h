@@ -4,7 +4,7 @@
 #define PLAIT_TESTS_GOLDEN_CASE_H
 
 #include "ckpt/hf.h"
-#include "cli/forward_inputs.h"
+#include "api/forward_inputs.h"
 #include "comm/comm.h"
 
 /* Links so fast that even these small models are worth dealing out. */
