@@ -51,7 +51,7 @@ struct rank_run {
     int (*fn)(void *context, int rank, struct comm *comm);
     void *context;
     int threads, status;
-    char *message;
+    char *message, *hint;
 };
 
 static void *run_rank(void *argument)
@@ -62,6 +62,7 @@ static void *run_rank(void *argument)
     r->status = r->fn(r->context, r->comm->rank, r->comm);
     if (r->status != OK) {
         r->message = mem_strdup(error_message());
+        r->hint = mem_strdup(error_hint_text());
         comm_break(r->comm, r->status);
     }
     error_clear();
@@ -82,11 +83,16 @@ int comm_local_run_on(struct comm *const ends[], int ranks, int threads_each,
     for (int r = 0; r < ranks; r++)
         pthread_join(runs[r].thread, NULL);
     for (int r = 0; r < ranks; r++) { /* the cause, not its echo on other ranks */
-        if (runs[r].status != OK && status == OK && !runs[r].comm->echo)
-            status = fail(runs[r].status, "%s", runs[r].message);
+        if (runs[r].status == OK || status != OK || runs[r].comm->echo)
+            continue;
+        status = fail(runs[r].status, "%s", runs[r].message);
+        if (*runs[r].hint)
+            error_hint("%s", runs[r].hint);
     }
-    for (int r = 0; r < ranks; r++)
+    for (int r = 0; r < ranks; r++) {
         mem_free(runs[r].message);
+        mem_free(runs[r].hint);
+    }
     mem_free(runs);
     return status;
 }

@@ -139,7 +139,7 @@ int finish_stopped(struct worker *w, const char *reason)
 
     TRY(finish_save(w, true));
     if (!w->first)
-        return ERR_STOPPED;
+        return OK; /* the first rank's status is that of all */
     step = r->state.global_step;
     report_end(&r->report);
     fail(ERR_STOPPED, "stopped at step %" PRId64 " of %" PRId64 " (%s), with %s/checkpoint-%" PRId64, step,

@@ -31,3 +31,13 @@ cmp whole/checkpoint-8/optimizer.safetensors parts/checkpoint-8/optimizer.safete
 "$PLAIT" train $common $batches $ranks --output_dir moved --stop_after_steps 5 2>/dev/null && stop "it did not stop"
 "$PLAIT" train $common $batches --output_dir moved --resume_from_checkpoint true 2>/dev/null
 near "$(value eval_loss whole/eval_results.json)" "$(value eval_loss moved/eval_results.json)" 1e-4 || stop "one rank differs"
+
+# Why it stopped is said once, whichever rank ends first.
+for i in 1 2 3 4 5; do
+  status=0
+  "$PLAIT" train $common $batches --world_size 4 --output_dir stopped --stop_after_steps 1 2>stopped.err || status=$?
+  [ $status = 75 ] || stop "exit code $status: $(cat stopped.err)"
+  [ "$(grep -c '^plait: error: stopped at step 1 of 8 (stop_after_steps)' stopped.err)" = 1 ] || stop "$(cat stopped.err)"
+  grep -q '^hint: the same command with --resume_from_checkpoint auto' stopped.err || stop "$(cat stopped.err)"
+  rm -r stopped
+done
