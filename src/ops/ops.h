@@ -138,8 +138,9 @@ struct tensor *rotary(struct builder *b, struct tensor *x, struct tensor *table,
  * is masked. place I64 [N] for dropout. score(i, j) = scale * q_i.k_j (+ table[bucket][h], table? (B, H),
  * bucket of kv_position[j] - q_position[i] by ops/bucket.h), allowed when kv_position[j] >= 0 and
  * (!causal or kv_position[j] <= q_position[i]) and (window == 0 or q_position[i] - kv_position[j] < window).
- * A query row with no allowed key, one of left padding say, gives what `blank` says. out (N, H, K); lse (N, H)
- * fp32 = log sum exp of the allowed scores (+inf where there are none). dropout p on the probabilities: bits rng_bits({seed, stream},
+ * A query row with no allowed key, one of left padding say, gives what `blank` says. out (N, H, K); lse
+ * (N, H) fp32 = log sum exp of the allowed scores (+inf where there are none). dropout p on the
+ * probabilities: bits rng_bits({seed, stream},
  * step << 40 | place[i], (h << 32 | (j - kv_offsets[s])) / 4)
  *   [.. % 4] with h the whole-model head number; kept when bits >= p * 2^32, scaled by 1/(1-p). */
 enum {
@@ -169,8 +170,8 @@ enum {
 };
 /* BLANK_ZERO, as torch's scaled_dot_product_attention with a mask of truth values. Where masks add a number
  * to scores instead, one so large that the scores are lost in it, keys with the fewest such numbers are
- * attended to alike: with ONE_MASK these are all of the sequence; with TWO_MASKS causality and window make one,
- * causality and padding (kv_position < 0; the key is then taken to stand at its row of the sequence) the
+ * attended to alike: with ONE_MASK these are all of the sequence; with TWO_MASKS causality and window make
+ * one, causality and padding (kv_position < 0; the key is then taken to stand at its row of the sequence) the
  * other. Gradients go to these scores all the same, but where the mask of the window has put its number in
  * their place. */
 enum blank_rows { BLANK_ZERO, BLANK_ONE_MASK, BLANK_TWO_MASKS };
