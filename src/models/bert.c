@@ -10,7 +10,7 @@
 
 static const struct field fields[] = {
     { "vocab_size", FIELD_INT, offsetof(struct bert, vocab), "30522", 1, 1 << 30, NULL },
-    { "hidden_size", FIELD_INT, offsetof(struct bert, width), "768", 1, 1 << 24, NULL },
+    { "hidden_size", FIELD_INT, offsetof(struct bert, width), NULL, 1, 1 << 24, NULL },
     { "num_hidden_layers", FIELD_INT, offsetof(struct bert, layers), "12", 1, 4096, NULL },
     { "num_attention_heads", FIELD_INT, offsetof(struct bert, heads), "12", 1, 1 << 20, NULL },
     { "intermediate_size", FIELD_INT, offsetof(struct bert, inner), "3072", 1, 1 << 26, NULL },

@@ -233,7 +233,7 @@ static int parse_field(const struct config *c, const struct field *f, char *valu
 
     TRY(check_alias(c, f));
     if (!json)
-        return fail(ERR_CONFIG, "%s: $.%s is missing", c->name, f->key);
+        return fail(ERR_DATA, "%s: $.%s is missing", c->name, f->key);
     switch (f->type) {
     case FIELD_INT: return parse_int(c, f, json, at);
     case FIELD_DOUBLE: return parse_double(c, f, json, at);

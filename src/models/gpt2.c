@@ -20,7 +20,7 @@ static const struct field fields[] = {
     { "vocab_size", FIELD_INT, offsetof(struct gpt2, vocab), "50257", 1, 1 << 30, NULL },
     { "n_positions", FIELD_INT, offsetof(struct gpt2, positions), "1024", 1, 1 << 30,
       "max_position_embeddings" },
-    { "n_embd", FIELD_INT, offsetof(struct gpt2, width), "768", 1, 1 << 24, "hidden_size" },
+    { "n_embd", FIELD_INT, offsetof(struct gpt2, width), NULL, 1, 1 << 24, "hidden_size" },
     { "n_layer", FIELD_INT, offsetof(struct gpt2, layers), "12", 1, 4096, "num_hidden_layers" },
     { "n_head", FIELD_INT, offsetof(struct gpt2, heads), "12", 1, 1 << 20, "num_attention_heads" },
     { "n_inner", FIELD_INT, offsetof(struct gpt2, inner), "null", 1, 1 << 26, NULL },

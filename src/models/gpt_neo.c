@@ -20,7 +20,7 @@ struct gpt_neo {
 static const struct field fields[] = {
     { "vocab_size", FIELD_INT, offsetof(struct gpt_neo, vocab), "50257", 1, 1 << 30, NULL },
     { "max_position_embeddings", FIELD_INT, offsetof(struct gpt_neo, positions), "2048", 1, 1 << 30, NULL },
-    { "hidden_size", FIELD_INT, offsetof(struct gpt_neo, width), "2048", 1, 1 << 24, NULL },
+    { "hidden_size", FIELD_INT, offsetof(struct gpt_neo, width), NULL, 1, 1 << 24, NULL },
     { "num_layers", FIELD_INT, offsetof(struct gpt_neo, layers), "24", 1, MAX_LAYERS, "num_hidden_layers" },
     { "num_heads", FIELD_INT, offsetof(struct gpt_neo, heads), "16", 1, 1 << 20, "num_attention_heads" },
     { "intermediate_size", FIELD_INT, offsetof(struct gpt_neo, inner), "null", 1, 1 << 26, NULL },

@@ -18,7 +18,7 @@ struct llama {
 static const struct field fields[] = {
     { "vocab_size", FIELD_INT, offsetof(struct llama, vocab), "32000", 1, 1 << 30, NULL },
     { "max_position_embeddings", FIELD_INT, offsetof(struct llama, positions), "2048", 1, 1 << 30, NULL },
-    { "hidden_size", FIELD_INT, offsetof(struct llama, width), "4096", 1, 1 << 24, NULL },
+    { "hidden_size", FIELD_INT, offsetof(struct llama, width), NULL, 1, 1 << 24, NULL },
     { "intermediate_size", FIELD_INT, offsetof(struct llama, inner), "11008", 1, 1 << 26, NULL },
     { "num_hidden_layers", FIELD_INT, offsetof(struct llama, layers), "32", 1, 4096, NULL },
     { "num_attention_heads", FIELD_INT, offsetof(struct llama, heads), "32", 1, 1 << 20, NULL },
@@ -56,9 +56,12 @@ static int check(const void *config)
 {
     const struct llama *c = config;
 
-    if (c->head_width == INT_NONE && c->width % c->heads != 0)
-        return fail(ERR_CONFIG, "$.hidden_size %lld is not a multiple of $.num_attention_heads %lld",
-                    (long long)c->width, (long long)c->heads);
+    if (c->head_width == INT_NONE && c->width % c->heads != 0) {
+        fail(ERR_CONFIG, "$.hidden_size %lld is not a multiple of $.num_attention_heads %lld",
+             (long long)c->width, (long long)c->heads);
+        error_hint("$.head_dim, the width of a head, is missing");
+        return ERR_CONFIG;
+    }
     if (c->heads % group_count(c) != 0)
         return fail(ERR_CONFIG, "$.num_attention_heads %lld is not a multiple of $.num_key_value_heads %lld",
                     (long long)c->heads, (long long)group_count(c));

@@ -26,7 +26,7 @@ struct t5 {
 
 static const struct field fields[] = {
     { "vocab_size", FIELD_INT, offsetof(struct t5, vocab), "32128", 1, 1 << 30, NULL },
-    { "d_model", FIELD_INT, offsetof(struct t5, width), "512", 1, 1 << 24, "hidden_size" },
+    { "d_model", FIELD_INT, offsetof(struct t5, width), NULL, 1, 1 << 24, "hidden_size" },
     { "d_kv", FIELD_INT, offsetof(struct t5, head_width), "64", 1, 1 << 20, "head_dim" },
     { "d_ff", FIELD_INT, offsetof(struct t5, inner), "2048", 1, 1 << 26, NULL },
     { "num_layers", FIELD_INT, offsetof(struct t5, layers), "6", 1, 4096, "num_hidden_layers" },

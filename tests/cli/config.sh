@@ -53,8 +53,15 @@ refuses 78 "elements cannot be counted" "$PLAIT" config --config_name gpt2 \
   --config_overrides n_embd=16777216,n_head=16,n_inner=67108864,n_layer=600
 echo '{"model_type": "gpt2",}' >bad.json
 refuses 65 "bad.json:1:23" "$PLAIT" config --config_name bad.json
-echo '{"model_type": "gpt2", "auto_map": {"AutoModel": "evil.Model"}}' >auto.json
+echo '{"model_type": "gpt2", "n_embd": 24, "auto_map": {"AutoModel": "evil.Model"}}' >auto.json
 says "auto_map names program code" "$PLAIT" config --config_name auto.json
+echo '{"model_type": "llama", "num_attention_heads": 24}' >bad.json
+refuses 65 'bad.json: $.hidden_size is missing' "$PLAIT" config --config_name bad.json
+echo '{"model_type": "llama", "hidden_size": 1792, "num_attention_heads": 24}' >bad.json
+refuses 78 "hidden_size 1792 is not a multiple of" "$PLAIT" config --config_name bad.json
+grep -q '^hint: .*head_dim' refused.err || stop "no hint: $(cat refused.err)"
+sed 's/24/24, "head_dim": 128/' bad.json >good.json
+"$PLAIT" config --config_name good.json >/dev/null || stop "a width of heads of its own"
 touch file
 refuses 73 "file" "$PLAIT" config --config_name gpt2 --output_dir file
 # A directory of a built-in config's name hides it only with a config.json of its own.

@@ -42,7 +42,10 @@ static double number(const struct config *c, const char *key)
 /* A GPT-2 config with `more` in front ("\"n_head\": 3, "). */
 static const char *gpt2_with(const char *more, char text[4096])
 {
-    snprintf(text, 4096, "{%s\"model_type\": \"gpt2\", \"architectures\": [\"GPT2LMHeadModel\"]}", more);
+    bool width = strstr(more, "n_embd") || strstr(more, "hidden_size");
+
+    snprintf(text, 4096, "{%s%s\"model_type\": \"gpt2\", \"architectures\": [\"GPT2LMHeadModel\"]}", more,
+             width ? "" : "\"n_embd\": 768, ");
     return text;
 }
 
@@ -72,10 +75,10 @@ static void fields_and_defaults(void **state)
     assert_string_equal(config_get(&c, "unknown"), "[1, {\"x\": Infinity}]");
     config_release(&c);
 
-    assert_int_equal(parse(&c,
-                           "{\"model_type\": \"gpt2\", \"torch_dtype\": \"bfloat16\", \"eos_token_id\": -1,"
-                           " \"architectures\": null, \"pruned_heads\": {}, \"n_inner\": 7}"),
-                     OK);
+    assert_int_equal(
+        parse(&c, "{\"model_type\": \"gpt2\", \"torch_dtype\": \"bfloat16\", \"eos_token_id\": -1,"
+                  " \"n_embd\": 768, \"architectures\": null, \"pruned_heads\": {}, \"n_inner\": 7}"),
+        OK);
     assert_string_equal(c.dtype, "bfloat16");
     assert_int_equal(c.eos_count, 0);
     assert_true(number(&c, "n_inner") == 7);
@@ -173,6 +176,9 @@ static void whole_texts_refused(void **state)
           ERR_CONFIG },
         { "{\"model_type\": \"gpt2\", \"architectures\": \"GPT2LMHeadModel\"}",
           "config.json: $.architectures: wrong value", ERR_DATA },
+        { "{\"model_type\": \"gpt2\"}", "config.json: $.n_embd is missing", ERR_DATA },
+        { "{\"model_type\": \"llama\", \"head_dim\": 8}", "config.json: $.hidden_size is missing", ERR_DATA },
+        { "{\"model_type\": \"t5\", \"d_kv\": 8}", "config.json: $.d_model is missing", ERR_DATA },
         { "{\"model_type\": \"gpt2\"} x", "config.json:1:24:", ERR_DATA },
     };
     struct config c;
@@ -264,19 +270,18 @@ static void written_as_transformers_does(void **state)
     struct str out, second;
 
     (void)state;
-    assert_int_equal(
-        parse(
-            &c,
-            "{\"model_type\":\"gpt2\",\"z\":{\"b\":[1,[],{}],\"a\":1e-5},\"n_head\":12,\"name\":\"\xc3\xa9\","
-            "\"big\":123456789012345678901,\"limit\":[0.0,Infinity],\"rate\":1E2}"),
-        OK);
+    assert_int_equal(parse(&c, "{\"model_type\":\"gpt2\",\"n_embd\":24,"
+                               "\"z\":{\"b\":[1,[],{}],\"a\":1e-5},\"n_head\":12,\"name\":\"\xc3\xa9\","
+                               "\"big\":123456789012345678901,\"limit\":[0.0,Infinity],\"rate\":1E2}"),
+                     OK);
     str_init(&out);
     config_write(&c, &out);
-    assert_string_equal(out.data,
-                        "{\n  \"big\": 123456789012345678901,\n  \"limit\": [\n    0.0,\n    Infinity\n  ],\n"
-                        "  \"model_type\": \"gpt2\",\n  \"n_head\": 12,\n  \"name\": \"\\u00e9\",\n"
-                        "  \"rate\": 100.0,\n  \"z\": {\n    \"a\": 1e-05,\n    \"b\": [\n      1,\n"
-                        "      [],\n      {}\n    ]\n  }\n}\n");
+    assert_string_equal(
+        out.data,
+        "{\n  \"big\": 123456789012345678901,\n  \"limit\": [\n    0.0,\n    Infinity\n  ],\n"
+        "  \"model_type\": \"gpt2\",\n  \"n_embd\": 24,\n  \"n_head\": 12,\n  \"name\": \"\\u00e9\",\n"
+        "  \"rate\": 100.0,\n  \"z\": {\n    \"a\": 1e-05,\n    \"b\": [\n      1,\n"
+        "      [],\n      {}\n    ]\n  }\n}\n");
     assert_int_equal(parse(&again, out.data), OK);
     str_init(&second);
     config_write(&again, &second);
@@ -379,8 +384,10 @@ static void heads(void **state)
     struct config c;
 
     (void)state;
-    assert_int_equal(parse(&c, "{\"model_type\": \"bert\", \"architectures\": [\"BertForPreTraining\"]}"),
-                     OK);
+    assert_int_equal(
+        parse(&c,
+              "{\"model_type\": \"bert\", \"hidden_size\": 24, \"architectures\": [\"BertForPreTraining\"]}"),
+        OK);
     assert_string_equal(c.architecture, "BertForMaskedLM"); /* its masked-LM part */
     assert_true(c.head == HEAD_MASKED && c.pad == 0);
     assert_int_equal(config_set_head(&c, HEAD_CLASSIFICATION), OK);
@@ -392,15 +399,18 @@ static void heads(void **state)
     assert_int_equal(config_set_head(&c, HEAD_CONDITIONAL), ERR_CONFIG);
     config_release(&c);
     error_clear();
-    assert_int_equal(parse(&c, "{\"model_type\": \"roberta\", \"pad_token_id\": null}"), ERR_CONFIG);
+    assert_int_equal(parse(&c, "{\"model_type\": \"roberta\", \"hidden_size\": 24, \"pad_token_id\": null}"),
+                     ERR_CONFIG);
     error_clear();
-    assert_int_equal(parse(&c, "{\"model_type\": \"bert\", \"pad_token_id\": null}"), OK);
+    assert_int_equal(parse(&c, "{\"model_type\": \"bert\", \"hidden_size\": 24, \"pad_token_id\": null}"),
+                     OK);
     assert_true(c.pad == INT_NONE && c.labels == 2);
     config_release(&c);
 }
 
 static void defaults_by_type(void **state)
 {
+    const struct field *width;
     struct config c, bare;
     char text[100];
 
@@ -408,7 +418,10 @@ static void defaults_by_type(void **state)
     for (size_t i = 0; model_table[i]; i++) {
         assert_int_equal(config_default(&c, model_table[i]->name), OK);
         assert_ptr_equal(c.def, model_table[i]);
-        snprintf(text, sizeof(text), "{\"model_type\": \"%s\"}", c.def->name);
+        for (width = c.def->fields; width->preset;) /* the one key that has no default */
+            width++;
+        snprintf(text, sizeof(text), "{\"model_type\": \"%s\", \"%s\": %s}", c.def->name, width->key,
+                 config_get(&c, width->key));
         assert_int_equal(parse(&bare, text), OK);
         assert_memory_equal(bare.values, c.values, c.def->config_bytes); /* the table and the class agree */
         config_release(&bare);
@@ -425,7 +438,7 @@ static void files(void **state)
 
     error_clear();
     assert_int_equal(config_load(&c, directory), ERR_OPEN);
-    scratch_put(path, "{\"model_type\": \"gpt2\"}", 22);
+    scratch_put(path, "{\"model_type\": \"gpt2\", \"n_embd\": 24}", 36);
     error_clear();
     assert_int_equal(config_load(&c, directory), OK);
     config_release(&c);

@@ -43,7 +43,7 @@ static void presets(void **state)
 
 #define LLAMA    "{\"model_type\": \"llama\", \"hidden_size\": 32, \"num_attention_heads\": 4, "
 #define LONGROPE "\"rope_scaling\": {\"rope_type\": \"longrope\", "
-#define NEO      "{\"model_type\": \"gpt_neo\", \"num_layers\": 2, "
+#define NEO      "{\"model_type\": \"gpt_neo\", \"hidden_size\": 32, \"num_layers\": 2, "
 
 static void refuses(const char *text, const char *part)
 {

@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-#define GPT2(more) "{\"model_type\": \"gpt2\", " more "\"n_layer\": 1}"
+#define GPT2(more) "{\"model_type\": \"gpt2\", \"n_embd\": 24, " more "\"n_layer\": 1}"
 
 static int load(struct generation_options *o, const char *file, const char *config_text)
 {
