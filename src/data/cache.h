@@ -43,9 +43,10 @@ struct token_cache_options {
     const char *directory;                /* where caches lie; made when it is not there */
     const struct tokenizer *tokenizer;    /* NULL: only rows of ids can be read */
     int64_t id_limit;                     /* ids must be below it: the model's vocabulary; 0: not known */
-    bool append_eos;                      /* the tokenizer's eos after each document that has tokens */
-    bool no_special_tokens;               /* leave out what the tokenizer adds to a text */
-    bool dropout;                         /* of merges, where the tokenizer has one: by seed and text */
+    bool ids_only;          /* text is refused: what of it would be a source, and what a target? */
+    bool append_eos;        /* the tokenizer's eos after each document that has tokens */
+    bool no_special_tokens; /* leave out what the tokenizer adds to a text */
+    bool dropout;           /* of merges, where the tokenizer has one: by seed and text */
     uint64_t seed;
     bool drop_linebreaks; /* HF's keep_linebreaks false */
     bool drop_blank;      /* documents of white space alone have no tokens */

@@ -338,10 +338,23 @@ static int check_limit(const struct making *m, const struct token_cache *c)
     return OK;
 }
 
+static int check_ids_only(const struct source_set *s)
+{
+    for (size_t i = 0; i < s->count; i++)
+        if (!s->files[i].tokenized)
+            return fail(ERR_USAGE,
+                        "%s: objective seq2seq needs --source_column and --target_column, or rows of "
+                        "input_ids and labels",
+                        s->files[i].path);
+    return OK;
+}
+
 static int make(struct making *m, struct token_cache *c)
 {
     TRY(tokenizing_init(&m->tokenizing, m->options));
     TRY(source_set_open(&m->set, &m->source));
+    if (m->options->ids_only)
+        TRY(check_ids_only(&m->set));
     source_set_tell(&m->set);
     m->header.words = m->options->rows == ROWS_CLASS ? (uint32_t)label_set_words(m->options->labels) : 0;
     m->header.width = id_bound(m) <= NARROW_LIMIT ? 2 : 4;

@@ -307,6 +307,7 @@ void objective_choice_cache(const struct objective_choice *c, const struct confi
         o->sentences = true;
         o->pair_types = config->sizes.token_types > 1;
     }
+    o->ids_only = c->kind == OBJECTIVE_SEQ2SEQ && !in->source_column;
     if (c->kind != OBJECTIVE_SEQ2SEQ || (!in->source_column && !config->def->encoder))
         return; /* without columns: rows of ids with labels */
     o->rows = ROWS_PAIR;

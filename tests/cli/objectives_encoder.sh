@@ -51,3 +51,5 @@ done
 # ---- what cannot be
 refuses 78 "--objective clm: " "$PLAIT" train --config_name t5 $common --train_file lines.txt --objective clm --output_dir x
 refuses 78 "--objective mlm: " "$PLAIT" train --config_name t5 $common --train_file lines.txt --objective mlm --output_dir x
+refuses 64 "lines.txt: objective seq2seq needs --source_column and --target_column" \
+  "$PLAIT" train --config_name t5 $common --train_file lines.txt --objective seq2seq --output_dir x
