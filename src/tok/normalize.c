@@ -7,6 +7,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "tok/types.h"
+#include "tok/unicode.h"
 
 /* ---- parts ---- */
 
@@ -254,30 +255,11 @@ const struct component_type normalizer_nfkd = { .name = "NFKD", .normalize = nfk
 
 /* ---- lower case ---- */
 
-/* Cases from after Unicode 14, which an older utf8proc does not know. */
-static uint32_t lower(uint32_t code)
-{
-    static const struct {
-        uint32_t first, last;
-        int32_t distance;
-    } late[] = {
-        { 0x1C89, 0x1C89, 1 },    { 0xA7CB, 0xA7CB, -42343 }, { 0xA7CC, 0xA7CC, 1 },
-        { 0xA7CE, 0xA7CE, 1 },    { 0xA7D2, 0xA7D2, 1 },      { 0xA7D4, 0xA7D4, 1 },
-        { 0xA7DA, 0xA7DA, 1 },    { 0xA7DC, 0xA7DC, -42561 }, { 0x10D50, 0x10D65, 32 },
-        { 0x16EA0, 0x16EB8, 27 },
-    };
-
-    for (size_t i = 0; code >= late[0].first && i < sizeof(late) / sizeof(late[0]); i++)
-        if (code >= late[i].first && code <= late[i].last)
-            return (uint32_t)((int32_t)code + late[i].distance);
-    return (uint32_t)utf8proc_tolower((utf8proc_int32_t)code);
-}
-
 /* One character; I with a dot above is the only one whose lower case is two. */
 static void append_lower(struct text *out, uint32_t code, struct tok_span origin)
 {
     char form[4];
-    uint32_t low = code == 0x130 ? 'i' : lower(code);
+    uint32_t low = code == 0x130 ? 'i' : unicode_lower(code);
 
     text_append(out, form, (size_t)utf8_encode(low, form), origin);
     if (code == 0x130)

@@ -1,5 +1,6 @@
 /* Classes in brackets, which may hold other classes and intersections, and escapes. */
 #include <string.h>
+#include <strings.h>
 
 #include "base/str.h"
 #include "tok/regex_parser.h"
@@ -68,8 +69,16 @@ static void add_set(struct ranges *r, struct ranges *set, bool negative)
     ranges_release(set);
 }
 
+/* Outside of brackets \\w and \\p{Word} take six signs of Latin-1 that are numbers, but no digits. */
+static void add_latin_numbers(struct ranges *set)
+{
+    ranges_add(set, 0xB2, 0xB3);
+    ranges_add(set, 0xB9, 0xB9);
+    ranges_add(set, 0xBC, 0xBE);
+}
+
 /* "{name}" or "{^name}" after \p or \P. */
-static bool parse_property(struct re_parser *s, struct ranges *r, bool negative)
+static bool parse_property(struct re_parser *s, struct ranges *r, bool negative, bool bare)
 {
     struct ranges set = { 0 };
     const char *stop;
@@ -83,17 +92,11 @@ static bool parse_property(struct re_parser *s, struct ranges *r, bool negative)
         return parser_fail(s, "} is missing");
     if (!ranges_add_property(&set, s->p, (size_t)(stop - s->p)))
         return parser_fail(s, "no property of this name");
+    if (bare && stop - s->p == 4 && strncasecmp(s->p, "word", 4) == 0)
+        add_latin_numbers(&set);
     s->p = stop + 1;
     add_set(r, &set, negative);
     return true;
-}
-
-/* Outside of brackets \\w takes six signs of Latin-1 that are numbers, but no digits. */
-static void add_latin_numbers(struct ranges *set)
-{
-    ranges_add(set, 0xB2, 0xB3);
-    ranges_add(set, 0xB9, 0xB9);
-    ranges_add(set, 0xBC, 0xBE);
 }
 
 bool parser_class_escape(struct re_parser *s, struct ranges *r, bool bare)
@@ -106,7 +109,7 @@ bool parser_class_escape(struct re_parser *s, struct ranges *r, bool bare)
 
     if (c == 'p' || c == 'P') {
         s->p += 2;
-        return parse_property(s, r, c == 'P');
+        return parse_property(s, r, c == 'P', bare);
     }
     for (size_t i = 0; i < 4; i++) {
         struct ranges set = { 0 };
@@ -127,23 +130,27 @@ bool parser_class_escape(struct re_parser *s, struct ranges *r, bool bare)
 /* "[:name:]" */
 static bool parse_posix(struct re_parser *s, struct ranges *r)
 {
-    const char *begin = s->p, *stop;
-    struct ranges set = { 0 };
+    static const char *const names[] = { "alnum", "alpha", "ascii", "blank", "cntrl", "digit", "graph",
+                                         "lower", "print", "punct", "space", "upper", "word",  "xdigit" };
+    const char *begin = s->p;
     bool negative;
 
     if (!parser_take(s, "[:"))
         return false;
     negative = parser_take(s, "^");
-    for (stop = s->p; stop < s->end && ((*stop >= 'a' && *stop <= 'z') || *stop == '_'); stop++) {
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        const char *property = strcmp(names[i], "punct") == 0 ? "posixpunct" : names[i];
+        struct ranges set = { 0 };
+        if (!parser_take(s, names[i]))
+            continue;
+        if (!parser_take(s, ":]"))
+            break;
+        ranges_add_property(&set, property, strlen(property));
+        add_set(r, &set, negative);
+        return true;
     }
-    if (s->end - stop < 2 || stop[0] != ':' || stop[1] != ']' ||
-        !ranges_add_property(&set, s->p, (size_t)(stop - s->p))) {
-        s->p = begin;
-        return false;
-    }
-    s->p = stop + 2;
-    add_set(r, &set, negative);
-    return true;
+    s->p = begin;
+    return false;
 }
 
 /* One character of a class. */
@@ -185,6 +192,8 @@ static bool parse_range(struct re_parser *s, struct ranges *r)
     return true;
 }
 
+static bool parse_brackets(struct re_parser *s, struct ranges *r, bool inside);
+
 static bool parse_member(struct re_parser *s, struct ranges *r)
 {
     struct ranges inner = { 0 };
@@ -193,7 +202,7 @@ static bool parse_member(struct re_parser *s, struct ranges *r)
     if (*s->p == '[') {
         if (parse_posix(s, r))
             return true;
-        fine = parser_class(s, &inner);
+        fine = parse_brackets(s, &inner, true);
         ranges_add_all(r, &inner);
         ranges_release(&inner);
         return fine;
@@ -213,7 +222,8 @@ static bool parse_members(struct re_parser *s, struct ranges *r)
     return s->p < s->end || parser_fail(s, "a class is not closed");
 }
 
-bool parser_class(struct re_parser *s, struct ranges *r)
+/* inside: of other brackets, which do the folding. */
+static bool parse_brackets(struct re_parser *s, struct ranges *r, bool inside)
 {
     bool negative;
 
@@ -237,9 +247,14 @@ bool parser_class(struct re_parser *s, struct ranges *r)
     }
     s->p++;
     s->depth--;
-    if (negative && s->fold)
+    if (s->fold && !inside)
         ranges_fold(r);
     if (negative)
         ranges_negate(r);
     return true;
+}
+
+bool parser_class(struct re_parser *s, struct ranges *r)
+{
+    return parse_brackets(s, r, false);
 }

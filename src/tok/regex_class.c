@@ -136,10 +136,18 @@ enum { /* places in unicode_categories */
 
 /* ---- cases ---- */
 
-/* One for all cases of a letter. */
+/* One for all cases of a letter. Dotless and dotted i have none; three letters are equal though their upper
+ * cases are not. */
 static uint32_t fold(uint32_t code)
 {
-    return (uint32_t)utf8proc_tolower(utf8proc_toupper((utf8proc_int32_t)code));
+    switch (code) {
+    case 0x130:
+    case 0x131: return code;
+    case 0x1FD3: return 0x390;
+    case 0x1FE3: return 0x3B0;
+    case 0xFB05: return 0xFB06;
+    default: return unicode_lower((uint32_t)utf8proc_toupper((utf8proc_int32_t)code));
+    }
 }
 
 /* The next code point that has cases, from `code` on; CODE_BROKEN: none. */
@@ -252,7 +260,8 @@ static const struct property {
     { "assigned", ~IN(CN), 0 },
     { "digit", IN(ND), 0 },
     { "cntrl", IN(CC), 0 },
-    { "punct", PUNCTUATION | SYMBOLS, 0 },
+    { "punct", PUNCTUATION, 0 },
+    { "posixpunct", PUNCTUATION | SYMBOLS, 0 },
     { "alpha", 0, UNICODE_ALPHABETIC },
     { "alphabetic", 0, UNICODE_ALPHABETIC },
     { "alnum", IN(ND), UNICODE_ALPHABETIC },

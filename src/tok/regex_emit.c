@@ -8,22 +8,27 @@ enum { CODE_MOST = 1 << 16, VISITS_MOST = 1 << 20, BEHIND_MOST = 255 };
 
 /* ---- what is known of a node ---- */
 
+/* The first byte of a code point's UTF-8, also where it has none. */
+static int first_byte(uint32_t code)
+{
+    if (code < 0x80)
+        return (int)code;
+    if (code < 0x800)
+        return (int)(0xC0 | code >> 6);
+    return (int)(code < 0x10000 ? 0xE0 | code >> 12 : 0xF0 | code >> 18);
+}
+
 static void first_of_class(const struct re_class *c, struct re_first *f)
 {
-    char form[4];
-
     for (int i = 0; i < 128; i++)
         f->bytes[i] |= c->ascii[i];
     for (size_t i = 0; i < c->ranges.count; i++) {
         struct range r = c->ranges.items[i];
-        int lead, last;
+        bool broken = r.last >= CODE_BROKEN;
         if (r.last < 128)
             continue;
-        utf8_encode(r.first < 128 ? 128 : r.first, form);
-        lead = r.first >= CODE_BROKEN ? 0x80 : (uint8_t)form[0];
-        utf8_encode(r.last >= CODE_BROKEN ? CODE_BROKEN - 1 : r.last, form);
-        last = r.last >= CODE_BROKEN ? 0xFF : (uint8_t)form[0];
-        for (int b = r.last >= CODE_BROKEN ? 0x80 : lead; b <= last; b++)
+        for (int b = broken ? 0x80 : first_byte(r.first < 128 ? 128 : r.first);
+             b <= (broken ? 0xFF : first_byte(r.last)); b++)
             f->bytes[b] = true;
     }
 }
@@ -31,14 +36,10 @@ static void first_of_class(const struct re_class *c, struct re_first *f)
 /* Adds the bytes a match of n can begin with; true: it may be empty. */
 static bool first_of(const struct regex *re, const struct re_node *n, struct re_first *f)
 {
-    char form[4];
     bool empty = false;
 
     switch (n->kind) {
-    case RE_CHAR:
-        utf8_encode(n->value, form);
-        f->bytes[(uint8_t)form[0]] = true;
-        return false;
+    case RE_CHAR: f->bytes[first_byte(n->value)] = true; return false;
     case RE_CLASS: first_of_class(&re->classes[n->value], f); return false;
     case RE_CAT:
         for (const struct re_node *c = n->child; c; c = c->next)

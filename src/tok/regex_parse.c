@@ -41,8 +41,6 @@ static struct re_node *class_node(struct re_parser *s, struct ranges *r)
 {
     struct re_node *n = node_of(s, RE_CLASS, 0);
 
-    if (s->fold)
-        ranges_fold(r);
     n->value = regex_add_class(s->re, r);
     ranges_release(r);
     return n;
@@ -55,6 +53,7 @@ static struct re_node *char_node(struct re_parser *s, uint32_t code)
     if (!s->fold)
         return node_of(s, RE_CHAR, code);
     ranges_add(&r, code, code);
+    ranges_fold(&r);
     return class_node(s, &r);
 }
 

@@ -52,6 +52,8 @@ extern const struct unicode_kind unicode_kinds[];
 extern const uint8_t unicode_ascii[128];                                 /* the kinds of these */
 extern const char *const unicode_categories[], *const unicode_scripts[]; /* NULL-terminated */
 
+uint32_t unicode_lower(uint32_t code); /* the simple lower case */
+
 /* The place in unicode_runs of the run that holds a code point. */
 int unicode_run(uint32_t code);
 static inline const struct unicode_kind *unicode_kind(uint32_t code)

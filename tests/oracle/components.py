@@ -143,7 +143,8 @@ PATTERNS = dict(
     category=r"\p{Lu}\p{Ll}+|\p{Sc}|\p{Cf}|\p{Cn}|\p{Co}", alternatives="a|ab|abc|b|", nested="((a|b)*c|d)*e?", empty_loop="(a*)*b",
     empty_loops="(?:a*|b)*c", groups="(?<name>a)(b)|(?'x'c)", dots=".*.*=.*",
     quantified_twice="(?:a{2}){3}|b{2}{2}|a?+", star_star="a**b", newline=r"\n", nothing="(?!)", everything="",
-    option_after="a(?i)b|c", behind_word=r"(?<=\bword)s", ahead_many=r"(?=.*x)[a-f]", anchors=r"(?m:^.)|.$",
+    case_property=r"(?i)\p{Lu}", case_i="(?i)[a-z]+", case_inner="(?i)[a-z&&[^A-K]]", case_late="(?i)[\U00010d50\u0264]",
+    properties=r"\p{Punct}|\p{Word}{2}", assigned=r"[[:^graph:]]|\p{Assigned}{3}|\p{Cs}", option_after="a(?i)b|c", behind_word=r"(?<=\bword)s", ahead_many=r"(?=.*x)[a-f]", anchors=r"(?m:^.)|.$",
 )
 BYTES = byte_level(use_regex=False)
 COMBINATIONS = dict(
