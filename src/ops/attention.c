@@ -67,15 +67,6 @@ static void grad(struct builder *b, const struct node *n, struct tensor *const d
         grad_accumulate(b, g, ATTENTION_GRAD_DTABLE, in[ATTENTION_TABLE]);
 }
 
-/* Heads are dealt out whole, with the key/value heads they read: equal shares of both keep h -> h / (H/G)
- * local. */
-static bool heads_split(const struct node *n, int size)
-{
-    int64_t heads = n->in[ATTENTION_Q]->dims[2].size, groups = n->in[ATTENTION_K]->dims[2].size;
-
-    return heads == groups || groups % size == 0;
-}
-
 static void shard_samples(const struct node *n, struct shard_rules *r)
 {
     struct placement in[ATTENTION_GRAD_DOUT + 1], out[MAX_OUTPUTS];
@@ -87,16 +78,23 @@ static void shard_samples(const struct node *n, struct shard_rules *r)
     shard_rules_add(r, n, in, out, true);
 }
 
+/* Heads are dealt out whole, and the key/value heads that they read with them where equal shares of both keep
+ * h -> h / (H/G) on the rank. Where they do not, every rank has all key/value heads and makes a part of their
+ * gradients. */
 static void shard_heads(const struct node *n, struct shard_rules *r, bool backward)
 {
+    int64_t heads = n->in[ATTENTION_Q]->dims[2].size, groups = n->in[ATTENTION_K]->dims[2].size;
+    bool with_keys = heads == groups || groups % r->size == 0;
     struct placement in[ATTENTION_GRAD_DOUT + 1], out[MAX_OUTPUTS];
 
-    if (!heads_split(n, r->size))
-        return;
     for (int i = 0; i < n->nin; i++)
         in[i] = i <= ATTENTION_V ? ON_SHARD(2) : i < ATTENTION_TABLE ? ON_ALL : ON_SHARD(1);
     for (int j = 0; j < MAX_OUTPUTS; j++)
         out[j] = ON_SHARD(backward && j != ATTENTION_GRAD_DTABLE ? 2 : 1);
+    for (int i = ATTENTION_K; i <= ATTENTION_V && !with_keys; i++)
+        in[i] = ON_ALL;
+    for (int j = ATTENTION_GRAD_DK; j <= ATTENTION_GRAD_DV && backward && !with_keys; j++)
+        out[j] = ON_SUM;
     shard_rules_add(r, n, in, out, true);
 }
 

@@ -63,17 +63,17 @@ static int infer_cached(const struct node *n, struct tensor out[])
     return OK;
 }
 
+/* As attention. */
 static void shard_cached(const struct node *n, const struct placement have[], struct shard_rules *r)
 {
     int64_t heads = n->in[ATTENTION_CACHED_Q]->dims[2].size,
             groups = n->in[ATTENTION_CACHED_CACHE_K]->dims[2].size;
+    struct placement keys = heads == groups || groups % r->size == 0 ? ON_SHARD(2) : ON_ALL;
 
     (void)have;
-    if (heads == groups || groups % r->size == 0)
-        shard_rules_add(r, n,
-                        (struct placement[]){ ON_SHARD(2), ON_SHARD(2), ON_SHARD(2), ON_ALL, ON_ALL, ON_ALL,
-                                              ON_SHARD(1) },
-                        (struct placement[]){ ON_SHARD(1) }, true);
+    shard_rules_add(r, n,
+                    (struct placement[]){ ON_SHARD(2), keys, keys, ON_ALL, ON_ALL, ON_ALL, ON_SHARD(1) },
+                    (struct placement[]){ ON_SHARD(1) }, true);
 }
 
 static struct op_cost cost_cached(const struct node *n)

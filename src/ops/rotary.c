@@ -102,7 +102,7 @@ static void grad(struct builder *b, const struct node *n, struct tensor *const d
         rotate(b, dout[0], n->in[ROTARY_TABLE], n->attr[ROTARY_PARTS], n->attr[ROTARY_INVERSE] == 0), 0);
 }
 
-/* Rows and heads are independent. */
+/* Rows and heads are independent, and a rotation is linear. */
 static void shard(const struct node *n, const struct placement have[], struct shard_rules *r)
 {
     (void)have;
@@ -110,6 +110,7 @@ static void shard(const struct node *n, const struct placement have[], struct sh
                     (struct placement[]){ ON_SHARD(0) }, true);
     shard_rules_add(r, n, (struct placement[]){ ON_SHARD(2), ON_ALL }, (struct placement[]){ ON_SHARD(2) },
                     true);
+    shard_rules_add(r, n, (struct placement[]){ ON_SUM, ON_ALL }, (struct placement[]){ ON_SUM }, false);
 }
 
 static struct op_cost cost(const struct node *n)

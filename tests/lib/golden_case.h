@@ -3,8 +3,8 @@
 #ifndef PLAIT_TESTS_GOLDEN_CASE_H
 #define PLAIT_TESTS_GOLDEN_CASE_H
 
-#include "ckpt/hf.h"
 #include "api/forward_inputs.h"
+#include "ckpt/hf.h"
 #include "comm/comm.h"
 
 /* Links so fast that even these small models are worth dealing out. */

@@ -21,6 +21,14 @@ static const struct attention_setup plain = { ALL_IN_ONE, 3, 3, 4, 3, LENGTHS(4,
 static const struct attention_setup both_ways = { ALL_IN_ONE, 2, 2, 3, 2, LENGTHS(3, 4) };
 static const struct attention_setup grouped = { SEPARATE, 4, 2, 3, 2, LENGTHS(4, 3), .causal = 1 };
 static const struct attention_setup grouped_4 = { KEYS_WITH_VALUES, 8, 4, 2, 2, LENGTHS(3, 2), .causal = 1 };
+/* Key/value heads that no 2 or 4 ranks share evenly. */
+static const struct attention_setup one_group = { SEPARATE,       4, 1, 3, 2, LENGTHS(4, 3), .causal = 1,
+                                                  .dropout = 0.25 };
+static const struct attention_setup three_groups = {
+    KEYS_WITH_VALUES, 6, 3, 2, 2, LENGTHS(3, 4), .causal = 1
+};
+static const struct attention_setup few_groups = { SEPARATE,         8, 2, 2, 2, LENGTHS(3, 2), .buckets = 6,
+                                                   .max_distance = 6 };
 static const struct attention_setup window = {
     SEPARATE, 2, 2, 3, 2, LENGTHS(6, 3), .causal = 1, .window = 3
 };
@@ -214,6 +222,9 @@ static const struct ops_case_def cases[] = {
     { "both_ways", build, &both_ways },
     { "grouped", build, &grouped },
     { "grouped_4", build, &grouped_4 },
+    { "one_group", build, &one_group },
+    { "three_groups", build, &three_groups },
+    { "few_groups", build, &few_groups },
     { "window", build, &window },
     { "dropped", build, &dropped },
     { "hole", build, &hole },

@@ -24,6 +24,7 @@ MODELS = {
     "plain": (SMALL, None),
     "heads": (dict(SMALL, num_key_value_heads=None), None),
     "one_group": (dict(SMALL, num_key_value_heads=1), None),
+    "three_groups": (dict(SMALL, hidden_size=24, num_attention_heads=6, num_key_value_heads=3, head_dim=4), None),
     "head_dim": (dict(SMALL, hidden_size=27, num_attention_heads=3, num_key_value_heads=3, head_dim=8), None),
     "biases": (dict(SMALL, attention_bias=True, mlp_bias=True), None),
     "tied": (dict(SMALL, tie_word_embeddings=True), None),

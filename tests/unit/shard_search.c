@@ -311,6 +311,39 @@ static void gpt2_is_divided_as_by_hand(void **state)
     config_release(&c);
 }
 
+/* Fewer key/value heads than ranks: queries are dealt out all the same, keys are gathered, and their
+ * gradients are sums over the ranks. No work is repeated for it: the projections are divided within heads. */
+static void few_key_heads_are_gathered(void **state)
+{
+    struct config c = { 0 };
+    struct machine m = { .threads = 1 };
+    struct built t = { 0 };
+    struct compile_options o = {
+        .task = TASK_TRAIN, .rows = 1024, .sequences = 8, .labels = 1024, .mesh = { .size = { 1, 4 } }
+    };
+    struct plan *plan;
+    int parts = 0;
+
+    assert_int_equal(config_preset(&c, "huggyllama/llama-7b"), OK);
+    assert_int_equal(config_override(&c, "num_hidden_layers=2,num_key_value_heads=2"), OK);
+    assert_int_equal(plan_compile(&c, &o, &m, &plan), OK);
+    t.g = plan->graph;
+    assert_sharded(&t, "model.layers.1.self_attn.q_proj.weight", 1);
+    assert_sharded(&t, "model.layers.1.self_attn.k_proj.weight", 2);
+    assert_sharded(&t, "model.layers.1.self_attn.v_proj.weight", 2);
+    assert_sharded(&t, "model.layers.1.self_attn.o_proj.weight", 1);
+    for (size_t k = 0; k < t.g->node_count; k++) {
+        const struct node *n = t.g->nodes[k];
+        if (n->op != &op_attention_grad)
+            continue;
+        parts += n->out[ATTENTION_GRAD_DK]->layout.on[AXIS_TP].kind == PARTIAL;
+        parts += n->out[ATTENTION_GRAD_DV]->layout.on[AXIS_TP].kind == PARTIAL;
+    }
+    assert_int_equal(parts, 2 * 2);
+    plan_free(plan);
+    config_release(&c);
+}
+
 /* What is cheapest for an evaluation does not count where a training plan has cut the parameters already. */
 static void parameters_lie_as_in_the_plan_beside(void **state)
 {
@@ -402,6 +435,7 @@ int main(void)
         cmocka_unit_test(names_do_not_matter),
         cmocka_unit_test(both_axes),
         cmocka_unit_test(gpt2_is_divided_as_by_hand),
+        cmocka_unit_test(few_key_heads_are_gathered),
         cmocka_unit_test(parameters_lie_as_in_the_plan_beside),
         cmocka_unit_test(costs),
         cmocka_unit_test(padding_is_counted),
