@@ -12,7 +12,7 @@
 #include "comm/reduce.h"
 #include "comm/traffic.h"
 
-enum phase { SHOW, REDUCE, TAKE, LEAVE };
+enum phase { SHOW, REDUCE, TAKE, LEAVE, GONE };
 enum { COPY_TILE = 1 << 17, REDUCE_TILE = 1 << 15 };
 
 /* ---- large copies and reductions on all threads ---- */
@@ -73,7 +73,7 @@ static bool deals(const struct request *r)
 
 static int64_t round_limit(const struct traffic *t, const struct channel *ch, const struct request *r)
 {
-    int64_t most = (int64_t)t->segment->window / bytes_of(r, 1);
+    int64_t most = (int64_t)t->segment->window / 2 / bytes_of(r, 1);
 
     return t->segment->window == 0 ? r->transfer.count : deals(r) ? most / ch->size : most;
 }
@@ -83,8 +83,9 @@ static const char *shown(const struct traffic *t, const struct channel *ch, cons
                          int part)
 {
     if (t->segment->window > 0)
-        return (const char *)segment_window(t->segment, ch->group, k) + bytes_of(r, part * r->round);
-    return (const char *)segment_member(t->segment, ch->group, k)->in +
+        return (const char *)segment_window(t->segment, ch->group, k, ch->half) +
+               bytes_of(r, part * r->round);
+    return (const char *)segment_member(t->segment, ch->group, k, ch->half)->in +
            bytes_of(r, part * r->transfer.count + r->at);
 }
 
@@ -112,7 +113,7 @@ static bool gives(const struct channel *ch, const struct request *r)
 
 static void show(struct traffic *t, struct channel *ch, struct request *r)
 {
-    struct member *m = segment_member(t->segment, ch->group, ch->me);
+    struct member *m = segment_member(t->segment, ch->group, ch->me, ch->half);
     int64_t count = r->transfer.count;
     int parts = deals(r) ? ch->size : 1;
 
@@ -129,10 +130,10 @@ static void show(struct traffic *t, struct channel *ch, struct request *r)
 
 static void check_equal(struct traffic *t, const struct channel *ch)
 {
-    const struct member *mine = segment_member(t->segment, ch->group, ch->me);
+    const struct member *mine = segment_member(t->segment, ch->group, ch->me, ch->half);
 
     for (int k = 0; k < ch->size; k++) {
-        const struct member *other = segment_member(t->segment, ch->group, k);
+        const struct member *other = segment_member(t->segment, ch->group, k, ch->half);
         if (other->count != mine->count || other->what != mine->what)
             BUG("ranks %d and %d are in different transfers (%lld and %lld elements)", ch->ranks[ch->me],
                 ch->ranks[k], (long long)mine->count, (long long)other->count);
@@ -149,7 +150,7 @@ static void reduce_part(struct traffic *t, struct channel *ch, struct request *r
         ch->sources[k] = shown(t, ch, r, k, deals(r) ? ch->me : 0) + bytes_of(r, first);
     x.out = output(r) + bytes_of(r, first);
     if (!deals(r) && t->segment->window > 0)
-        x.out = (char *)segment_window(t->segment, ch->group, ch->me) + bytes_of(r, first);
+        x.out = (char *)segment_window(t->segment, ch->group, ch->me, ch->half) + bytes_of(r, first);
     if (x.count > 0)
         parallel_for(ceil_div(x.count, REDUCE_TILE), reduce_tile, &x);
 }
@@ -161,7 +162,7 @@ static void take_parts(struct traffic *t, struct channel *ch, struct request *r)
         const char *from =
             t->segment->window > 0
                 ? shown(t, ch, r, k, 0)
-                : (const char *)segment_member(t->segment, ch->group, k)->out + bytes_of(r, r->at);
+                : (const char *)segment_member(t->segment, ch->group, k, ch->half)->out + bytes_of(r, r->at);
         if (k != ch->me || t->segment->window > 0)
             copy(output(r) + bytes_of(r, first), from + bytes_of(r, first), bytes_of(r, n));
     }
@@ -185,13 +186,15 @@ static void take(struct traffic *t, struct channel *ch, struct request *r)
 
 /* ---- the whole ---- */
 
-static enum phase after(const struct request *r)
+static enum phase after(const struct traffic *t, const struct request *r)
 {
+    enum phase last = t->segment->window > 0 ? GONE : LEAVE;
+
     switch (r->transfer.kind) {
-    case TRANSFER_ALL_REDUCE: return r->phase == SHOW ? REDUCE : r->phase == REDUCE ? TAKE : LEAVE;
-    case TRANSFER_REDUCE_SCATTER: return r->phase == SHOW ? REDUCE : LEAVE;
+    case TRANSFER_ALL_REDUCE: return r->phase == SHOW ? REDUCE : r->phase == REDUCE ? TAKE : last;
+    case TRANSFER_REDUCE_SCATTER: return r->phase == SHOW ? REDUCE : last;
     case TRANSFER_BARRIER: return LEAVE;
-    default: return r->phase == SHOW ? TAKE : LEAVE;
+    default: return r->phase == SHOW ? TAKE : last;
     }
 }
 
@@ -210,8 +213,9 @@ static bool all_are_here(const struct channel *ch)
     return (int32_t)(atomic_load(&ch->group->arrived) - ch->turn * (uint32_t)ch->size) >= 0;
 }
 
-static void leave(struct request *r)
+static void leave(struct channel *ch, struct request *r)
 {
+    ch->half = !ch->half;
     r->at += r->round;
     r->phase = SHOW;
     if (r->at < r->transfer.count)
@@ -229,7 +233,7 @@ bool exchange_step(struct traffic *t, struct channel *ch, struct request *r)
         r->round = left < limit ? left : limit;
         show(t, ch, r);
     } else if (r->phase == LEAVE) {
-        leave(r);
+        leave(ch, r);
         return true;
     } else if (reading_begin(t->segment)) {
         check_equal(t, ch);
@@ -241,7 +245,10 @@ bool exchange_step(struct traffic *t, struct channel *ch, struct request *r)
     } else {
         return false;
     }
-    r->phase = after(r);
-    arrive(t, ch);
+    r->phase = after(t, r);
+    if (r->phase == GONE)
+        leave(ch, r);
+    else
+        arrive(t, ch);
     return true;
 }

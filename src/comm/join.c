@@ -11,7 +11,7 @@
 #include "base/mem.h"
 #include "base/parallel.h"
 
-enum { WINDOW = 1 << 20, NOBODY = -1 };
+enum { WINDOW = 4 << 20, NOBODY = -1 };
 
 /* ---- before there is a comm ---- */
 

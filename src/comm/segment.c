@@ -24,7 +24,7 @@ static size_t members_offset(int ranks)
 /* Of one group, with as many windows. */
 static size_t group_bytes(int size, size_t window)
 {
-    size_t members = ((size_t)size * sizeof(struct member) + 63) / 64 * 64;
+    size_t members = ((size_t)size * 2 * sizeof(struct member) + 63) / 64 * 64;
 
     return window > 0 ? (members + PAGE - 1) / PAGE * PAGE + (size_t)size * window : members;
 }
@@ -75,14 +75,16 @@ struct group *segment_group(struct segment *s, struct group_key key, int size)
     return NULL;
 }
 
-struct member *segment_member(struct segment *s, struct group *g, int i)
+struct member *segment_member(struct segment *s, struct group *g, int i, int half)
 {
-    return (struct member *)((char *)s + g->offset) + i;
+    return (struct member *)((char *)s + g->offset) + 2 * i + half;
 }
 
-void *segment_window(struct segment *s, struct group *g, int i)
+void *segment_window(struct segment *s, struct group *g, int i, int half)
 {
-    return (char *)s + g->offset + group_bytes(g->size, s->window) - (size_t)(g->size - i) * s->window;
+    char *end = (char *)s + g->offset + group_bytes(g->size, s->window);
+
+    return end - (size_t)(g->size - i) * s->window + (size_t)half * (s->window / 2);
 }
 
 /* ---- bells ---- */
@@ -133,7 +135,7 @@ void segment_break(struct segment *s, int status)
 bool reading_begin(struct segment *s)
 {
     atomic_fetch_add(&s->readers, 1);
-    if (!atomic_load(&s->broken))
+    if (s->window > 0 || !atomic_load(&s->broken)) /* windows stay */
         return true;
     reading_end(s);
     return false;

@@ -64,8 +64,9 @@ void segment_init(struct segment *s, int ranks, size_t window); /* zeroed memory
 
 /* NULL: there are too many. */
 struct group *segment_group(struct segment *s, struct group_key key, int size);
-struct member *segment_member(struct segment *s, struct group *g, int i);
-void *segment_window(struct segment *s, struct group *g, int i);
+/* Each member shows things in two places, which take turns (half: 0 or 1). */
+struct member *segment_member(struct segment *s, struct group *g, int i, int half);
+void *segment_window(struct segment *s, struct group *g, int i, int half); /* of half a window */
 
 void bell_ring(struct segment *s, int rank);
 uint32_t bell_value(struct segment *s, int rank);

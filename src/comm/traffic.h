@@ -17,6 +17,7 @@ struct channel {
     struct request *first, *last;
     struct group *group;
     uint32_t turn;        /* rounds of meeting that this rank has arrived in */
+    int half;             /* of the windows, in this round */
     const void **sources; /* [size] scratch */
     bool remote;          /* not all on this host: by MPI */
     struct mpi_handle handle;
