@@ -32,8 +32,8 @@ static const struct option plan_options[] = {
         OPTION_LIST,
         0,
         NULL,
-        "what to print: graph, grad, optimizer, shard, stages, recompute, fuse, precision, memory; schedule; or "
-        "all of these; or trace, the schedule for a browser's trace viewer",
+        "what to print: graph, grad, optimizer, shard, stages, recompute, fuse, precision, memory; schedule; "
+        "or all of these; or trace, the schedule for a browser's trace viewer",
     },
     { 0 },
 };

@@ -149,8 +149,8 @@ int64_t plan_bytes(const struct plan *p); /* all that one rank takes */
 /* The bytes of one rank as text; nodes: also each node's kernel, and where its outputs and workspace lie. */
 void plan_print(const struct plan *p, bool nodes, struct str *out);
 
-/* How long a step through the stages of a pipeline takes by the cost of its nodes, instruction by instruction.
- * cluster of zeros: figures of one ordinary host. The caller releases with timeline_release. */
+/* How long a step through the stages of a pipeline takes by the cost of its nodes, instruction by
+ * instruction. cluster of zeros: figures of one ordinary host. The caller releases with timeline_release. */
 int plan_timeline(const struct plan *p, const struct cluster *cluster, struct timeline *out);
 
 /* ---- Passes (one file each) ---- */

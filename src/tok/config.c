@@ -1,8 +1,7 @@
-/* A directory: the model from tokenizer.json or else from the files of its class, and what transformers
- * keeps beside it: tokenizer_config.json, and from before it knew added_tokens_decoder
- * special_tokens_map.json and added_tokens.json. They name the tokens that play a part and may add tokens,
- * in this order: those of added_tokens_decoder by id, the parts in the order of tok_special_keys,
- * additional ones. */
+/* A directory: the model from tokenizer.json or the files of its class, and tokenizer_config.json (in old
+ * ones special_tokens_map.json and added_tokens.json), which names the tokens that play a part and may add
+ * tokens: those of added_tokens_decoder by id, the parts in the order of tok_special_keys, additional ones.
+ */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
