@@ -180,7 +180,8 @@ static int shift_right(const struct named_tensors *from, struct forward_inputs *
     const int64_t *ids = c->head == HEAD_CLASSIFICATION ? in->ids : in->labels;
 
     if (!ids)
-        return fail(ERR_DATA, "%s: tensor \"decoder_input_ids\" missing (or \"labels\")", from->path);
+        return fail(ERR_DATA, "%s: tensor \"decoder_input_ids\" missing%s", from->path,
+                    c->head == HEAD_NONE ? "" : " (or \"labels\")");
     if (c->head == HEAD_CLASSIFICATION)
         in->rows = in->length;
     if (c->decoder_start == INT_NONE || c->pad == INT_NONE)
