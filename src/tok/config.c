@@ -1,7 +1,6 @@
 /* A directory: the model from tokenizer.json or the files of its class, and tokenizer_config.json (in old
  * ones special_tokens_map.json and added_tokens.json), which names the tokens that play a part and may add
- * tokens: those of added_tokens_decoder by id, the parts in the order of tok_special_keys, additional ones.
- */
+ * some: those of added_tokens_decoder by id, the parts in the order of tok_special_keys, then others. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
