@@ -64,22 +64,16 @@ static inline void read_rows(struct golden *g, const char *path)
 static inline struct golden *read_golden(const char *family)
 {
     struct golden *g = calloc(1, sizeof(*g));
-    bool gpt2 = strcmp(family, "gpt2") == 0;
-    char path[512], *expected, *at;
+    const char *rows = strcmp(family, "gpt2") == 0 ? "plain.jsonl" : "rows.jsonl";
+    char path[512], *expected;
     size_t length;
 
-    snprintf(path, sizeof(path), GOLDEN_DIR "/%s/train40/%s", family, gpt2 ? "plain.jsonl" : "rows.jsonl");
+    snprintf(path, sizeof(path), GOLDEN_DIR "/%s/train40/%s", family, rows);
     read_rows(g, path);
-    snprintf(path, sizeof(path), GOLDEN_DIR "/%s/train40/%s", family, gpt2 ? "expected.json" : "curve.txt");
-    at = expected = read_bytes(path, &length);
-    if (gpt2) {
-        read_numbers(strstr(expected, "\"plain\""), "\"loss\"", g->loss, STEPS);
-        read_numbers(strstr(expected, "\"plain\""), "\"grad_norm\"", g->norm, STEPS);
-    }
-    for (int i = 0; i < STEPS && !gpt2; i++) {
-        g->loss[i] = strtod(at, &at);
-        g->norm[i] = strtod(at, &at);
-    }
+    snprintf(path, sizeof(path), GOLDEN_DIR "/%s/train40/expected.json", family);
+    expected = read_bytes(path, &length);
+    read_numbers(strstr(expected, "\"plain\""), "\"loss\"", g->loss, STEPS);
+    read_numbers(strstr(expected, "\"plain\""), "\"grad_norm\"", g->norm, STEPS);
     free(expected);
     return g;
 }
