@@ -77,7 +77,7 @@ struct group *segment_group(struct segment *s, struct group_key key, int size)
 
 struct member *segment_member(struct segment *s, struct group *g, int i, int half)
 {
-    return (struct member *)((char *)s + g->offset) + 2 * i + half;
+    return (struct member *)(void *)((char *)s + g->offset) + 2 * i + half;
 }
 
 void *segment_window(struct segment *s, struct group *g, int i, int half)

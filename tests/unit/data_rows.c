@@ -63,22 +63,27 @@ static void bad_rows_are_named(void **state)
     mem_free(path);
 }
 
+static void put(const char *path, const char *text)
+{
+    scratch_put(path, text, strlen(text));
+}
+
 static void hints_help(void **state)
 {
     char *path = scratch_path(state, "r.jsonl");
-    scratch_put(path, "[\n", 2);
+    put(path, "[\n");
     assert_documents_fail(path, ERR_DATA, "r.jsonl:1:");
     assert_non_null(strstr(error_hint_text(), "JSON array"));
     error_clear();
-    scratch_put(path, "{\"input_ids\": [1]}\n{\"input", 26);
+    put(path, "{\"input_ids\": [1]}\n{\"input");
     assert_documents_fail(path, ERR_DATA, "r.jsonl:2:");
     assert_non_null(strstr(error_hint_text(), "incomplete last line"));
     error_clear();
-    scratch_put(path, "{\"input_ids\": [1]}\n{\"input_ids\": 2}", 36);
+    put(path, "{\"input_ids\": [1]}\n{\"input_ids\": 2}");
     assert_documents_fail(path, ERR_DATA, "r.jsonl:2:");
     assert_string_equal(error_hint_text(), ""); /* it is wrong, not cut off */
     error_clear();
-    scratch_put(path, "{\"version\": 1,\n\"rows\": []}\n", 29);
+    put(path, "{\"version\": 1,\n\"rows\": []}\n");
     assert_documents_fail(path, ERR_DATA, "r.jsonl:1:");
     assert_non_null(strstr(error_hint_text(), "an object over several lines?"));
     error_clear();

@@ -86,6 +86,8 @@ static void commits(void **state)
     manifest_release(&m);
     expect_content(state, "checkpoint-900/tokenizer.json", "tokens");
     assert_int_equal(count_entries(*state), 2); /* nothing left behind */
+    mem_free(path);
+    mem_free(source);
 }
 
 static void aborts(void **state)
