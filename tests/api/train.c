@@ -339,6 +339,7 @@ static int read_wrong(void *context, int64_t index, struct plait_sample *s)
 {
     static const int32_t ids[] = { 1, 2, 3, 64, -100, 5 };
     static const int64_t wide[] = { 1, INT64_MAX };
+    static const int32_t mask[] = { 1, 0, 1 };
     struct plait_array a = { "input_ids", PLAIT_INT32, 1, { 3 }, ids };
 
     switch (*(const int *)context) {
@@ -360,7 +361,7 @@ static int read_wrong(void *context, int64_t index, struct plait_sample *s)
         break;
     case 9:
         plait_sample_set(s, &a);
-        a = (struct plait_array){ "attention_mask", PLAIT_INT32, 1, { 3 }, (const int32_t[]){ 1, 0, 1 } };
+        a = (struct plait_array){ "attention_mask", PLAIT_INT32, 1, { 3 }, mask };
         break;
     default: break;
     }
