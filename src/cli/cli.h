@@ -40,4 +40,14 @@ void manual_print(struct str *out); /* docs/plait.1 */
 /* Binds a command's parts, and the global ones, to structs. The caller frees with mem_free. */
 struct option_table *command_tables(const struct command *c, void *values, struct global_options *global);
 
+/* ---- session_run.c: what train and eval share ---- */
+struct session_options;
+struct stop;
+struct world;
+/* Where it is computed, and on which ranks of s->world. */
+int session_place(struct session_options *s, const struct compute_options *c, struct parallel_options *p);
+/* Runs fn(values, o, ...) on the ranks there are; a signal asks `stop` to end it. */
+typedef int session_fn(void *values, struct options *o, const struct world *w, struct stop *stop);
+int session_run(struct parallel_options *p, session_fn *fn, void *values, struct options *o);
+
 #endif

@@ -37,32 +37,29 @@ static int evaluate(struct values *v, struct session_options *s)
     return status;
 }
 
-static int run_in(struct values *v, struct options *o, const struct world *w, struct stop *stop)
+/* There is no backward pass to put in order, and one batch goes through at a time. */
+static void tell_idle(const struct options *o, const struct mesh *mesh)
 {
+    static const char why[] = "an evaluation goes through the stages a batch at a time";
+
+    option_tell_idle(o, "num_microbatches", mesh_size(mesh, AXIS_PP) > 1, why);
+    option_tell_idle(o, "pipeline_schedule", mesh_size(mesh, AXIS_PP) > 1, why);
+}
+
+static int run_in(void *values, struct options *o, const struct world *w, struct stop *stop)
+{
+    struct values *v = values;
     struct session_options s = { .in = &v->eval.input, .given = o, .world = w, .stop = stop };
 
     model_choice_options(&v->model, &s.model);
-    TRY(compute_check(&v->compute, &s.memory));
-    s.dtype = compute_dtype(&v->compute);
-    TRY(parallel_mesh(&v->parallel, w, &s.mesh));
-    TRY(parallel_pipeline(&v->parallel, &s.mesh, &s.pipeline));
-    s.recompute = parallel_recompute(&v->parallel);
+    TRY(session_place(&s, &v->compute, &v->parallel));
+    tell_idle(o, &s.mesh);
     return evaluate(v, &s);
 }
 
 static int run(void *values, struct options *o)
 {
-    struct values *v = values;
-    struct world w;
-    struct stop *stop;
-    int status;
-
-    TRY(stop_create(&stop));
-    status = parallel_open(&v->parallel, &w, tell_error);
-    if (status == OK)
-        status = world_close(&w, run_in(v, o, &w, stop));
-    stop_free(stop);
-    return status;
+    return session_run(&((struct values *)values)->parallel, run_in, values, o);
 }
 
 const struct command command_eval = {

@@ -57,36 +57,22 @@ static int make_session(struct values *v, struct options *o, const struct world 
         s->model.config_name = v->from.type;
     else
         option_tell_idle(o, "model_type", true, "the config says it");
-    TRY(compute_check(&v->compute, &s->memory));
-    s->dtype = compute_dtype(&v->compute);
-    TRY(parallel_mesh(&v->parallel, w, &s->mesh));
-    TRY(parallel_pipeline(&v->parallel, &s->mesh, &s->pipeline));
-    s->recompute = parallel_recompute(&v->parallel);
+    TRY(session_place(s, &v->compute, &v->parallel));
     return train_values_take(&v->train, s);
 }
 
-static int train_in(struct values *v, struct options *o, const struct world *w, struct stop *stop)
+static int train_in(void *values, struct options *o, const struct world *w, struct stop *stop)
 {
     struct session_options s;
 
-    TRY(make_session(v, o, w, &s));
+    TRY(make_session(values, o, w, &s));
     s.stop = stop;
     return session_train(&s);
 }
 
 static int run(void *values, struct options *o)
 {
-    struct values *v = values;
-    struct world w;
-    struct stop *stop;
-    int status;
-
-    TRY(stop_create(&stop));
-    status = parallel_open(&v->parallel, &w, tell_error);
-    if (status == OK)
-        status = world_close(&w, train_in(v, o, &w, stop));
-    stop_free(stop);
-    return status;
+    return session_run(&((struct values *)values)->parallel, train_in, values, o);
 }
 
 /* ---- plan ---- */

@@ -1,0 +1,29 @@
+/* What train and eval share: where a session runs, and that it can be stopped. */
+#include "base/err.h"
+#include "cli/cli.h"
+#include "comm/world.h"
+#include "train/session.h"
+
+int session_place(struct session_options *s, const struct compute_options *c, struct parallel_options *p)
+{
+    TRY(compute_check(c, &s->memory));
+    s->dtype = compute_dtype(c);
+    TRY(parallel_mesh(p, s->world, &s->mesh));
+    TRY(parallel_pipeline(p, &s->mesh, &s->pipeline));
+    s->recompute = parallel_recompute(p);
+    return OK;
+}
+
+int session_run(struct parallel_options *p, session_fn *fn, void *values, struct options *o)
+{
+    struct world w;
+    struct stop *stop;
+    int status;
+
+    TRY(stop_create(&stop));
+    status = parallel_open(p, &w, tell_error);
+    if (status == OK)
+        status = world_close(&w, fn(values, o, &w, stop));
+    stop_free(stop);
+    return status;
+}
