@@ -22,14 +22,17 @@ enum { TRAIN_LONG_WORD = 256 }; /* symbols; longer words are merged by train_lon
 
 /* ---- pairs ---- */
 
-struct pair_word {       /* a word in the list of a pair */
-    uint32_t word, next; /* next: index + 1 into the pool */
+enum { PAIR_WORDS = 7 };
+
+struct pair_words {             /* some words of the list of a pair, in half a cache line */
+    uint32_t words[PAIR_WORDS]; /* index + 1; 0 behind the last */
+    uint32_t next;              /* index + 1 into the pool */
 };
 
 struct pair_entry {
     uint64_t pair; /* left << 32 | right */
     int64_t count;
-    uint32_t first, last; /* words where this step made the pair: index + 1; 0: none */
+    uint32_t first, last; /* words where this step made the pair: index + 1 into the pool; 0: none */
 };
 
 struct pairs {
@@ -37,10 +40,10 @@ struct pairs {
     size_t count, capacity;
     uint32_t *slots; /* index + 1, open addressing */
     size_t slot_mask;
-    struct pair_word *pool;
+    struct pair_words *pool;
     size_t pool_count, pool_capacity;
-    uint32_t free_words; /* index + 1 */
-    uint32_t *touched;   /* entries with words since the last step */
+    uint32_t free_pool; /* index + 1 */
+    uint32_t *touched;  /* entries with words since the last step */
     size_t touched_count, touched_capacity;
     int64_t max_length;    /* characters that a merge does not reach, beyond two; 0: any */
     const struct map *ids; /* of the tokens that are merged */

@@ -6,7 +6,7 @@
 #include "base/mem.h"
 #include "tok/train.h"
 
-enum { FIRST_SLOTS = 1 << 12, PROGRESS_STEP = 256 };
+enum { FIRST_SLOTS = 1 << 12, PROGRESS_STEP = 256, MANY = 64 };
 
 /* ---- pairs ---- */
 
@@ -48,16 +48,33 @@ static uint32_t entry_of(struct pairs *p, uint64_t pair)
 
 static uint32_t pool_take(struct pairs *p, uint32_t word)
 {
-    uint32_t i = p->free_words;
+    uint32_t i = p->free_pool;
 
     if (i) {
-        p->free_words = p->pool[i - 1].next;
+        p->free_pool = p->pool[i - 1].next;
     } else {
         p->pool = mem_grow(p->pool, p->pool_count, &p->pool_capacity, sizeof(*p->pool));
         i = (uint32_t)++p->pool_count;
     }
-    p->pool[i - 1] = (struct pair_word){ word, 0 };
+    p->pool[i - 1] = (struct pair_words){ .words = { word + 1 } };
     return i;
+}
+
+/* False: the list has no room where it ends. */
+static bool add_word(struct pairs *p, const struct pair_entry *e, uint32_t word)
+{
+    uint32_t *words, n = 1;
+
+    if (!e->last)
+        return false;
+    words = p->pool[e->last - 1].words;
+    while (n < PAIR_WORDS && words[n])
+        n++;
+    if (words[n - 1] == word + 1) /* it is there already */
+        return true;
+    if (n < PAIR_WORDS)
+        words[n] = word + 1;
+    return n < PAIR_WORDS;
 }
 
 static int64_t characters_of(const struct pairs *p, int32_t id)
@@ -88,7 +105,7 @@ void pairs_change(struct pairs *p, int32_t left, int32_t right, uint32_t word, i
     index = entry_of(p, pair_of(left, right));
     e = &p->entries[index];
     e->count += weight;
-    if (weight <= 0 || (e->last && p->pool[e->last - 1].word == word))
+    if (weight <= 0 || add_word(p, e, word))
         return;
     place = pool_take(p, word);
     if (e->last) {
@@ -101,14 +118,14 @@ void pairs_change(struct pairs *p, int32_t left, int32_t right, uint32_t word, i
     e->last = place;
 }
 
-static void list_free(struct pairs *p, uint32_t first)
+/* Gives the first of a list back; returns the next. */
+static uint32_t pool_give(struct pairs *p, uint32_t first)
 {
-    while (first) {
-        uint32_t next = p->pool[first - 1].next;
-        p->pool[first - 1].next = p->free_words;
-        p->free_words = first;
-        first = next;
-    }
+    uint32_t next = p->pool[first - 1].next;
+
+    p->pool[first - 1].next = p->free_pool;
+    p->free_pool = first;
+    return next;
 }
 
 static void pairs_release(struct pairs *p)
@@ -176,7 +193,8 @@ static void push_touched(struct heap *h, struct pairs *p)
         if (e->count > 0)
             heap_push(h, &(struct candidate){ e->count, e->pair, p->touched[i], e->first });
         else
-            list_free(p, e->first);
+            while (e->first)
+                e->first = pool_give(p, e->first);
         e->first = e->last = 0;
     }
     p->touched_count = 0;
@@ -222,18 +240,40 @@ static void count_pairs(struct train_words *words, struct pairs *p)
     }
 }
 
+/* Takes the next words of a list away. They lie anywhere in memory, so all are asked for before the first is
+ * needed. */
+static size_t take_words(const struct train_words *words, struct pairs *p, uint32_t *first,
+                         uint32_t taken[MANY])
+{
+    size_t count = 0;
+
+    while (*first && count + PAIR_WORDS <= MANY) {
+        const uint32_t *list = p->pool[*first - 1].words;
+        for (int i = 0; i < PAIR_WORDS && list[i]; i++) {
+            taken[count] = list[i] - 1;
+            __builtin_prefetch(&words->items[taken[count++]], 1);
+        }
+        *first = pool_give(p, *first);
+    }
+    for (size_t i = 0; i < count; i++)
+        __builtin_prefetch(words->symbols + words->items[taken[i]].begin, 1);
+    return count;
+}
+
 static void merge_words(const struct train_words *words, const struct candidate *c, int32_t result,
                         struct pairs *p)
 {
-    for (uint32_t place = c->first; place; place = p->pool[place - 1].next) {
-        uint32_t index = p->pool[place - 1].word;
-        struct train_word *w = &words->items[index];
-        if (w->longer)
-            long_word_merge(w->longer, c->pair, result, p, index, w->count);
-        else
-            short_word_merge(words, index, c->pair, result, p);
+    uint32_t first = c->first, taken[MANY];
+
+    for (size_t n; (n = take_words(words, p, &first, taken)) > 0;) {
+        for (size_t i = 0; i < n; i++) {
+            struct train_word *w = &words->items[taken[i]];
+            if (w->longer)
+                long_word_merge(w->longer, c->pair, result, p, taken[i], w->count);
+            else
+                short_word_merge(words, taken[i], c->pair, result, p);
+        }
     }
-    list_free(p, c->first);
 }
 
 /* ---- the loop ---- */

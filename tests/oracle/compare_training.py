@@ -4,7 +4,8 @@
                         [--plait build/release/plait]
 
 Prints both times and the first difference; exits 1 when there is one. Of WordPiece and Unigram the entries are compared,
-not their order: there tokenizers itself depends on the order of hash tables. Not part of the tests: for large texts.
+not their order: there tokenizers itself depends on the order of hash tables (of WordPiece even some of the last entries:
+which of two pairs as frequent as each other is merged). Not part of the tests: for large texts.
 """
 import argparse
 import json
@@ -36,7 +37,7 @@ def model_of(path):
 
 
 def train_plait(args, path):
-    options = dict(vocab_size=args.vocab_size, min_frequency=args.min_frequency, output_dir=path,
+    options = dict(limit_alphabet=0, vocab_size=args.vocab_size, min_frequency=args.min_frequency, output_dir=path,
                    special_tokens=args.special_tokens, tokenizer_type=args.tokenizer_type)
     flat = [str(x) for key, value in options.items() for x in (f"--{key}", value)]
     subprocess.run([args.plait, "tokenizer", "train", "--files", *args.files, *flat], check=True)
@@ -47,16 +48,19 @@ def train_hf(args, ours, path):
     t = Tokenizer.from_file(str(ours))
     specials = args.special_tokens.split(",") if args.special_tokens else []
     common = dict(vocab_size=args.vocab_size, special_tokens=specials, show_progress=False)
+    pairs = dict(min_frequency=args.min_frequency, **common)
     if args.tokenizer_type == "unigram":
         t.model = models.Unigram()
         trainer = trainers.UnigramTrainer(unk_token="<unk>", **common)
     elif args.tokenizer_type == "wordpiece":
         t.model = models.WordPiece(unk_token="<unk>")
-        trainer = trainers.WordPieceTrainer(min_frequency=args.min_frequency, **common)
-    else:
-        alphabet = bytes_alphabet() if args.tokenizer_type == "byte_level_bpe" else []
+        trainer = trainers.WordPieceTrainer(**pairs)
+    elif args.tokenizer_type == "sentencepiece_bpe":
         t.model = models.BPE()
-        trainer = trainers.BpeTrainer(min_frequency=args.min_frequency, initial_alphabet=alphabet, **common)
+        trainer = trainers.BpeTrainer(**pairs)
+    else:
+        t.model = models.BPE()
+        trainer = trainers.BpeTrainer(min_frequency=args.min_frequency, initial_alphabet=bytes_alphabet(), **common)
     t.train(args.files, trainer)
     t.save(str(path))
 
@@ -78,8 +82,8 @@ def compare(kind, hf, ours):
     (vocab_a, merges_a), (vocab_b, merges_b) = hf, ours
     if kind in ("unigram", "wordpiece"):
         if set(vocab_a) != set(vocab_b):
-            return (f"only tokenizers has {sorted(set(vocab_a) - set(vocab_b))[:5]}, "
-                    f"only plait {sorted(set(vocab_b) - set(vocab_a))[:5]}")
+            ours = sorted(set(vocab_b) - set(vocab_a))
+            return f"{len(ours)} entries differ: tokenizers {sorted(set(vocab_a) - set(vocab_b))[:5]}, plait {ours[:5]}"
         return None
     if merges_a != merges_b:
         return first_difference("merge", merges_a, merges_b)
