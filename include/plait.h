@@ -142,6 +142,16 @@ PLAIT_API int plait_model_param_read(struct plait_model *m, const char *name, fl
 
 /* ---- Forward and gradients ---- */
 
+struct plait_builder;
+struct plait_tensor;
+/* A loss of a program's own: builds, from the ops below, the sum of the losses of a microbatch's labels, a
+ * scalar. Called when a run is planned, never in a step; the rest (gradient, ranks, memory) is the library's.
+ * NULL: failed, and the first op that could not be is told. */
+struct plait_loss {
+    struct plait_tensor *(*build)(void *context, struct plait_builder *b);
+    void *context;
+};
+
 enum { PLAIT_LOGITS = 1, PLAIT_GRADIENTS = 2 };
 
 /* As transformers' forward, without dropout. inputs: `count` arrays, integers [B, T], under the names of its
@@ -156,12 +166,15 @@ enum { PLAIT_LOGITS = 1, PLAIT_GRADIENTS = 2 };
  *                                classification [B] classes, or float32 [B] or [B, L]: numbers, or a share
  *                                of each label
  *
+ *     targets                    float32 [B, T'], or [B, T', W]: numbers that go with labels, for a loss of
+ *                                your own; of a classification [B], or [B, W]
+ *
  * wanted: PLAIT_LOGITS (of a model without a head its hidden states), PLAIT_GRADIENTS of the mean loss, both,
- * or 0: the loss alone, which is faster. What comes out is kept until the next forward of m. The first call,
- * and one with more tokens or that wants something else, takes time to plan. PLAIT_ERROR_DATA naming the
- * array that is wrong. */
+ * or 0: the loss alone, which is faster. loss NULL: that of the model's head. What comes out is kept until the
+ * next forward of m. The first call, one with more tokens or that wants something else, and each with a loss
+ * of your own take time to plan. PLAIT_ERROR_DATA naming the array that is wrong. */
 PLAIT_API int plait_model_forward(struct plait_model *m, const struct plait_array *inputs, int64_t count,
-                                  int wanted);
+                                  int wanted, const struct plait_loss *loss);
 /* Sets *out to what the last forward gave, float32 unless said; its data is valid until the next forward, or
  * until m is trained or evaluated.
  *
@@ -338,16 +351,6 @@ struct plait_samples {
  * PLAIT_ERROR_USAGE, _DATA; `read` may leave it to the library to notice. */
 PLAIT_API int plait_sample_set(struct plait_sample *sample, const struct plait_array *array);
 
-struct plait_builder;
-struct plait_tensor;
-/* A loss of a program's own: builds, from the ops below, the sum of the losses of a microbatch's labels, a
- * scalar. Called when a run is planned, never in a step; the rest (gradient, ranks, memory) is the library's.
- * NULL: failed, and the first op that could not be is told. */
-struct plait_loss {
-    struct plait_tensor *(*build)(void *context, struct plait_builder *b);
-    void *context;
-};
-
 struct plait_train_progress {
     size_t size;
     int64_t step, total_steps; /* done, of */
@@ -391,30 +394,53 @@ PLAIT_API int plait_model_evaluate(struct plait_model *m, const char *const *opt
                                    struct plait_evaluation *out);
 
 /* ---- Building a loss. Inside a plait_loss's build only; tensors are the builder's. A call that cannot be
- * gives NULL, and so do all calls after it; the sentence of the first is what training fails with. ---- */
+ * gives NULL, and so do all calls after it; the sentence of the first is what the caller of training or
+ * forward gets. Floats are float32. Gradients are the library's, on any layout. ---- */
 
-PLAIT_API struct plait_tensor *plait_builder_hidden(
-    struct plait_builder *b); /* (N, D) the final hidden states */
-PLAIT_API struct plait_tensor *plait_builder_ids(struct plait_builder *b); /* (N) int32 token ids */
-PLAIT_API struct plait_tensor *plait_builder_label_rows(
-    struct plait_builder *b); /* (R) int32 rows with a label */
-PLAIT_API struct plait_tensor *plait_builder_labels(struct plait_builder *b); /* (R) int32 their labels */
+/* (N, D): the final hidden states, a row for each token; with an encoder, for each of the decoder. */
+PLAIT_API struct plait_tensor *plait_builder_hidden(struct plait_builder *b);
+/* (R) integers: the labels. Of a causal model each belongs to the row before its token. */
+PLAIT_API struct plait_tensor *plait_builder_labels(struct plait_builder *b);
+/* (R, W): the array "targets", or the numbers that a classification has for labels. */
+PLAIT_API struct plait_tensor *plait_builder_targets(struct plait_builder *b);
+/* count: a scalar, in place of the number of labels what the sum of losses is divided by, such as the sum of
+ * their weights. Its gradient does not count. */
+PLAIT_API void plait_builder_divide(struct plait_builder *b, struct plait_tensor *count);
 
-/* x (N, D) float -> (R) float: -log of the probability that the model's head gives each label. */
+/* Of hidden states x (N, D), by the model's head:
+ *     logits          (R, V)  of the rows that have a label
+ *     token_losses    (R)     -log of the probability of the label, without holding logits
+ *     log_sum_exp     (R)     of the logits: so token_losses is log_sum_exp less the label's logit
+ *     head_loss       scalar  the sum of token_losses: the usual loss is that of plait_builder_hidden
+ *     label_rows      (R, D)  the rows themselves; no head is needed */
+PLAIT_API struct plait_tensor *plait_op_logits(struct plait_builder *b, struct plait_tensor *x);
 PLAIT_API struct plait_tensor *plait_op_token_losses(struct plait_builder *b, struct plait_tensor *x);
-/* Their sum, a scalar, without holding them: the usual loss is plait_op_head_loss(b,
- * plait_builder_hidden(b)). */
+PLAIT_API struct plait_tensor *plait_op_log_sum_exp(struct plait_builder *b, struct plait_tensor *x);
 PLAIT_API struct plait_tensor *plait_op_head_loss(struct plait_builder *b, struct plait_tensor *x);
-/* x (R) float -> scalar: the sum of its entries. */
+PLAIT_API struct plait_tensor *plait_op_label_rows(struct plait_builder *b, struct plait_tensor *x);
+/* (R): of each label its weight. count: V, as many as there are logits; the weights are copied. */
+PLAIT_API struct plait_tensor *plait_op_label_weights(struct plait_builder *b, const float *weights,
+                                                      int64_t count);
+
+/* Rows, x (R, W) -> (R) or x (N, D) -> (N): sum of a row, sum of x * y, one entry. */
+PLAIT_API struct plait_tensor *plait_op_row_sum(struct plait_builder *b, struct plait_tensor *x);
+PLAIT_API struct plait_tensor *plait_op_row_dot(struct plait_builder *b, struct plait_tensor *x,
+                                                struct plait_tensor *y);
+PLAIT_API struct plait_tensor *plait_op_column(struct plait_builder *b, struct plait_tensor *x,
+                                               int64_t column);
+/* x (R) -> scalar: the sum of its entries. */
 PLAIT_API struct plait_tensor *plait_op_sum(struct plait_builder *b, struct plait_tensor *x);
-/* x + y, of one shape and type. */
+
+/* Entry by entry: x + y and x * y of one shape, or x (R, W) * y (R); factor * x; x + term. */
 PLAIT_API struct plait_tensor *plait_op_add(struct plait_builder *b, struct plait_tensor *x,
                                             struct plait_tensor *y);
-/* factor * x; factor is finite. */
+PLAIT_API struct plait_tensor *plait_op_multiply(struct plait_builder *b, struct plait_tensor *x,
+                                                 struct plait_tensor *y);
 PLAIT_API struct plait_tensor *plait_op_scale(struct plait_builder *b, struct plait_tensor *x, double factor);
-/* f(x) of each entry: "relu", "tanh", "silu", "gelu", "gelu_new", "quick_gelu". */
-PLAIT_API struct plait_tensor *plait_op_activation(struct plait_builder *b, struct plait_tensor *x,
-                                                   const char *name);
+PLAIT_API struct plait_tensor *plait_op_shift(struct plait_builder *b, struct plait_tensor *x, double term);
+/* f(x) of each entry: "exp", "log", "relu", "tanh", "silu", "gelu", "gelu_new", "quick_gelu". */
+PLAIT_API struct plait_tensor *plait_op_function(struct plait_builder *b, struct plait_tensor *x,
+                                                 const char *name);
 /* x (N, D) -> (N, D): entries dropped with probability p in [0, 1) while training, the rest scaled. */
 PLAIT_API struct plait_tensor *plait_op_dropout(struct plait_builder *b, struct plait_tensor *x, double p);
 

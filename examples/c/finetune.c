@@ -42,7 +42,7 @@ static int read_window(void *context, int64_t index, struct plait_sample *sample
 static struct plait_tensor *bounded_loss(void *context, struct plait_builder *b)
 {
     struct plait_tensor *losses = plait_op_token_losses(b, plait_builder_hidden(b));
-    struct plait_tensor *bounded = plait_op_activation(b, plait_op_scale(b, losses, 0.25), "tanh");
+    struct plait_tensor *bounded = plait_op_function(b, plait_op_scale(b, losses, 0.25), "tanh");
 
     (void)context;
     return plait_op_scale(b, plait_op_sum(b, bounded), 4);

@@ -48,6 +48,7 @@ struct plait_model {
     enum recompute recompute;
     const struct world *world; /* what ranks are; NULL: threads of this process */
     struct mesh mesh;
+    struct pipeline_options pipeline;
     double available;     /* bytes that may be taken */
     struct params params; /* graph NULL: not made yet */
     /* Made when first wanted; those for each rank are there for the ranks of this process: */
@@ -73,6 +74,8 @@ int model_params(struct plait_model *m); /* makes m->params */
 /* Makes the stores, if need be, and runs fn on each rank: on this thread where there is one alone. When it
  * fails, what is made when wanted may be broken: model_forget. */
 int model_run(struct plait_model *m, int (*fn)(void *context, int rank, struct comm *comm), void *context);
+/* ERR_CONFIG where the layout has stages, which are for training and evaluation alone. */
+int model_without_stages(const struct plait_model *m);
 /* fn on the first rank alone: see gather_run. */
 int model_gather(struct plait_model *m, int (*fn)(void *context, struct gather *g), void *context);
 /* Reads the weights into parameters that executors have added to a rank's store. */
@@ -104,11 +107,14 @@ struct forward { /* the newest */
     int64_t chunk;                         /* samples of one dp rank in one run */
     /* in the first rank's process: */
     struct forward_result results[FORWARD_RESULTS];
-    float loss; /* mean over the labels */
+    double count; /* what the sum of losses is divided by: labels, or what a loss says */
+    float loss;   /* the mean */
 };
 
-/* wanted: PLAIT_LOGITS, PLAIT_GRADIENTS. What comes out is in m->forward until the next. */
-int forward_run(struct plait_model *m, const struct named_tensors *inputs, int wanted);
+/* wanted: PLAIT_LOGITS, PLAIT_GRADIENTS; loss NULL: that of the head. What comes out is in m->forward until
+ * the next. */
+int forward_run(struct plait_model *m, const struct named_tensors *inputs, int wanted,
+                const struct plait_loss *loss);
 void forward_free(struct plait_model *m);
 /* The gradient of the mean loss, whole, with room for as many numbers in part; within model_gather. */
 int forward_gradient(const struct plait_model *m, struct gather *g, const char *param, float *out,
@@ -146,8 +152,6 @@ struct plait_tokenizer {
 /* ---- loss.c ---- */
 
 /* A loss_fn; context is a struct plait_loss. */
-struct tensor *api_loss_build(struct builder *b, const struct model_outputs *out,
-                              const struct model_inputs *in, struct tensor *label_rows, struct tensor *labels,
-                              void *context);
+struct tensor *api_loss_build(struct builder *b, struct loss_inputs *x, void *context);
 
 #endif

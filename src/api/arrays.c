@@ -60,7 +60,8 @@ static int take_all(const struct plait_array *arrays, int64_t count, struct name
     return OK;
 }
 
-int plait_model_forward(struct plait_model *m, const struct plait_array *inputs, int64_t count, int wanted)
+int plait_model_forward(struct plait_model *m, const struct plait_array *inputs, int64_t count, int wanted,
+                        const struct plait_loss *loss)
 {
     struct named_tensors list = { .path = "plait_model_forward", .read = read_array };
     struct named_tensor *taken;
@@ -68,6 +69,8 @@ int plait_model_forward(struct plait_model *m, const struct plait_array *inputs,
 
     TRY(api_begin("plait_model_forward", m, "m"));
     TRY(api_require("plait_model_forward", inputs, "inputs"));
+    if (loss)
+        TRY(api_require("plait_model_forward", (const void *)loss->build, "loss->build"));
     if (count < 1 || count > 64)
         return fail(ERR_USAGE, "plait_model_forward: wrong number of arrays (found %" PRId64 ")", count);
     taken = mem_alloc_array((size_t)count, sizeof(taken[0]));
@@ -75,7 +78,7 @@ int plait_model_forward(struct plait_model *m, const struct plait_array *inputs,
     list.list = taken;
     list.count = (size_t)count;
     if (status == OK)
-        status = forward_run(m, &list, wanted);
+        status = forward_run(m, &list, wanted, loss);
     mem_free(taken);
     return status;
 }

@@ -61,7 +61,7 @@ int fill_mask_run(struct plait_model *m, const char *where, const struct prompt 
     TRY(check(m, where, p));
     return forward_run(m,
                        &(struct named_tensors){ .path = where, .list = &ids, .count = 1, .read = read_ids },
-                       PLAIT_LOGITS);
+                       PLAIT_LOGITS, NULL);
 }
 
 int64_t fill_mask_best(const struct plait_model *m, int64_t row, int64_t top_k, struct top *out)

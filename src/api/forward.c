@@ -41,7 +41,8 @@ void forward_free(struct plait_model *m)
 /* ---- the plan ---- */
 
 /* The layout is the one asked for, whatever it costs: talking is taken to be free. */
-static int compile(const struct plait_model *m, const struct forward *like, struct plan **out)
+static int compile(const struct plait_model *m, const struct forward *like, const struct plait_loss *loss,
+                   struct plan **out)
 {
     struct compile_options o = { .task = like->task,
                                  .problem = like->problem,
@@ -53,7 +54,10 @@ static int compile(const struct plait_model *m, const struct forward *like, stru
                                  .rows = like->rows,
                                  .encoder_rows = like->encoder_rows,
                                  .sequences = like->sequences,
-                                 .labels = like->rows };
+                                 .labels = like->rows,
+                                 .loss = loss ? api_loss_build : NULL,
+                                 .loss_context = (void *)loss,
+                                 .target_width = like->in.target_width };
     struct machine machine;
 
     TRY(machine_detect(&machine));
@@ -86,8 +90,9 @@ static void describe(const struct plait_model *m, const struct forward_inputs *i
 
 static bool fits(const struct forward *f, const struct forward *wanted)
 {
-    return f && f->task == wanted->task && f->problem == wanted->problem && f->rows >= wanted->rows &&
-           f->encoder_rows >= wanted->encoder_rows && f->sequences >= wanted->sequences;
+    return f && !f->in.own_loss && f->task == wanted->task && f->problem == wanted->problem &&
+           f->rows >= wanted->rows && f->encoder_rows >= wanted->encoder_rows &&
+           f->sequences >= wanted->sequences;
 }
 
 static int bind(void *context, int rank, struct comm *comm)
@@ -116,19 +121,21 @@ static int check_memory(const struct plait_model *m, const struct plan *plan, do
     return status;
 }
 
-static int make(struct plait_model *m, const struct forward *wanted)
+/* A loss of the caller's own is built anew each time: what it reads may have changed. */
+static int make(struct plait_model *m, const struct forward *wanted, const struct plait_loss *loss)
 {
     int ranks = mesh_ranks(&m->mesh), status;
     struct plan *plan;
 
-    if (fits(m->forward, wanted)) {
+    if (!loss && fits(m->forward, wanted)) {
         m->forward->chunk = wanted->chunk;
         return OK;
     }
     if (m->generators && ranks > 1) /* parameters lie otherwise there */
         model_forget(m);
     TRY(model_check_memory(&m->model.config, wanted->task == TASK_GRADIENT ? 2 : 1, m->available));
-    TRY(compile(m, wanted, &plan));
+    TRY(model_without_stages(m));
+    TRY(compile(m, wanted, loss, &plan));
     status = check_memory(m, plan, 0);
     if (status != OK) {
         plan_free(plan);
@@ -137,6 +144,7 @@ static int make(struct plait_model *m, const struct forward *wanted)
     forward_free(m);
     m->forward = mem_alloc(sizeof(*m->forward));
     *m->forward = *wanted;
+    m->forward->in = (struct forward_inputs){ 0 };
     m->forward->plan = plan;
     m->forward->executors = mem_alloc_array((size_t)ranks, sizeof(m->forward->executors[0]));
     return model_run(m, bind, m);
@@ -163,7 +171,8 @@ static void find_results(const struct plait_model *m, struct forward *f)
         add_result(f, 0, "logits", f->plan->logits, m->model.config.head != HEAD_CLASSIFICATION);
     else if (f->task != TASK_EVAL) {
         add_result(f, 0, "hidden_states", f->plan->hidden, true);
-        add_result(f, 1, "pooler_output", f->plan->pooled, false);
+        if (!f->in.own_loss)
+            add_result(f, 1, "pooler_output", f->plan->pooled, false);
     }
 }
 
@@ -194,7 +203,7 @@ struct worker {
     struct comm *comm;
     struct executor *e;
     int rank, dp, tp;
-    double loss; /* its part of the sum */
+    double loss, count; /* its part of the sums */
 };
 
 /* Samples of a dp rank in the run that begins with sample `at`. */
@@ -231,11 +240,19 @@ static int collect(const struct worker *w, const struct forward_result *r, int64
     return OK;
 }
 
-static void add_loss(struct worker *w)
+static double scalar_of(const struct worker *w, const struct tensor *t)
 {
-    struct view v = executor_view(w->e, w->f->plan->loss);
+    struct view v = executor_view(w->e, t);
 
-    w->loss += v.dtype == DT_F64 ? *(const double *)v.data : *(const float *)v.data;
+    return v.dtype == DT_F64 ? *(const double *)v.data : (double)*(const float *)v.data;
+}
+
+static void add_loss(struct worker *w, const struct batch *b)
+{
+    const struct plan *p = w->f->plan;
+
+    w->loss += scalar_of(w, p->loss);
+    w->count += p->count ? scalar_of(w, p->count) : (double)b->label_count;
 }
 
 static int run_chunk(struct worker *w, struct batch *b, int64_t at)
@@ -250,22 +267,27 @@ static int run_chunk(struct worker *w, struct batch *b, int64_t at)
         if (f->results[i].from)
             TRY(collect(w, &f->results[i], at));
     if (f->plan->loss)
-        add_loss(w);
+        add_loss(w, b);
     return OK;
+}
+
+/* Samples are dealt out, whatever is said of a sum over no ranks. */
+static double part_of(const struct worker *w, const struct tensor *t, double value)
+{
+    return w->tp == 0 || (t && t->layout.on[AXIS_TP].kind != REPLICATE) ? value : 0;
 }
 
 static int sum_loss(struct worker *w)
 {
-    const struct transfer x = { .kind = TRANSFER_ALL_REDUCE, .axis = AXIS_ALL, .dtype = DT_F64, .count = 1 };
-    struct forward *f = w->f;
-    double sum = 0;
+    const struct transfer x = { .kind = TRANSFER_ALL_REDUCE, .axis = AXIS_ALL, .dtype = DT_F64, .count = 2 };
+    const struct plan *p = w->f->plan;
+    double sums[] = { part_of(w, p->loss, w->loss), part_of(w, p->count, w->count) };
 
-    /* samples are dealt out, whatever is said of a sum over no ranks */
-    if (f->plan->loss && (f->plan->loss->layout.on[AXIS_TP].kind != REPLICATE || w->tp == 0))
-        sum = w->loss;
-    TRY(comm_run(w->comm, &x, &sum, &sum));
-    if (w->rank == 0)
-        f->loss = f->in.label_count > 0 ? (float)(sum / (double)f->in.label_count) : NAN;
+    TRY(comm_run(w->comm, &x, sums, sums));
+    if (w->rank > 0)
+        return OK;
+    w->f->count = sums[1];
+    w->f->loss = w->f->count != 0 ? (float)(sums[0] / w->f->count) : NAN;
     return OK;
 }
 
@@ -312,7 +334,7 @@ int forward_gradient(const struct plait_model *m, struct gather *g, const char *
                      float *part, int64_t count)
 {
     const struct tensor *t = graph_find(m->forward->plan->graph, param, TENSOR_GRAD);
-    int64_t labels = m->forward->in.label_count;
+    double divisor = m->forward->count;
     struct str name;
     bool there;
     int status = OK;
@@ -328,8 +350,8 @@ int forward_gradient(const struct plait_model *m, struct gather *g, const char *
         for (int64_t i = 0; i < count && status == OK; i++)
             out[i] += part[i];
     }
-    for (int64_t i = 0; i < count && labels > 0; i++)
-        out[i] /= (float)labels;
+    for (int64_t i = 0; i < count && divisor != 0; i++)
+        out[i] = (float)(out[i] / divisor);
     str_release(&name);
     return status;
 }
@@ -352,12 +374,12 @@ static int check_wanted(const struct named_tensors *inputs, const struct forward
     return OK;
 }
 
-static int run(struct plait_model *m, struct forward_inputs *in, int wanted)
+static int run(struct plait_model *m, struct forward_inputs *in, int wanted, const struct plait_loss *loss)
 {
-    struct forward kind = { 0 };
+    struct forward kind = { .in = *in };
 
     describe(m, in, wanted, &kind);
-    TRY(make(m, &kind));
+    TRY(make(m, &kind, loss));
     forward_inputs_release(&m->forward->in);
     m->forward->in = *in; /* its memory too */
     *in = (struct forward_inputs){ 0 };
@@ -365,15 +387,16 @@ static int run(struct plait_model *m, struct forward_inputs *in, int wanted)
     return model_run(m, run_rank, m);
 }
 
-int forward_run(struct plait_model *m, const struct named_tensors *inputs, int wanted)
+int forward_run(struct plait_model *m, const struct named_tensors *inputs, int wanted,
+                const struct plait_loss *loss)
 {
     struct forward_inputs in;
     int status;
 
-    TRY(forward_inputs_read(&in, inputs, &m->model.config));
+    TRY(forward_inputs_read(&in, inputs, &m->model.config, loss != NULL));
     status = check_wanted(inputs, &in, wanted);
     if (status == OK) {
-        status = run(m, &in, wanted);
+        status = run(m, &in, wanted, loss);
         if (status != OK)
             model_forget(m);
     }

@@ -129,14 +129,28 @@ static int read_slots(const struct named_tensors *from, struct forward_inputs *i
 
 static const struct slot of_none = { .name = "" };
 
+static bool is_headless(const struct config *c)
+{
+    return c->head == HEAD_NONE || c->head == HEAD_ENCODER;
+}
+
 /* Labels of a classification are read by themselves. */
-static struct slot labels_of(const struct config *c, const struct slot *tokens)
+static struct slot labels_of(const struct forward_inputs *in, const struct config *c,
+                             const struct slot *tokens)
 {
     const struct slot classes = { .name = "labels" };
 
     if (c->head == HEAD_CLASSIFICATION)
         return classes;
-    return c->head == HEAD_NONE || c->head == HEAD_ENCODER ? of_none : *tokens;
+    return is_headless(c) && !in->own_loss ? of_none : *tokens;
+}
+
+/* They are read by themselves too. */
+static struct slot targets_of(const struct forward_inputs *in)
+{
+    const struct slot targets = { .name = "targets" };
+
+    return in->own_loss ? targets : of_none;
 }
 
 static int read_rows(const struct named_tensors *from, struct forward_inputs *in, const struct config *c)
@@ -151,11 +165,12 @@ static int read_rows(const struct named_tensors *from, struct forward_inputs *in
         { "position_ids", &in->positions, 0, c->sizes.first_position + model_position_limit(&c->sizes) - 1,
           false, &in->length },
         token_types,
-        labels_of(c, &tokens),
+        labels_of(in, c, &tokens),
+        targets_of(in),
         { 0 },
     };
-    int64_t unshifted = c->head == HEAD_CAUSAL ? 1 : 0;
 
+    in->shift = c->head == HEAD_CAUSAL || (in->own_loss && is_headless(c) && config_is_causal(c));
     TRY(read_slots(from, in, slots, c));
     in->rows = in->length;
     for (int64_t i = 0; in->positions && i < in->samples * in->length; i++)
@@ -166,9 +181,13 @@ static int read_rows(const struct named_tensors *from, struct forward_inputs *in
                     ", expected at most %" PRId64 ", from %s)",
                     from->path, in->length, c->sizes.positions, c->name);
     for (int64_t i = 0; in->labels && i < in->samples * in->length; i++)
-        in->label_count += i % in->length >= unshifted && in->labels[i] != FORWARD_NO_LABEL;
+        in->label_count += i % in->length >= in->shift && in->labels[i] != FORWARD_NO_LABEL;
     if (c->head == HEAD_CLASSIFICATION)
         TRY(forward_labels_read(from, in, c));
+    if (in->own_loss)
+        TRY(forward_targets_read(from, in, c));
+    if (c->head == HEAD_NONE && in->own_loss)
+        return OK;
     return c->head == HEAD_CLASSIFICATION || c->head == HEAD_NONE ? forward_labels_rows(in, c) : OK;
 }
 
@@ -208,7 +227,8 @@ static int read_both(const struct named_tensors *from, struct forward_inputs *in
         { "attention_mask", &in->mask, 0, 1, false, &in->length },
         { "decoder_input_ids", &in->decoder_ids, 0, c->sizes.vocab - 1, false, &in->rows },
         { "decoder_attention_mask", &in->decoder_mask, 0, 1, false, &in->rows },
-        labels_of(c, &tokens),
+        labels_of(in, c, &tokens),
+        targets_of(in),
         { 0 },
     };
 
@@ -217,18 +237,20 @@ static int read_both(const struct named_tensors *from, struct forward_inputs *in
         TRY(shift_right(from, in, c));
     if (c->head == HEAD_CLASSIFICATION) {
         TRY(forward_labels_read(from, in, c));
-        return forward_labels_rows(in, c);
+        TRY(forward_labels_rows(in, c));
+        return in->own_loss ? forward_targets_read(from, in, c) : OK;
     }
     for (int64_t i = 0; in->labels && i < in->samples * in->rows; i++)
         in->label_count += in->labels[i] != FORWARD_NO_LABEL;
-    return OK;
+    return in->own_loss ? forward_targets_read(from, in, c) : OK;
 }
 
-int forward_inputs_read(struct forward_inputs *in, const struct named_tensors *from, const struct config *c)
+int forward_inputs_read(struct forward_inputs *in, const struct named_tensors *from, const struct config *c,
+                        bool own_loss)
 {
     int status;
 
-    *in = (struct forward_inputs){ 0 };
+    *in = (struct forward_inputs){ .own_loss = own_loss };
     status = config_has_encoder(c) ? read_both(from, in, c) : read_rows(from, in, c);
     if (status != OK)
         forward_inputs_release(in);
@@ -279,16 +301,29 @@ static void label_sample(const struct forward_inputs *in, int64_t sample, int64_
     if (in->labels && in->labels[sample] == FORWARD_NO_LABEL)
         return;
     at = b->label_count++;
-    b->label_rows[at] = (int32_t)(b->sequences - 1);
+    b->label_rows[at] = in->own_loss ? b->sequence_rows[b->sequences - 1] : (int32_t)(b->sequences - 1);
     b->labels[at] = in->labels ? (int32_t)in->labels[sample] : 0;
     for (int64_t k = 0; k < in->target_width; k++)
         b->targets[at * in->target_width + k] = in->targets[sample * in->target_width + k];
 }
 
+/* Of the labels from `first` on, which rows from `row` on have: the numbers that go with them. */
+static void add_targets(const struct forward_inputs *in, int64_t sample, int64_t row, int64_t first,
+                        struct batch *b)
+{
+    int64_t width = in->target_width;
+
+    for (int64_t k = first; k < b->label_count && width > 0; k++) {
+        int64_t token = sample * in->rows + b->label_rows[k] - row + in->shift;
+        memcpy(b->targets + k * width, in->targets + token * width, (size_t)width * sizeof(float));
+    }
+}
+
 static void add_sample(const struct forward_inputs *in, int64_t sample, const struct config *c, int32_t *ids,
                        struct batch *b)
 {
-    int64_t T = in->rows, at = sample * T, row = b->rows.count, encoded = b->encoder.count;
+    int64_t T = in->rows, at = sample * T, row = b->rows.count, encoded = b->encoder.count,
+            first_label = b->label_count;
     const int64_t *mask = in->decoder_ids ? in->decoder_mask : in->mask;
     int32_t *labels = ids + (in->length > T ? in->length : T);
 
@@ -299,7 +334,7 @@ static void add_sample(const struct forward_inputs *in, int64_t sample, const st
     }
     narrow(in->decoder_ids ? in->decoder_ids : in->ids, at, T, ids);
     narrow(in->class_rows ? NULL : in->labels, at, T, labels);
-    if (c->head == HEAD_CAUSAL)
+    if (in->shift)
         batch_add_causal(b, ids, labels, T, sample, T);
     else
         batch_add(b, ids, labels, T, sample, T);
@@ -311,6 +346,8 @@ static void add_sample(const struct forward_inputs *in, int64_t sample, const st
         b->rows.token_types[row + i] = (int32_t)in->token_types[at + i];
     if (in->class_rows)
         label_sample(in, sample, row, b);
+    else
+        add_targets(in, sample, row, first_label, b);
     mask_keys(mask, at, T, b->rows.key_order + row);
 }
 

@@ -48,11 +48,15 @@ struct forward_inputs {
     int64_t
         *class_rows; /* [B] which row of a sample it reads; also of the pooled output; NULL: no such head */
     int64_t target_width;
-    float *targets; /* [B, target_width] */
+    float *targets; /* [B, target_width]; of a loss of the caller's own [B, rows, target_width] */
+    bool own_loss;
+    int64_t shift; /* the label of a row is the one so many places later */
 };
 
-/* ERR_DATA; ERR_USAGE when a row is longer than the model's positions. */
-int forward_inputs_read(struct forward_inputs *in, const struct named_tensors *from, const struct config *c);
+/* own_loss: there may be targets beside labels, and labels where the model has no head. ERR_DATA; ERR_USAGE
+ * when a row is longer than the model's positions. */
+int forward_inputs_read(struct forward_inputs *in, const struct named_tensors *from, const struct config *c,
+                        bool own_loss);
 void forward_inputs_release(struct forward_inputs *in);
 bool forward_inputs_have_labels(const struct forward_inputs *in);
 /* Samples first .. first + count - 1 as token rows, padding included: it is masked as keys, but has logits
@@ -64,6 +68,8 @@ void forward_inputs_batch(const struct forward_inputs *in, int64_t first, int64_
 
 /* What a classification head is compared with: classes, or numbers. */
 int forward_labels_read(const struct named_tensors *from, struct forward_inputs *in, const struct config *c);
+/* Numbers that go with labels, for a loss of the caller's own. */
+int forward_targets_read(const struct named_tensors *from, struct forward_inputs *in, const struct config *c);
 /* Which row stands for its sample: the first, the last that is no padding, or that of the last eos. */
 int forward_labels_rows(struct forward_inputs *in, const struct config *c);
 

@@ -81,6 +81,28 @@ int forward_labels_read(const struct named_tensors *from, struct forward_inputs 
     return read_targets(from, t, in, c);
 }
 
+int forward_targets_read(const struct named_tensors *from, struct forward_inputs *in, const struct config *c)
+{
+    const struct named_tensor *t = named_tensor_find(from, "targets");
+    bool class = c->head == HEAD_CLASSIFICATION;
+    int ndim = class ? 1 : 2;
+    int64_t labels = in->samples * (class ? 1 : in->rows);
+
+    if (!t)
+        return OK;
+    if (!in->labels)
+        return safetensors_fail(from->path, t->name, "goes with labels that are no numbers themselves");
+    if ((t->ndim != ndim && t->ndim != ndim + 1) || t->shape[0] != in->samples ||
+        (!class && t->shape[1] != in->rows) || t->count == 0)
+        return safetensors_fail(from->path, t->name,
+                                "wrong shape (found %d dims and %" PRId64 " elements, expected [%" PRId64
+                                ", %" PRId64 "], or so many numbers for each)",
+                                t->ndim, (int64_t)t->count, in->samples, class ? 1 : in->rows);
+    in->target_width = t->count / labels;
+    in->targets = mem_alloc_array((size_t)t->count + 1, sizeof(float));
+    return named_tensor_floats(from, t, in->targets);
+}
+
 /* As transformers: padding is told by its id, whatever the mask says. */
 static int64_t last_row(const struct forward_inputs *in, int64_t sample, int64_t pad)
 {

@@ -22,6 +22,7 @@ static void begin(struct run *r, struct plait_model *m, const struct api_options
     r->session = (struct session_options){ .model = m->names,
                                            .world = m->world,
                                            .mesh = m->mesh,
+                                           .pipeline = m->pipeline,
                                            .recompute = m->recompute,
                                            .dtype = m->dtype,
                                            .memory = m->available,
@@ -201,7 +202,7 @@ int plait_model_evaluate(struct plait_model *m, const char *const *options,
     api_options_release(&given);
     TRY(status);
     shown = (struct plait_evaluation){ .loss = e.loss,
-                                       .perplexity = loss ? NAN : evaluation_perplexity(&e),
+                                       .perplexity = evaluation_perplexity(&e),
                                        .accuracy = e.accuracy,
                                        .label_count = e.label_tokens,
                                        .sample_count = e.samples };

@@ -49,7 +49,7 @@ static int run_file(struct plait_model *m, const struct values *v)
 
     TRY(safetensors_open(&st, v->own.inputs));
     named_tensors_init(&inputs, &st);
-    status = forward_run(m, &inputs, PLAIT_LOGITS | (v->own.grad ? PLAIT_GRADIENTS : 0));
+    status = forward_run(m, &inputs, PLAIT_LOGITS | (v->own.grad ? PLAIT_GRADIENTS : 0), NULL);
     named_tensors_release(&inputs);
     safetensors_close(&st);
     return status;

@@ -68,6 +68,8 @@ static inline vec vec_activate(enum activation_kind kind, vec x)
     case ACT_SILU: return swish(x, 1.0f);
     case ACT_TANH: return vec_tanh(x);
     case ACT_QUICK_GELU: return swish(x, 1.702f);
+    case ACT_EXP: return vec_exp(x);
+    case ACT_LOG: return vec_log(x);
     default: return x;
     }
 }
@@ -83,6 +85,8 @@ static inline vec vec_activate_grad(enum activation_kind kind, vec x)
     case ACT_SILU: return swish_grad(x, 1.0f);
     case ACT_TANH: return one - vec_tanh(x) * vec_tanh(x);
     case ACT_QUICK_GELU: return swish_grad(x, 1.702f);
+    case ACT_EXP: return vec_exp(x);
+    case ACT_LOG: return one / x;
     default: return one;
     }
 }

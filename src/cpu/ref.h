@@ -19,6 +19,8 @@ void ref_activation(const struct kernel_args *a);
 void ref_activation_grad(const struct kernel_args *a);
 void ref_glu(const struct kernel_args *a);
 void ref_glu_grad(const struct kernel_args *a);
+void ref_row_dot(const struct kernel_args *a);
+void ref_row_scale(const struct kernel_args *a);
 void ref_dropout(const struct kernel_args *a);
 void ref_layernorm(const struct kernel_args *a);
 void ref_layernorm_grad(const struct kernel_args *a);

@@ -32,6 +32,8 @@ double ref_activate(int kind, double x)
     case ACT_SILU: return x * sigmoid(x);
     case ACT_TANH: return tanh(x);
     case ACT_QUICK_GELU: return x * sigmoid(1.702 * x);
+    case ACT_EXP: return exp(x);
+    case ACT_LOG: return log(x);
     default: return x;
     }
 }
@@ -45,6 +47,8 @@ double ref_activate_grad(int kind, double x)
     case ACT_SILU: return swish_grad(x, 1);
     case ACT_TANH: return 1 - tanh(x) * tanh(x);
     case ACT_QUICK_GELU: return swish_grad(x, 1.702);
+    case ACT_EXP: return exp(x);
+    case ACT_LOG: return 1 / x;
     default: return 1;
     }
 }

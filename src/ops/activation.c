@@ -58,10 +58,16 @@ static void grad(struct builder *b, const struct node *n, struct tensor *const d
                        0);
 }
 
+/* Where f(0), or of the gradient 0 * f'(0), is not 0, padding of a share would not be zeros. */
 static void shard(const struct node *n, const struct placement have[], struct shard_rules *r)
 {
+    bool zero = n->attr[ACTIVATION_KIND] != ACT_EXP && n->attr[ACTIVATION_KIND] != ACT_LOG;
+
     (void)have;
-    card_shard_elementwise(n, r, false);
+    for (int d = 0; d < n->in[0]->ndim; d++)
+        if (zero || card_may_split(n->in[0], d, r->size))
+            shard_rules_add(r, n, (struct placement[]){ ON_SHARD(d), ON_SHARD(d) },
+                            (struct placement[]){ ON_SHARD(d) }, true);
 }
 
 static struct op_cost cost(const struct node *n)

@@ -34,6 +34,8 @@ enum activation_kind {
     ACT_SILU,
     ACT_TANH,
     ACT_QUICK_GELU,
+    ACT_EXP, /* these two are for losses: no config has them */
+    ACT_LOG,
     ACT_KINDS
 };
 enum { ACTIVATION_KIND };                       /* attr */
@@ -305,6 +307,12 @@ enum { TARGET_LOSS_KIND }; /* attr */
 enum target_loss_kind { TARGET_SQUARE, TARGET_BINARY };
 struct tensor *target_loss(struct builder *b, struct tensor *logits, struct tensor *targets,
                            enum target_loss_kind kind);
+
+/* row_dot: z[N] = sum over the row of x * y, both (N, dims...).  row_scale: y[n, ...] = s[n] * x[n, ...]. */
+enum { ROW_DOT_X, ROW_DOT_Y };
+struct tensor *row_dot(struct builder *b, struct tensor *x, struct tensor *y);
+enum { ROW_SCALE_X, ROW_SCALE_S };
+struct tensor *row_scale(struct builder *b, struct tensor *x, struct tensor *s);
 
 /* fill: y = value, shape and dtype of "like".  scale: y = factor * x. */
 enum { FILL_VALUE };

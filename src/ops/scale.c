@@ -7,6 +7,13 @@ static int infer(const struct node *n, struct tensor out[])
     return OK;
 }
 
+/* Nothing flows to "like": only its shape counts. */
+static void grad_fill(struct builder *b, const struct node *n, struct tensor *const dout[],
+                      struct tensor *din[], const bool wants[])
+{
+    (void)b, (void)n, (void)dout, (void)din, (void)wants;
+}
+
 /* Only the shape of "like" counts, so where it is partial the result is the same on all ranks. Padding of a
  * share must stay zero. */
 static void shard_fill(const struct node *n, const struct placement have[], struct shard_rules *r)
@@ -32,7 +39,7 @@ const struct op_def op_fill = {
     .outputs = { "y" },
     .attrs = { { "value", 0 } },
     .infer = infer,
-    .no_gradient = true,
+    .grad = grad_fill,
     .shard = shard_fill,
     .cost = cost,
 };

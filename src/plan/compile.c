@@ -37,6 +37,12 @@ static enum problem problem_of(const struct config *config, const struct compile
     return config->labels == 1 ? PROBLEM_REGRESSION : PROBLEM_SINGLE_LABEL;
 }
 
+/* Numbers that go with each label. */
+static int64_t target_width(const struct compilation *c)
+{
+    return has_targets(c) ? c->config->labels : c->o->loss ? c->o->target_width : 0;
+}
+
 static struct tensor *labelled_input(struct compilation *c, const char *name, enum dtype dtype)
 {
     const struct dim label = { c->o->labels, COUNT_LABELS };
@@ -83,7 +89,7 @@ static void make_inputs(struct compilation *c)
     const struct compile_options *o = c->o;
     const struct input_sizes sizes = { o->rows, o->encoder_rows, o->sequences };
     const struct dim sequence = { o->sequences, COUNT_SEQUENCES };
-    const struct dim targets[] = { { o->labels, COUNT_LABELS }, { c->config->labels, COUNT_FIXED } };
+    const struct dim targets[] = { { o->labels, COUNT_LABELS }, { target_width(c), COUNT_FIXED } };
     const struct graph *g = c->p->graph;
 
     model_inputs_make(&c->b, c->config, &sizes, &c->in);
@@ -96,7 +102,7 @@ static void make_inputs(struct compilation *c)
         make_cross_inputs(c);
     if (o->task != TASK_GENERATE)
         c->labels = labelled_input(c, "labels", DT_I32);
-    if (has_targets(c) && o->task != TASK_GENERATE)
+    if (target_width(c) > 0 && o->task != TASK_GENERATE)
         c->targets = graph_input(&c->b, "targets", DT_F32, 2, targets);
     for (size_t i = 0; i < g->tensor_count; i++) /* each dp rank fills what is counted for its own samples */
         if (g->tensors[i]->dims[0].count != COUNT_FIXED)
@@ -170,6 +176,19 @@ static void add_head(struct compilation *c)
             head_loss_with(&c->b, x, head, rows == c->label_rows ? NULL : c->label_rows, c->labels, &loss);
 }
 
+static void add_own_loss(struct compilation *c)
+{
+    struct loss_inputs x = {
+        .out = &c->out, .in = &c->in, .label_rows = c->label_rows, .labels = c->labels, .targets = c->targets
+    };
+
+    x.rows = head_input(&c->b, &c->out.head, c->out.hidden, c->label_rows, c->in.rows.sequences.place);
+    if (builder_status(&c->b) != OK)
+        return;
+    c->p->loss = c->o->loss(&c->b, &x, c->o->loss_context);
+    c->p->count = x.count;
+}
+
 static int add_objective(struct compilation *c)
 {
     struct plan *p = c->p;
@@ -181,7 +200,7 @@ static int add_objective(struct compilation *c)
     else if (c->out.head.prepare && c->o->task == TASK_FORWARD)
         p->pooled = head_input(b, &c->out.head, p->hidden, c->sequence_rows, c->in.rows.sequences.place);
     if (has_loss(c->o->task) && c->o->loss && builder_status(b) == OK)
-        p->loss = c->o->loss(b, &c->out, &c->in, c->label_rows, c->labels, c->o->loss_context);
+        add_own_loss(c);
     if (builder_status(b) == OK && !p->loss && c->o->task != TASK_FORWARD && c->o->task != TASK_GENERATE)
         return fail(ERR_CONFIG, "this model has no head, so there is no loss to train or evaluate");
     return builder_status(b);
@@ -206,14 +225,14 @@ static int build_graph(struct compilation *c)
         show(c, "grad");
     }
     if (c->o->task == TASK_TRAIN) {
-        c->p->control = update_build(&c->b, c->p->loss, &c->o->optimizer);
+        c->p->control = update_build(&c->b, c->p->loss, c->p->count, &c->o->optimizer);
         TRY(builder_status(&c->b));
         show(c, "optimizer");
     }
     return builder_status(&c->b);
 }
 
-enum { OUTPUTS = 7 }; /* that the host may read */
+enum { OUTPUTS = 8 }; /* that the host may read */
 
 static const struct graph *beside_graph(const struct compile_options *o)
 {
@@ -273,9 +292,9 @@ static int run_passes(struct compilation *c, const struct machine *machine)
     struct plan *p = c->p;
     struct tensor *outputs[OUTPUTS],
         **const read[OUTPUTS] = { &p->loss,          &p->logits,      &p->hidden, &p->pooled,
-                                  &p->scores.target, &p->scores.best, &p->control };
+                                  &p->scores.target, &p->scores.best, &p->count,  &p->control };
 
-    TRY(shard_graph(p->graph, &o->mesh, &o->cluster, beside_graph(o), read, o->task == TASK_TRAIN ? 0 : 6));
+    TRY(shard_graph(p->graph, &o->mesh, &o->cluster, beside_graph(o), read, o->task == TASK_TRAIN ? 0 : 7));
     show(c, "shard");
     TRY(cut_stages(c, read));
     show(c, "stages");
@@ -292,6 +311,7 @@ static int run_passes(struct compilation *c, const struct machine *machine)
     outputs[4] = p->pooled;
     outputs[5] = p->scores.target;
     outputs[6] = p->scores.best;
+    outputs[7] = p->count;
     rewrite_drop_unused(p->graph, outputs, OUTPUTS);
     show(c, "fuse");
     if (o->dtype == DT_BF16)

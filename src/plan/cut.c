@@ -20,7 +20,7 @@ bool cut_is_collective(const struct node *n)
            n->op == &op_keep_shard || n->op == &op_keep_first;
 }
 
-/* From inputs alone, or another placement of a parameter. */
+/* From inputs alone, or another placement of a parameter. What the host reads is made once. */
 static bool is_free(const struct cut *c, const struct node *n)
 {
     if (n->unit != UNIT_FORWARD)
@@ -32,6 +32,9 @@ static bool is_free(const struct cut *c, const struct node *n)
         if (!free)
             return false;
     }
+    for (int j = 0; j < n->nout; j++)
+        if (n->out[j] && c->results[n->out[j]->id])
+            return false;
     return true;
 }
 
@@ -305,6 +308,10 @@ struct graph *stages_cut(const struct stages *s, const struct graph *g, int rank
     c.copy = mem_alloc_array(tensors * ((size_t)s->chunks + 1), sizeof(c.copy[0]));
     c.kept = mem_alloc_array(tensors, sizeof(c.kept[0]));
     c.partial = mem_alloc_array(tensors, sizeof(c.partial[0]));
+    c.results = mem_alloc_array(tensors, sizeof(c.results[0]));
+    for (int i = 0; i < count; i++)
+        if (*outputs[i])
+            c.results[(*outputs[i])->id] = true;
     find_places(&c);
     find_members(&c);
     copy_passes(&c, split);
@@ -318,6 +325,7 @@ struct graph *stages_cut(const struct stages *s, const struct graph *g, int rank
     mem_free(c.copy);
     mem_free(c.kept);
     mem_free(c.partial);
+    mem_free(c.results);
     graph_check(c.mine);
     return c.mine;
 }

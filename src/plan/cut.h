@@ -16,6 +16,7 @@ struct cut {
     uint64_t *members; /* [tensor]: ranks that read this parameter, a bit each */
     struct tensor **copy; /* [chunk][tensor] */
     struct tensor **kept; /* [tensor]: newest version of what has storage of its own */
+    bool *results;        /* [tensor]: the host reads it */
     bool *partial;        /* [tensor]: of the update, a sum over the pp axis that is still to be made */
 };
 

@@ -39,9 +39,15 @@ enum recompute {
 
 /* A loss of the caller's own: adds nodes that make the sum of the losses of this microbatch (F64 or F32
  * scalar). Called once, at compile time. */
-typedef struct tensor *loss_fn(struct builder *b, const struct model_outputs *out,
-                               const struct model_inputs *in, struct tensor *label_rows,
-                               struct tensor *labels, void *context);
+struct loss_inputs {
+    const struct model_outputs *out;
+    const struct model_inputs *in;
+    struct tensor *label_rows, *labels;
+    struct tensor *rows;    /* hidden, of labelled rows, as the head's projection takes it */
+    struct tensor *targets; /* (R, W) numbers of each label; NULL: there are none */
+    struct tensor *count;   /* may be set to a scalar: what the sum is divided by, in place of labels */
+};
+typedef struct tensor *loss_fn(struct builder *b, struct loss_inputs *x, void *context);
 
 /* What computing and communicating cost on the machines a plan is for. Zero: figures of one ordinary host. */
 struct cluster {
@@ -73,6 +79,7 @@ struct compile_options {
     enum problem problem;               /* of a classification head; PROBLEM_UNSAID: the config's */
     loss_fn *loss;                      /* NULL: cross-entropy of the head */
     void *loss_context;
+    int64_t target_width; /* numbers that go with each label, for such a loss; 0: none */
     enum recompute recompute;
     const struct plan *beside; /* a plan of the same store, whose parameters lie as these will; NULL: none */
     struct pipeline_options pipeline;
@@ -138,6 +145,7 @@ struct plan {
     int64_t param_bytes, state_bytes, grad_bytes, input_bytes; /* one rank's */
     /* What the host reads; NULL where the task makes none. */
     struct tensor *loss, *logits, *hidden, *pooled /* (R, D), of a headless model that has such */, *control;
+    struct tensor *count;      /* what the loss is divided by; NULL: the number of labels */
     struct head_scores scores; /* fp32 (R), whole on every rank of tp */
 };
 
@@ -154,8 +162,10 @@ void plan_print(const struct plan *p, bool nodes, struct str *out);
 int plan_timeline(const struct plan *p, const struct cluster *cluster, struct timeline *out);
 
 /* ---- Passes (one file each) ---- */
-/* update.c: loss and gradients of the whole step -> the optimizer. Returns the control tensor. */
-struct tensor *update_build(struct builder *b, struct tensor *loss, const struct optimizer_options *o);
+/* update.c: loss, its count (NULL: labels) and gradients of the whole step -> the optimizer. Returns the
+ * control tensor. */
+struct tensor *update_build(struct builder *b, struct tensor *loss, struct tensor *count,
+                            const struct optimizer_options *o);
 /* shard.c: gives every tensor its placements on the mesh and puts the collectives in. */
 /* beside: parameters lie as those of the same name there; NULL: as is cheapest. outputs: tensors the host
  * reads, made whole on tp (NULLs are passed over). */

@@ -136,33 +136,35 @@ static void update_params(struct builder *b, struct tensor *control, struct tens
         update_adafactor(b, control, params[i], o);
 }
 
-struct tensor *update_build(struct builder *b, struct tensor *loss, const struct optimizer_options *o)
+struct tensor *update_build(struct builder *b, struct tensor *loss, struct tensor *count,
+                            const struct optimizer_options *o)
 {
     struct graph *g = b->graph;
     const struct dim settings[] = { { CONTROL_SETTINGS, COUNT_FIXED } };
     struct tensor **params = mem_alloc_array(g->tensor_count + 1, sizeof(params[0]));
     struct tensor **grads = mem_alloc_array(g->tensor_count + 1, sizeof(grads[0]));
     struct tensor *control = NULL, *in[4];
-    size_t count = 0;
+    size_t trained = 0;
 
     for (size_t i = 0; i < g->tensor_count; i++) {
         if (g->tensors[i]->kind != TENSOR_PARAM || !g->tensors[i]->grad)
             continue;
-        params[count] = g->tensors[i];
-        grads[count++] = g->tensors[i]->grad;
+        params[trained] = g->tensors[i];
+        grads[trained++] = g->tensors[i]->grad;
     }
     b->unit = UNIT_UPDATE;
     in[STEP_CONTROL_LOSS] = step_sum(b, loss, "loss");
-    in[STEP_CONTROL_COUNT] = graph_input(b, "label_count", DT_F64, 0, NULL);
-    in[STEP_CONTROL_SUMSQ] = sum_squares(b, (int)count, grads);
+    in[STEP_CONTROL_COUNT] =
+        count ? step_sum(b, count, "count") : graph_input(b, "label_count", DT_F64, 0, NULL);
+    in[STEP_CONTROL_SUMSQ] = sum_squares(b, (int)trained, grads);
     in[STEP_CONTROL_SETTINGS] = graph_input(b, "settings", DT_F64, 1, settings);
-    if (in[STEP_CONTROL_COUNT]) /* every dp rank knows its own samples' labels */
+    if (in[STEP_CONTROL_COUNT] && !count) /* every dp rank knows its own samples' labels */
         in[STEP_CONTROL_COUNT]->layout.on[AXIS_DP] = (struct placement){ .kind = PARTIAL };
     if (builder_status(b) == 0) {
         struct node *n = graph_node(b, &op_step_control, 4, in, NULL);
         control = n ? n->out[0] : NULL;
     }
-    update_params(b, control, params, count, o);
+    update_params(b, control, params, trained, o);
     mem_free(params);
     mem_free(grads);
     return control;

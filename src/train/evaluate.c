@@ -5,9 +5,9 @@
 #include "base/err.h"
 #include "train/run.h"
 
-static double loss_of(const struct worker *w)
+static double scalar_of(const struct worker *w, const struct tensor *t)
 {
-    const struct view v = executor_view(w->eval, w->eval_plan->loss);
+    const struct view v = executor_view(w->eval, t);
 
     return v.dtype == DT_F64 ? *(const double *)v.data : (double)*(const float *)v.data;
 }
@@ -28,7 +28,7 @@ static double count_hits(const struct worker *w)
     return hits;
 }
 
-enum sum { SUM_LOSS, SUM_LABELS, SUM_HITS, SUMS };
+enum sum { SUM_LOSS, SUM_COUNT, SUM_LABELS, SUM_HITS, SUMS };
 
 static int feed(void *context, int microbatch, const struct batch **out)
 {
@@ -42,6 +42,7 @@ static int feed(void *context, int microbatch, const struct batch **out)
 static int evaluate_step(struct worker *w, int64_t step, double sums[SUMS])
 {
     const struct run_options o = { .first_microbatch = true };
+    double labels;
 
     TRY(loader_fill(&w->eval_loader, step, 0, w->dp, &w->eval_batch));
     if (w->eval_plan->chunks > 0) {
@@ -52,8 +53,10 @@ static int evaluate_step(struct worker *w, int64_t step, double sums[SUMS])
     }
     if (!w->eval_plan->loss) /* the last stage has it */
         return OK;
-    sums[SUM_LOSS] += loss_of(w);
-    sums[SUM_LABELS] += (double)w->eval_batch.label_count;
+    labels = (double)w->eval_batch.label_count;
+    sums[SUM_LOSS] += scalar_of(w, w->eval_plan->loss);
+    sums[SUM_COUNT] += w->eval_plan->count ? scalar_of(w, w->eval_plan->count) : labels;
+    sums[SUM_LABELS] += labels;
     sums[SUM_HITS] += count_hits(w);
     return OK;
 }
@@ -79,22 +82,24 @@ int evaluate(struct worker *w, struct evaluation *e, bool *stopped)
     TRY(agree_sum(w, sums, SUMS));
     TRY(agree_sum_stages(w, sums, SUMS));
     labels = sums[SUM_LABELS];
-    *e = (struct evaluation){ .objective = r->job->objective.kind,
-                              .loss = labels > 0 ? sums[SUM_LOSS] / labels : NAN,
-                              .accuracy = labels > 0 && objective_has_hits(&r->job->objective)
-                                              ? sums[SUM_HITS] / labels
-                                              : NAN,
-                              .label_tokens = (int64_t)labels,
-                              .samples = r->job->eval.count,
-                              .steps = steps,
-                              .seconds = clock_seconds() - start };
+    *e =
+        (struct evaluation){ .objective = r->job->objective.kind,
+                             .own_loss = r->job->loss != NULL,
+                             .loss = labels > 0 ? sums[SUM_LOSS] / sums[SUM_COUNT] : NAN,
+                             .accuracy = labels > 0 && !r->job->loss && objective_has_hits(&r->job->objective)
+                                             ? sums[SUM_HITS] / labels
+                                             : NAN,
+                             .label_tokens = (int64_t)labels,
+                             .samples = r->job->eval.count,
+                             .steps = steps,
+                             .seconds = clock_seconds() - start };
     return OK;
 }
 
 /* As Hugging Face's scripts say it: those for causal models, and the others. */
 void evaluation_tell(const struct evaluation *e, struct str *out)
 {
-    if (e->objective == OBJECTIVE_CLM)
+    if (e->objective == OBJECTIVE_CLM && !e->own_loss)
         str_appendf(out, "Eval Loss: %.6g | Eval Perplexity: %.6g", e->loss, evaluation_perplexity(e));
     else if (isnan(e->accuracy))
         str_appendf(out, "Loss: %.6g", e->loss);
@@ -104,5 +109,5 @@ void evaluation_tell(const struct evaluation *e, struct str *out)
 
 double evaluation_perplexity(const struct evaluation *e)
 {
-    return e->objective == OBJECTIVE_CLASSIFICATION ? NAN : exp(e->loss);
+    return e->own_loss || e->objective == OBJECTIVE_CLASSIFICATION ? NAN : exp(e->loss);
 }

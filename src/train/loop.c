@@ -111,7 +111,8 @@ static int update(struct loop *l, double labels)
     struct run_options run = { .seed = (uint64_t)w->run->o->seed, .step = (uint64_t)l->step };
     double *settings = executor_input(w->train, "settings"), *count = executor_input(w->train, "label_count");
 
-    *count = labels;
+    if (count) /* else a loss counts by itself */
+        *count = labels;
     settings[SETTING_LEARNING_RATE] = rate_of(l);
     settings[SETTING_STEP] = (double)(l->step - l->skipped + 1);
     settings[SETTING_MAX_NORM] = w->run->o->max_grad_norm;

@@ -224,6 +224,7 @@ static int compile(struct run *r, enum task task, int stage_rank, struct plan **
                                  .beside = task == TASK_EVAL && r->plans ? r->plans[stage_rank] : NULL,
                                  .loss = job->loss,
                                  .loss_context = job->loss_context,
+                                 .target_width = job->target_width,
                                  .recompute = job->recompute,
                                  .dtype = job->dtype };
 

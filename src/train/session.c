@@ -263,6 +263,7 @@ static void fill_job(struct session *s, struct train_job *job)
                                .stop = o->stop,
                                .loss = o->loss,
                                .loss_context = o->loss_context,
+                               .target_width = o->samples ? o->samples->target_width : 0,
                                .progress = o->progress,
                                .progress_context = o->progress_context,
                                .stage = o->stage,

@@ -45,6 +45,7 @@ struct train_job {
     struct stop *stop;           /* NULL: nobody stops it */
     loss_fn *loss;               /* NULL: cross-entropy of the head */
     void *loss_context;
+    int64_t target_width; /* see compile_options */
     void (*stage)(const char *name, const struct plan *p,
                   void *context); /* see compile_options; may be NULL */
     void *stage_context;
@@ -55,6 +56,7 @@ struct train_job {
 
 struct evaluation {
     enum objective_kind objective;
+    bool own_loss;   /* not that of the objective */
     double loss;     /* mean over all label tokens */
     double accuracy; /* labels that were the likeliest; NAN: not counted */
     int64_t label_tokens, samples, steps;

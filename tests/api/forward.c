@@ -82,13 +82,13 @@ static void check_case(const char *family, const char *name, const char *const *
     snprintf(where, sizeof(where), "%s/%s", family, name);
     run_open(&r, family, name, options);
     if (!tensors_find(&r.expected, "loss")) {
-        must(plait_model_forward(r.m, r.in.list, r.in.count, PLAIT_LOGITS));
+        must(plait_model_forward(r.m, r.in.list, r.in.count, PLAIT_LOGITS, NULL));
         compare(&r, where);
     } else {
-        must(plait_model_forward(r.m, r.in.list, r.in.count, PLAIT_LOGITS | PLAIT_GRADIENTS));
+        must(plait_model_forward(r.m, r.in.list, r.in.count, PLAIT_LOGITS | PLAIT_GRADIENTS, NULL));
         compare(&r, where);
         loss = loss_of(r.m);
-        must(plait_model_forward(r.m, r.in.list, r.in.count, 0));
+        must(plait_model_forward(r.m, r.in.list, r.in.count, 0, NULL));
         assert_true(isnan(loss) || fabsf(loss_of(r.m) - loss) <= 1e-5f * fabsf(loss));
     }
     run_close(&r);
@@ -150,10 +150,10 @@ static void batches_of_any_size(void **state)
     for (int64_t i = 0; i < MANY * length; i++)
         many[i] = (int32_t)ids[(i / length == MANY - 2 ? length : 0) + i % length];
     in = ints("input_ids", many + (MANY - 2) * length, 1, length);
-    must(plait_model_forward(r.m, &in, 1, PLAIT_LOGITS));
+    must(plait_model_forward(r.m, &in, 1, PLAIT_LOGITS, NULL));
     memcpy(alone, output(r.m, "logits").data, (size_t)row * sizeof(float));
     in = ints("input_ids", many, MANY, length);
-    must(plait_model_forward(r.m, &in, 1, PLAIT_LOGITS));
+    must(plait_model_forward(r.m, &in, 1, PLAIT_LOGITS, NULL));
     logits = output(r.m, "logits");
     assert_true(difference((const float *)logits.data + (MANY - 2) * row, alone, row) < 1e-6);
     assert_true(difference(logits.data, alone, row) > 1e-2);
@@ -168,7 +168,7 @@ static void batches_of_any_size(void **state)
 
 static int forward(struct plait_model *m, const struct plait_array *a)
 {
-    return plait_model_forward(m, a, 1, PLAIT_LOGITS);
+    return plait_model_forward(m, a, 1, PLAIT_LOGITS, NULL);
 }
 
 static void arrays_that_cannot_be(void **state)
@@ -181,13 +181,13 @@ static void arrays_that_cannot_be(void **state)
     (void)state;
     must(plait_model_open(PLAIN, NULL, &m));
     refused(plait_model_output(m, "logits", &out), PLAIT_ERROR_USAGE, "no such thing");
-    refused(plait_model_forward(NULL, &a, 1, 1), PLAIT_ERROR_USAGE, "m is NULL");
-    refused(plait_model_forward(m, NULL, 1, 1), PLAIT_ERROR_USAGE, "inputs is NULL");
-    refused(plait_model_forward(m, &a, 0, 1), PLAIT_ERROR_USAGE, "number of arrays");
-    refused(plait_model_forward(m, twice, 2, 1), PLAIT_ERROR_USAGE, "there twice");
-    refused(plait_model_forward(m, &a, 1, 8), PLAIT_ERROR_USAGE, "found 8");
-    refused(plait_model_forward(m, &a, 1, 0), PLAIT_ERROR_USAGE, "nothing is wanted");
-    refused(plait_model_forward(m, &a, 1, PLAIT_GRADIENTS), PLAIT_ERROR_USAGE, "without labels");
+    refused(plait_model_forward(NULL, &a, 1, 1, NULL), PLAIT_ERROR_USAGE, "m is NULL");
+    refused(plait_model_forward(m, NULL, 1, 1, NULL), PLAIT_ERROR_USAGE, "inputs is NULL");
+    refused(plait_model_forward(m, &a, 0, 1, NULL), PLAIT_ERROR_USAGE, "number of arrays");
+    refused(plait_model_forward(m, twice, 2, 1, NULL), PLAIT_ERROR_USAGE, "there twice");
+    refused(plait_model_forward(m, &a, 1, 8, NULL), PLAIT_ERROR_USAGE, "found 8");
+    refused(plait_model_forward(m, &a, 1, 0, NULL), PLAIT_ERROR_USAGE, "nothing is wanted");
+    refused(plait_model_forward(m, &a, 1, PLAIT_GRADIENTS, NULL), PLAIT_ERROR_USAGE, "without labels");
     a.type = 7;
     refused(forward(m, &a), PLAIT_ERROR_USAGE, "no such type");
     a.type = PLAIT_FLOAT32;
@@ -224,11 +224,11 @@ static void inputs_the_model_has_not(void **state)
 
     (void)state;
     must(plait_model_open(PLAIN, NULL, &m));
-    refused(plait_model_forward(m, in, 2, 1), PLAIT_ERROR_DATA, "\"token_type_ids\": no input of gpt2");
+    refused(plait_model_forward(m, in, 2, 1, NULL), PLAIT_ERROR_DATA, "\"token_type_ids\": no input of gpt2");
     in[1] = ints("labels", bad_labels, 1, 3);
-    refused(plait_model_forward(m, in, 2, 1), PLAIT_ERROR_DATA, "found -101");
+    refused(plait_model_forward(m, in, 2, 1, NULL), PLAIT_ERROR_DATA, "found -101");
     in[1] = ints("attention_mask", ids, 3, 1);
-    refused(plait_model_forward(m, in, 2, 1), PLAIT_ERROR_DATA, "wrong shape (found [3, 1]");
+    refused(plait_model_forward(m, in, 2, 1, NULL), PLAIT_ERROR_DATA, "wrong shape (found [3, 1]");
     in[0] = ints("input_ids", ids, 1, 4);
     refused(forward(m, in), PLAIT_ERROR_DATA, "found 128, expected 0 to 127");
     in[0] = ints("input_ids", many, 1, 65);

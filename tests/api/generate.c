@@ -119,13 +119,13 @@ static void forward_between(void **state)
 
     (void)state;
     begin(&m, &r);
-    must(plait_model_forward(m, in, 2, 0));
+    must(plait_model_forward(m, in, 2, 0, NULL));
     before = loss_of(m);
     assert_int_equal(*(const int64_t *)output(m, "label_count").data, 6);
     must(plait_model_generate(m, greedily, &r, &g));
     is_greedy(g);
     plait_generation_free(g);
-    must(plait_model_forward(m, in, 2, 0));
+    must(plait_model_forward(m, in, 2, 0, NULL));
     assert_true(before == loss_of(m) && before > 0);
     plait_model_free(m);
 }

@@ -1,12 +1,14 @@
-/* Losses of the caller's own: built from exported ops, planned and differentiated like the model's, on one
- * rank and two; what cannot be is refused with a sentence. */
+/* Losses of the caller's own: built from exported ops, planned and differentiated like the model's, on any
+ * layout; gradients against differences of losses. */
 #include "train_run.h"
 
-/* ---- losses of the caller's own ---- */
+typedef struct plait_tensor *build_fn(void *context, struct plait_builder *b);
+
+/* ---- losses ---- */
 
 static struct plait_tensor *usual(void *context, struct plait_builder *b)
 {
-    (*(int *)context)++;
+    (void)context;
     return plait_op_head_loss(b, plait_builder_hidden(b));
 }
 
@@ -16,10 +18,8 @@ static struct plait_tensor *in_other_words(void *context, struct plait_builder *
     struct plait_tensor *half =
         plait_op_scale(b, plait_op_sum(b, plait_op_token_losses(b, plait_builder_hidden(b))), 0.5);
 
-    (*(int *)context)++;
-    assert_non_null(plait_builder_ids(b));
+    (void)context;
     assert_non_null(plait_builder_labels(b));
-    assert_non_null(plait_builder_label_rows(b));
     return plait_op_add(b, half, half);
 }
 
@@ -27,117 +27,422 @@ static struct plait_tensor *bounded(void *context, struct plait_builder *b)
 {
     struct plait_tensor *losses = plait_op_token_losses(b, plait_builder_hidden(b));
 
-    (*(int *)context)++;
-    return plait_op_sum(b, plait_op_activation(b, plait_op_scale(b, losses, 0.5), "tanh"));
+    (void)context;
+    return plait_op_sum(b, plait_op_function(b, plait_op_scale(b, losses, 0.5), "tanh"));
 }
 
 static struct plait_tensor *through_dropout(void *context, struct plait_builder *b)
 {
-    (*(int *)context)++;
+    (void)context;
     return plait_op_head_loss(b, plait_op_dropout(b, plait_builder_hidden(b), 0.5));
 }
 
-typedef struct plait_tensor *build_fn(void *context, struct plait_builder *b);
-
-static void train_with(struct run *r, void **state, const char *dir, build_fn *build, int ranks)
+/* Lin et al., "Focal loss for dense object detection", 2017: (1 - p)^2 times the usual loss, here with
+ * weights of the labels, whose sum divides: context, V of them. */
+static struct plait_tensor *focal(void *context, struct plait_builder *b)
 {
-    const char *layout[] = { "tensor_parallel_size", ranks == 1 ? "1" : "2", NULL };
-    int calls = 0;
-    struct plait_loss loss = { build, &calls };
+    struct plait_tensor *loss = plait_op_token_losses(b, plait_builder_hidden(b)), *miss, *weights;
+    const struct plait_array *table = context;
 
+    miss =
+        plait_op_shift(b, plait_op_scale(b, plait_op_function(b, plait_op_scale(b, loss, -1), "exp"), -1), 1);
+    loss = plait_op_multiply(b, plait_op_multiply(b, miss, miss), loss);
+    if (table) {
+        weights = plait_op_label_weights(b, table->data, table->shape[0]);
+        plait_builder_divide(b, plait_op_sum(b, weights));
+        loss = plait_op_multiply(b, weights, loss);
+    }
+    return plait_op_sum(b, loss);
+}
+
+/* Cross-entropy weighted by the first number beside each label. */
+static struct plait_tensor *weighted(void *context, struct plait_builder *b)
+{
+    struct plait_tensor *weights = plait_op_column(b, plait_builder_targets(b), 0);
+
+    (void)context;
+    plait_builder_divide(b, plait_op_sum(b, weights));
+    return plait_op_sum(b, plait_op_multiply(b, weights, plait_op_token_losses(b, plait_builder_hidden(b))));
+}
+
+/* Against the shares q that a teacher gives each logit: log sum exp less q times the logits. */
+static struct plait_tensor *taught(void *context, struct plait_builder *b)
+{
+    struct plait_tensor *x = plait_builder_hidden(b), *shares = plait_builder_targets(b), *lse, *dot;
+
+    (void)context;
+    lse = plait_op_multiply(b, plait_op_log_sum_exp(b, x), plait_op_row_sum(b, shares));
+    dot = plait_op_row_dot(b, shares, plait_op_logits(b, x));
+    return plait_op_sum(b, plait_op_add(b, lse, plait_op_scale(b, dot, -1)));
+}
+
+/* Squared distance of hidden states, scaled row by row by log(1 + its first number squared). */
+static struct plait_tensor *near(void *context, struct plait_builder *b)
+{
+    struct plait_tensor *x = plait_op_label_rows(b, plait_builder_hidden(b)), *first, *far;
+
+    (void)context;
+    far = plait_op_add(b, x, plait_op_scale(b, plait_builder_targets(b), -1));
+    first = plait_op_column(b, x, 1);
+    first = plait_op_function(b, plait_op_shift(b, plait_op_multiply(b, first, first), 1), "log");
+    return plait_op_sum(b, plait_op_row_dot(b, far, plait_op_multiply(b, far, first)));
+}
+
+/* ---- gradients ---- */
+
+struct check {
+    const char *family, *name;
+    build_fn *build;
+    bool weights;  /* of logits, as context */
+    int64_t width; /* of targets; 0: none, -1: V, -2: D */
+    const char *params[3];
+};
+
+struct setting {
+    struct plait_model *m;
+    struct tensors in;
+    struct plait_array list[8], weights;
+    int64_t count;
+    float *numbers, table[200];
+    struct plait_loss loss;
+};
+
+static int64_t width_of(const struct check *c, const struct plait_model *m)
+{
+    return c->width == -1 ? plait_model_vocab_size(m) : c->width == -2 ? plait_model_width(m) : c->width;
+}
+
+/* Inputs of the stored case, with numbers beside its labels. */
+static void setting_begin(struct setting *s, const struct check *c)
+{
+    const struct plait_array *labels;
+    char path[512];
+    int64_t width;
+
+    *s = (struct setting){ .loss = { c->build, NULL } };
+    snprintf(path, sizeof(path), GOLDEN_DIR "/%s/%s", c->family, c->name);
+    must(plait_model_open(path, NULL, &s->m));
+    snprintf(path, sizeof(path), GOLDEN_DIR "/%s/%s/inputs.safetensors", c->family, c->name);
+    tensors_read(&s->in, path);
+    for (; s->count < s->in.count; s->count++)
+        s->list[s->count] = s->in.list[s->count];
+    labels = tensors_find(&s->in, "labels");
+    if (!labels) { /* a base model: its tokens will do */
+        labels = &s->list[s->count];
+        s->list[s->count] = *tensors_find(&s->in, "input_ids");
+        s->list[s->count++].name = "labels";
+    }
+    width = width_of(c, s->m);
+    s->numbers = malloc((size_t)(elements(labels) * (width + 1)) * sizeof(float));
+    for (int64_t i = 0; i < elements(labels) * width; i++)
+        s->numbers[i] = (float)(i * i % 17) / 17;
+    if (width > 0) {
+        struct plait_array *targets = &s->list[s->count++];
+        *targets = (struct plait_array){ "targets", PLAIT_FLOAT32, labels->ndim + 1, { 0 }, s->numbers };
+        for (int d = 0; d < labels->ndim; d++)
+            targets->shape[d] = labels->shape[d];
+        targets->shape[labels->ndim] = width;
+    }
+    for (int i = 0; i < 200; i++)
+        s->table[i] = 0.5f + (float)(i % 5);
+    s->weights = (struct plait_array){ .data = s->table };
+    s->loss.context = c->weights ? &s->weights : NULL;
+}
+
+static void setting_end(struct setting *s)
+{
+    tensors_release(&s->in);
+    plait_model_free(s->m);
+    free(s->numbers);
+}
+
+/* The loss where a parameter is moved by `step` along a direction. */
+static double loss_at(struct setting *s, const char *directory, const char *param, const float *direction,
+                      double step)
+{
+    struct tensors weights;
+    struct plait_model *m;
+    const struct plait_array *w;
+    char path[4200], *bytes;
+    size_t length;
+    FILE *f;
+    double loss;
+
+    snprintf(path, sizeof(path), "%s/model.safetensors", directory);
+    tensors_read(&weights, path);
+    w = tensors_find(&weights, param);
+    assert_non_null(w);
+    bytes = read_bytes(path, &length);
+    for (int64_t i = 0; i < elements(w); i++) {
+        float value;
+        memcpy(&value, (const char *)w->data + i * 4, 4);
+        value = (float)(value + step * direction[i]);
+        memcpy(bytes + ((const char *)w->data - weights.file) + i * 4, &value, 4);
+    }
+    f = fopen(path, "wb");
+    assert_int_equal(fwrite(bytes, 1, length, f), length);
+    fclose(f);
+    must(plait_model_open(directory, NULL, &m));
+    must(plait_model_forward(m, s->list, s->count, 0, &s->loss));
+    loss = loss_of(m);
+    plait_model_free(m);
+    free(bytes);
+    tensors_release(&weights);
+    return loss;
+}
+
+/* Along its own direction the slope is the gradient's norm. */
+static void check_slope(struct setting *s, const struct check *c, const char *param, const char *directory)
+{
+    int64_t dims[4], count = 1;
+    double norm = 0, up, down, step;
+    float *g;
+
+    for (int64_t i = 0; i < plait_model_param_count(s->m); i++)
+        if (strcmp(plait_model_param_name(s->m, i), param) == 0)
+            for (int d = 0; d < plait_model_param_shape(s->m, i, dims, 4); d++)
+                count *= dims[d];
+    g = malloc((size_t)count * sizeof(float));
+    must(plait_model_forward(s->m, s->list, s->count, PLAIT_GRADIENTS, &s->loss));
+    must(plait_model_gradient_read(s->m, param, g, count));
+    for (int64_t i = 0; i < count; i++)
+        norm += (double)g[i] * g[i];
+    norm = sqrt(norm);
+    assert_true(norm > 1e-4);
+    for (int64_t i = 0; i < count; i++)
+        g[i] = (float)(g[i] / norm);
+    step = 4e-3 / norm < 0.05 ? 4e-3 / norm : 0.05;
+    must(plait_model_save(s->m, directory, NULL));
+    up = loss_at(s, directory, param, g, step);
+    down = loss_at(s, directory, param, g, -2 * step); /* from where the last one left it */
+    if (fabs((up - down) / (2 * step) - norm) > 1e-2 * norm)
+        fail_msg("%s/%s: %s: slope %g, gradient %g", c->family, c->name, param, (up - down) / (2 * step),
+                 norm);
+    free(g);
+}
+
+static void gradients_are_slopes(void **state)
+{
+    static const struct check checks[] = {
+        { "gpt2", "plain", focal, true, 0, { "transformer.wte.weight", "transformer.ln_f.bias" } },
+        { "gpt2",
+          "plain",
+          taught,
+          false,
+          -1,
+          { "transformer.h.0.mlp.c_fc.weight", "transformer.wte.weight" } },
+        { "gpt2", "pad_right", weighted, false, 3, { "transformer.wpe.weight" } },
+        { "llama", "plain", focal, false, 0, { "lm_head.weight", "model.norm.weight" } },
+        { "bert",
+          "plain",
+          focal,
+          true,
+          0,
+          { "cls.predictions.transform.dense.weight", "cls.predictions.bias" } },
+        { "bert", "class", weighted, false, 1, { "classifier.weight", "bert.pooler.dense.weight" } },
+        { "bert", "base", near, false, -2, { "encoder.layer.0.output.dense.weight" } },
+        { "t5", "plain", taught, false, -1, { "decoder.final_layer_norm.weight", "shared.weight" } },
+    };
+    struct path p;
+    char name[20];
+
+    for (size_t i = 0; i < sizeof(checks) / sizeof(checks[0]); i++) {
+        struct setting s;
+        setting_begin(&s, &checks[i]);
+        s.weights.shape[0] = plait_model_vocab_size(s.m);
+        for (int k = 0; checks[i].params[k]; k++) {
+            snprintf(name, sizeof(name), "%zu.%d", i, k);
+            check_slope(&s, &checks[i], checks[i].params[k], within(state, name, &p));
+        }
+        setting_end(&s);
+    }
+}
+
+/* What a loss of the caller's own gives is the model's loss, where it is built so. */
+static void forward_with_a_loss(void **state)
+{
+    static const struct check plain = { "gpt2", "plain", usual, false, 0, { NULL } };
+    struct plait_array logits;
+    struct setting s;
+    float loss;
+
+    (void)state;
+    setting_begin(&s, &plain);
+    must(plait_model_forward(s.m, s.list, s.count, PLAIT_LOGITS, NULL));
+    loss = loss_of(s.m);
+    must(plait_model_forward(s.m, s.list, s.count, PLAIT_LOGITS, &s.loss));
+    assert_true(fabsf(loss_of(s.m) - loss) < 1e-6f * loss);
+    logits = output(s.m, "logits");
+    assert_int_equal(logits.ndim, 3);
+    s.loss.build = in_other_words;
+    must(plait_model_forward(s.m, s.list, s.count, 0, &s.loss));
+    assert_true(fabsf(loss_of(s.m) - loss) < 1e-6f * loss);
+    setting_end(&s);
+}
+
+/* ---- training ---- */
+
+static void train_with(struct run *r, void **state, const char *dir, struct plait_loss *loss,
+                       const char *const *layout)
+{
     run_open(r, state, dir, "gpt2", layout);
-    r->own.loss = &loss;
+    if (layout && strncmp(layout[0], "data", 4) == 0)
+        set(r, "per_device_train_batch_size", "2");
+    r->own.loss = loss;
     must(train(r));
-    assert_true(calls > 0);
 }
 
 static void own_losses(void **state)
 {
-    struct run a, b, c, d, e;
+    struct plait_loss loss = { usual, NULL };
+    struct run a, b, c, d;
 
-    train_with(&a, state, "usual", usual, 1);
+    train_with(&a, state, "usual", &loss, NULL);
     follow(&a, a.golden->loss, a.golden->norm);
-    train_with(&b, state, "words", in_other_words, 1);
+    loss.build = in_other_words;
+    train_with(&b, state, "words", &loss, NULL);
     follow(&b, b.golden->loss, b.golden->norm);
-    train_with(&c, state, "bounded", bounded, 1);
+    loss.build = bounded;
+    train_with(&c, state, "bounded", &loss, NULL);
     assert_true(c.loss[0] < 1 && c.loss[0] > 0.9);
     assert_true(c.loss[STEPS - 1] < c.loss[0] - 0.02);
-    train_with(&d, state, "ranks", bounded, 2);
-    follow(&d, c.loss, c.norm);
-    train_with(&e, state, "dropout", through_dropout, 1);
-    assert_true(fabs(e.loss[0] - a.loss[0]) > 1e-6 && fabs(e.loss[0] - a.loss[0]) < 0.5);
+    loss.build = through_dropout;
+    train_with(&d, state, "dropout", &loss, NULL);
+    assert_true(fabs(d.loss[0] - a.loss[0]) > 1e-6 && fabs(d.loss[0] - a.loss[0]) < 0.5);
     run_end(&a);
     run_end(&b);
     run_end(&c);
     run_end(&d);
-    run_end(&e);
 }
 
-/* ---- misuse ---- */
-
-enum mistake {
-    NO_LOSS,
-    NO_SCALAR,
-    NULL_TENSOR,
-    WRONG_SHAPES,
-    WRONG_TYPE,
-    NO_FUNCTION,
-    NOT_FINITE,
-    BAD_SHARE,
-    IDS_ARE_NO_LOSS,
-    SUM_OF_ROWS,
-    MISTAKES
-};
-
-static struct plait_tensor *mistaken(void *context, struct plait_builder *b)
+/* With weights by label, whose sum divides: the layout changes nothing. */
+static void layouts_change_nothing(void **state)
 {
-    struct plait_tensor *x = plait_builder_hidden(b), *losses;
+    static const char *const layouts[][3] = { { "tensor_parallel_size", "2", NULL },
+                                              { "data_parallel_size", "2", NULL },
+                                              { "pipeline_parallel_size", "2", NULL } };
+    static const char *const names[] = { "tp", "dp", "pp" };
+    float table[64];
+    struct plait_array weights = { .shape = { 64 }, .data = table };
+    struct plait_loss loss = { focal, &weights };
+    struct plait_evaluation e = { .size = sizeof(e) }, other = { .size = sizeof(other) };
+    struct run one, r;
 
-    switch (*(enum mistake *)context) {
-    case NO_SCALAR: return x;
-    case NULL_TENSOR: return plait_op_add(b, x, NULL);
-    case WRONG_SHAPES: return plait_op_add(b, x, plait_op_token_losses(b, x));
-    case WRONG_TYPE: return plait_op_scale(b, plait_builder_ids(b), 2);
-    case NO_FUNCTION: return plait_op_activation(b, x, "sine");
-    case NOT_FINITE: return plait_op_scale(b, x, (double)INFINITY);
-    case BAD_SHARE: return plait_op_dropout(b, x, 1);
-    case IDS_ARE_NO_LOSS: return plait_builder_ids(b);
-    case SUM_OF_ROWS: return plait_op_sum(b, x);
-    default: break;
+    for (int i = 0; i < 64; i++)
+        table[i] = 0.5f + (float)(i % 3);
+    train_with(&one, state, "one", &loss, NULL);
+    must(plait_model_evaluate(one.m, NULL, &one.samples, &loss, &e));
+    assert_true(isnan(e.perplexity) && isnan(e.accuracy) && e.loss < one.loss[0]);
+    for (int i = 0; i < 3; i++) {
+        train_with(&r, state, names[i], &loss, layouts[i]);
+        follow(&r, one.loss, one.norm);
+        must(plait_model_evaluate(r.m, NULL, &r.samples, &loss, &other));
+        assert_true(fabs(other.loss - e.loss) < 2e-3 * e.loss);
+        run_end(&r);
     }
-    losses = plait_op_activation(b, x, NULL);
-    assert_null(losses);
-    assert_null(plait_op_head_loss(b, x));
-    return NULL;
+    run_end(&one);
 }
 
-static void losses_that_cannot_be(void **state)
+/* Numbers that come with samples: the weights of the table, label by label. */
+static int read_weighted(void *context, int64_t index, struct plait_sample *s)
 {
-    static const char *const words[MISTAKES] = {
-        "the name is NULL", "no scalar", "a tensor is NULL", "differ in shape", "floating-point", "sine",
-        "finite",           "[0, 1)",    "no scalar",        "(R) floats",
-    };
+    const struct run *r = context;
+    const struct row *row = &r->golden->rows[index % r->golden->count];
+    float numbers[2 * LENGTH];
+
+    for (int i = 0; i < LENGTH; i++) {
+        numbers[2 * i] = 0.5f + (float)(row->ids[i] % 3);
+        numbers[2 * i + 1] = 7;
+    }
+    plait_sample_set(s, &(struct plait_array){ "input_ids", PLAIT_INT32, 1, { LENGTH }, row->ids });
+    plait_sample_set(s, &(struct plait_array){ "targets", PLAIT_FLOAT32, 2, { LENGTH, 2 }, numbers });
+    return 0;
+}
+
+static struct plait_tensor *weighted_by_table(void *context, struct plait_builder *b)
+{
+    const struct plait_array *table = context;
+    struct plait_tensor *weights = plait_op_label_weights(b, table->data, table->shape[0]);
+
+    plait_builder_divide(b, plait_op_sum(b, weights));
+    return plait_op_sum(b, plait_op_multiply(b, weights, plait_op_token_losses(b, plait_builder_hidden(b))));
+}
+
+static void numbers_beside_labels(void **state)
+{
+    float table[64];
+    struct plait_array weights = { .shape = { 64 }, .data = table };
+    struct plait_loss by_table = { weighted_by_table, &weights }, by_numbers = { weighted, NULL };
+    struct run a, b;
+
+    for (int i = 0; i < 64; i++)
+        table[i] = 0.5f + (float)(i % 3);
+    train_with(&a, state, "table", &by_table, NULL);
+    run_begin(&b, state, "numbers");
+    b.samples.target_width = 2;
+    b.samples.read = read_weighted;
+    b.own.loss = &by_numbers;
+    must(train(&b));
+    follow(&b, a.loss, a.norm);
+    b.samples.read = read_row;
+    set(&b, "overwrite_output_dir", "true");
+    refused(train(&b), PLAIT_ERROR_DATA, "targets are missing");
+    run_end(&a);
+    run_end(&b);
+}
+
+/* A base model has no head, and needs none. */
+static struct plait_tensor *small(void *context, struct plait_builder *b)
+{
+    struct plait_tensor *x = plait_op_label_rows(b, plait_builder_hidden(b));
+
+    (void)context;
+    return plait_op_sum(b, plait_op_row_dot(b, x, x));
+}
+
+static void small_hidden_states(void **state, const char *family, const char *class)
+{
+    const char *options[] = { class ? "config_overrides" : NULL, NULL, NULL };
+    struct plait_loss loss = { small, NULL };
+    char overrides[40], path[4200];
+    struct tensors saved;
     struct run r;
 
-    struct plait_loss loss = { .build = mistaken };
-
-    run_begin(&r, state, "run");
+    snprintf(overrides, sizeof(overrides), "architectures=%s", class);
+    options[1] = overrides;
+    run_open(&r, state, family, family, options);
+    r.samples.max_length = longest(r.golden);
     r.own.loss = &loss;
     set(&r, "overwrite_output_dir", "true");
-    for (enum mistake i = NO_LOSS; i < MISTAKES; i++) {
-        loss.context = &i;
-        refused(train(&r), i == NO_FUNCTION ? PLAIT_ERROR_CONFIG : PLAIT_ERROR_USAGE, words[i]);
-    }
-    assert_null(plait_op_head_loss(NULL, NULL));
-    assert_null(plait_builder_hidden(NULL));
+    must(train(&r));
+    assert_true(r.loss[STEPS - 1] < r.loss[0]);
+    if (class)
+        assert_string_equal(plait_model_class(r.m), class);
+    snprintf(path, sizeof(path), "%s/model.safetensors", r.dir.text);
+    tensors_read(&saved, path);
+    assert_int_equal(saved.count, plait_model_param_count(r.m));
+    tensors_release(&saved);
     run_end(&r);
+}
+
+static void models_train_without_their_heads(void **state)
+{
+    small_hidden_states(state, "gpt2", "GPT2Model");
+    small_hidden_states(state, "bert", "BertModel");
+    small_hidden_states(state, "t5", "T5Model");
+    small_hidden_states(state, "bert", NULL);
+    small_hidden_states(state, "t5", NULL);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, scratch_begin, scratch_end)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { TEST(own_losses), TEST(losses_that_cannot_be) };
+    const struct CMUnitTest tests[] = {
+        TEST(gradients_are_slopes),   TEST(forward_with_a_loss),   TEST(own_losses),
+        TEST(layouts_change_nothing), TEST(numbers_beside_labels), TEST(models_train_without_their_heads),
+
+    };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -25,7 +25,7 @@ static void compute(struct work *w)
     snprintf(w->error, sizeof(w->error), "%s", plait_error());
     if (w->status != PLAIT_OK)
         return;
-    w->status = plait_model_forward(m, &in, 1, PLAIT_LOGITS);
+    w->status = plait_model_forward(m, &in, 1, PLAIT_LOGITS, NULL);
     if (w->status == PLAIT_OK)
         w->status = plait_model_output(m, "logits", &out);
     if (w->status == PLAIT_OK)

@@ -55,15 +55,6 @@ static void ranks_follow_too(void **state)
     run_end(&r);
 }
 
-static int64_t longest(const struct golden *g)
-{
-    int64_t most = 0;
-
-    for (int64_t i = 0; i < g->count; i++)
-        most = g->rows[i].length > most ? g->rows[i].length : most;
-    return most;
-}
-
 /* Labels of tokens that are hidden already; what a decoder writes. */
 static void other_families_follow(void **state)
 {

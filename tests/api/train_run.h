@@ -78,6 +78,15 @@ static inline struct golden *read_golden(const char *family)
     return g;
 }
 
+static inline int64_t longest(const struct golden *g)
+{
+    int64_t most = 0;
+
+    for (int64_t i = 0; i < g->count; i++)
+        most = g->rows[i].length > most ? g->rows[i].length : most;
+    return most;
+}
+
 /* ---- a run ---- */
 
 enum { MOST_OPTIONS = 60 };

@@ -35,7 +35,7 @@ void golden_case_open(struct golden_case *c, const char *family, const char *nam
     path = path_join(c->dir, "inputs.safetensors");
     must(safetensors_open(&st, path));
     named_tensors_init(&tensors, &st);
-    must(forward_inputs_read(&c->in, &tensors, &c->model.config));
+    must(forward_inputs_read(&c->in, &tensors, &c->model.config, false));
     named_tensors_release(&tensors);
     safetensors_close(&st);
     mem_free(path);

@@ -1,5 +1,7 @@
 #include "lib/ops.h"
 
+#include <math.h>
+
 struct activation_form {
     int64_t rows, width;
     enum activation_kind kind;
@@ -13,8 +15,10 @@ static void build(struct ops_case *c)
     struct tensor *in[] = { ops_value(c, dims), ops_value(c, dims) };
     bool forward = c->op == &op_activation;
 
-    for (int i = 0; i < 6; i++) /* the ends of the range too */
+    for (int i = 0; i < 6 && f->kind != ACT_EXP; i++) /* the ends of the range too */
         ops_data(c, in[1])[i] *= 6;
+    for (int64_t i = 0; i < f->rows * f->width * 3 && f->kind == ACT_LOG; i++)
+        ops_data(c, in[1])[i] = fabs(ops_data(c, in[1])[i]) + 0.3;
     c->large = f->rows > 100;
     ops_under_test(c, graph_node(&c->b, c->op, forward ? 1 : 2, in + forward, ATTRS({ "kind", f->kind })), 0);
 }
@@ -26,6 +30,8 @@ static const struct ops_case_def cases[] = {
     { "silu", build, &(struct activation_form){ 4, 5, ACT_SILU } },
     { "tanh", build, &(struct activation_form){ 4, 5, ACT_TANH } },
     { "quick_gelu", build, &(struct activation_form){ 4, 5, ACT_QUICK_GELU } },
+    { "exp", build, &(struct activation_form){ 4, 5, ACT_EXP } },
+    { "log", build, &(struct activation_form){ 4, 5, ACT_LOG } },
     { "large", build, &(struct activation_form){ 333, 43, ACT_GELU_TANH } },
     { 0 },
 };

@@ -79,6 +79,8 @@ ACTIVATIONS = [
     F.silu,
     torch.tanh,
     lambda x: x * torch.sigmoid(1.702 * x),
+    torch.exp,
+    torch.log,
 ]
 
 
@@ -409,6 +411,16 @@ def token_loss_grad(c):
     lse, target, mean = (c.x[1].clone().requires_grad_() for _ in range(3))
     (token_losses(c, lse, target, mean).sum() * c.x[0]).backward()
     return {"dlse": lse.grad, "dtarget": target.grad, "dmean": mean.grad}
+
+
+def row_dot(c):
+    x, y = c.x
+    return {"z": (x * y).reshape(x.shape[0], math.prod(x.shape[1:])).sum(1)}
+
+
+def row_scale(c):
+    x, s = c.x
+    return {"y": x * s.reshape(-1, *[1] * (x.dim() - 1))}
 
 
 def target_losses(c, logits, targets):

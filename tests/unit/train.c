@@ -374,12 +374,11 @@ static void ranks_save_and_evaluate_as_one(void **state)
 
 /* ---- a loss of one's own; parameters that stay ---- */
 
-static struct tensor *doubled(struct builder *b, const struct model_outputs *out,
-                              const struct model_inputs *in, struct tensor *label_rows, struct tensor *labels,
-                              void *context)
+static struct tensor *doubled(struct builder *b, struct loss_inputs *x, void *context)
 {
-    (void)in;
-    return scale(b, head_loss(b, out->hidden, &out->head, label_rows, labels), *(double *)context);
+    struct tensor *loss = head_loss(b, x->out->hidden, &x->out->head, x->label_rows, x->labels);
+
+    return scale(b, loss, *(double *)context);
 }
 
 static void a_loss_of_the_callers_own(void **state)
