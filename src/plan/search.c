@@ -8,41 +8,7 @@
 #include <string.h>
 
 #include "base/err.h"
-#include "plan/shard.h"
-
-enum { MOST_STATES = 512 };
-
-struct lay {
-    struct placement now;  /* the form later readers find */
-    struct placement born; /* the form its producer made */
-    bool charged;          /* reducing its gradient has been paid for */
-};
-
-struct state {
-    double seconds;
-    uint64_t frontier; /* hash of how it lies */
-    int parent;        /* in the row before */
-    struct shard_rule *rule;
-    struct lay *lay; /* [tensor] */
-};
-
-struct search {
-    const struct graph *g;
-    const struct axis_cost *cost;
-    bool backward;    /* there is a backward pass to be charged */
-    bool *read_again; /* [tensor]: read there: what was gathered is gathered again */
-    struct arena *rules;
-    int *last_read; /* [tensor]: place of the last forward reader, -1: none */
-    /* Tensors that the states may hold differently: those of the node in hand, and others before it that
-     * are read again. The first `kept` are the frontier behind the node. All others lie as known from the
-     * start. */
-    int *live;
-    int live_count, kept;
-    bool *touched; /* [tensor]: is or was among them */
-    struct state *row, *next;
-    int count, next_count;
-    struct state **history; /* [forward node]: parent and rule of each state of its row */
-};
+#include "plan/search_internal.h"
 
 static void find_last_reads(struct search *s)
 {
@@ -143,13 +109,13 @@ static void find_frontier(struct search *s, int place)
         touch(s, n->out[j] ? n->out[j]->into : NULL);
     }
     s->kept = 0;
-    for (int i = 0; i < s->live_count; i++) {
-        int id = s->live[i];
-        if (s->last_read[id] <= place)
-            continue;
-        s->live[i] = s->live[s->kept];
-        s->live[s->kept++] = id;
+    for (int i = 0, gone = 0; i < s->live_count; i++) { /* in order, so that layers are alike */
+        if (s->last_read[s->live[i]] > place)
+            s->live[s->kept++] = s->live[i];
+        else
+            s->gone[gone++] = s->live[i];
     }
+    memcpy(&s->live[s->kept], s->gone, (size_t)(s->live_count - s->kept) * sizeof(s->live[0]));
 }
 
 static bool same_frontier(const struct search *s, const struct lay *a, const struct lay *b)
@@ -204,6 +170,16 @@ static int place_of(const struct search *s, const struct state *new)
     return worst;
 }
 
+/* Each state begins with what is known. */
+void search_begin_state(const struct search *s, struct state *state)
+{
+    if (state->lay)
+        return;
+    state->lay = mem_alloc_array(s->g->tensor_count + 1, sizeof(state->lay[0]));
+    for (size_t k = 0; k < s->g->tensor_count; k++)
+        state->lay[k] = (struct lay){ s->known[k], s->known[k], false };
+}
+
 static void add_state(struct search *s, struct state *new)
 {
     int at;
@@ -213,6 +189,7 @@ static void add_state(struct search *s, struct state *new)
     if (at < s->next_count && s->next[at].seconds <= new->seconds)
         return;
     s->next_count += at == s->next_count;
+    search_begin_state(s, &s->next[at]);
     copy_lay(s, s->kept, new->lay, s->next[at].lay);
     new->lay = s->next[at].lay;
     s->next[at] = *new;
@@ -251,6 +228,7 @@ static void step(struct search *s, int place, struct lay *scratch)
     if (s->next_count == 0)
         BUG("%s: no sharding rule fits", s->g->nodes[place]->op->name);
     s->history[place] = mem_alloc_array((size_t)s->next_count, sizeof(struct state));
+    s->history_count[place] = s->next_count;
     memcpy(s->history[place], s->next, (size_t)s->next_count * sizeof(struct state));
     swap = s->row;
     s->row = s->next;
@@ -273,19 +251,6 @@ static void trace_back(struct search *s, const struct shard_rule *choice[])
     }
 }
 
-/* Each state begins with what is known. */
-static struct state *new_row(const struct search *s, const struct placement on[])
-{
-    struct state *row = mem_alloc_array(MOST_STATES + 1, sizeof(row[0]));
-
-    for (int i = 0; i <= MOST_STATES; i++) {
-        row[i].lay = mem_alloc_array(s->g->tensor_count + 1, sizeof(struct lay));
-        for (size_t k = 0; k < s->g->tensor_count; k++)
-            row[i].lay[k] = (struct lay){ on[k], on[k], false };
-    }
-    return row;
-}
-
 static void free_row(struct state *row)
 {
     for (int i = 0; i <= MOST_STATES; i++)
@@ -293,30 +258,53 @@ static void free_row(struct state *row)
     mem_free(row);
 }
 
+/* Nodes of one layer that stand together are searched together; of what is outside the layers, each one. */
+static int end_of_layer(const struct graph *g, int first)
+{
+    const struct node *n = g->nodes[first];
+    int end = first + 1;
+
+    while (n->layer >= 0 && end < (int)g->node_count && g->nodes[end]->layer == n->layer &&
+           g->nodes[end]->unit == n->unit)
+        end++;
+    return end;
+}
+
 void search_rules(const struct graph *g, const struct axis_cost *c, const struct placement on[],
                   struct arena *arena, const struct shard_rule *choice[])
 {
-    struct search s = { .g = g, .cost = c, .rules = arena };
+    struct search s = { .g = g, .cost = c, .known = on, .rules = arena };
     struct lay *scratch = mem_alloc_array(g->tensor_count + 1, sizeof(scratch[0]));
 
     s.last_read = mem_alloc_array(g->tensor_count + 1, sizeof(s.last_read[0]));
     s.read_again = mem_alloc_array(g->tensor_count + 1, sizeof(s.read_again[0]));
     s.history = mem_alloc_array(g->node_count + 1, sizeof(s.history[0]));
+    s.history_count = mem_alloc_array(g->node_count + 1, sizeof(s.history_count[0]));
     s.live = mem_alloc_array(g->tensor_count + 1, sizeof(s.live[0]));
+    s.gone = mem_alloc_array(g->tensor_count + 1, sizeof(s.gone[0]));
     s.touched = mem_alloc_array(g->tensor_count + 1, sizeof(s.touched[0]));
-    s.row = new_row(&s, on);
-    s.next = new_row(&s, on);
+    s.row = mem_alloc_array(MOST_STATES + 1, sizeof(s.row[0]));
+    s.next = mem_alloc_array(MOST_STATES + 1, sizeof(s.next[0]));
     find_last_reads(&s);
     s.count = 1;
-    for (size_t k = 0; k < g->node_count; k++)
-        if (g->nodes[k]->unit == UNIT_FORWARD)
-            step(&s, (int)k, scratch);
+    search_begin_state(&s, &s.row[0]);
+    for (int k = 0, end; k < (int)g->node_count; k = end) {
+        end = end_of_layer(g, k);
+        if (g->nodes[k]->unit != UNIT_FORWARD || search_take_layer(&s, k, end))
+            continue;
+        for (int at = k; at < end; at++)
+            step(&s, at, scratch);
+        search_keep_layer(&s);
+    }
     trace_back(&s, choice);
+    search_forget_layers(&s);
     for (size_t k = 0; k < g->node_count; k++)
         mem_free(s.history[k]);
     mem_free(s.history);
+    mem_free(s.history_count);
     mem_free(s.last_read);
     mem_free(s.live);
+    mem_free(s.gone);
     mem_free(s.touched);
     mem_free(s.read_again);
     free_row(s.row);
