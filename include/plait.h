@@ -170,7 +170,7 @@ enum { PLAIT_LOGITS = 1, PLAIT_GRADIENTS = 2 };
  *                                your own; of a classification [B], or [B, W]
  *
  * wanted: PLAIT_LOGITS (of a model without a head its hidden states), PLAIT_GRADIENTS of the mean loss, both,
- * or 0: the loss alone, which is faster. loss NULL: that of the model's head. What comes out is kept until the
+ * or 0: the loss alone, which is faster. loss NULL: that of the head. What comes out is kept until the
  * next forward of m. The first call, one with more tokens or that wants something else, and each with a loss
  * of your own take time to plan. PLAIT_ERROR_DATA naming the array that is wrong. */
 PLAIT_API int plait_model_forward(struct plait_model *m, const struct plait_array *inputs, int64_t count,

@@ -49,8 +49,9 @@ struct plait_model {
     const struct world *world; /* what ranks are; NULL: threads of this process */
     struct mesh mesh;
     struct pipeline_options pipeline;
-    double available;     /* bytes that may be taken */
-    struct params params; /* graph NULL: not made yet */
+    struct partition_rules *rules; /* NULL: none */
+    double available;              /* bytes that may be taken */
+    struct params params;          /* graph NULL: not made yet */
     /* Made when first wanted; those for each rank are there for the ranks of this process: */
     struct comm **ends;    /* [rank], of threads */
     struct store **stores; /* [rank] */

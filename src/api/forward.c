@@ -55,6 +55,7 @@ static int compile(const struct plait_model *m, const struct forward *like, cons
                                  .encoder_rows = like->encoder_rows,
                                  .sequences = like->sequences,
                                  .labels = like->rows,
+                                 .rules = m->rules,
                                  .loss = loss ? api_loss_build : NULL,
                                  .loss_context = (void *)loss,
                                  .target_width = like->in.target_width };

@@ -68,6 +68,7 @@ int generate_prepare(struct plait_model *m, const struct generation_request *r, 
                                     .width = generation_width(r->options),
                                     .chunk = chunk,
                                     .memory = m->available / world_host_ranks(m->world, &m->mesh),
+                                    .rules = m->rules,
                                     .dtype = m->dtype };
     int status;
 

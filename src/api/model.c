@@ -5,6 +5,7 @@
 
 #include "api/api.h"
 #include "api/export.h"
+#include "plan/partition.h"
 
 /* ---- what is made when it is wanted ---- */
 
@@ -152,6 +153,7 @@ static int open_handle(struct plait_model *m, const struct model_handle_options 
     TRY(compute_check(o->compute, &m->available));
     TRY(parallel_mesh(o->parallel, o->world, &m->mesh));
     TRY(parallel_pipeline(o->parallel, &m->mesh, &m->pipeline));
+    TRY(parallel_rules(o->parallel, o->world, &m->mesh, &m->rules));
     m->world = o->world;
     m->dtype = compute_dtype(o->compute);
     m->recompute = parallel_recompute(o->parallel);
@@ -176,6 +178,7 @@ int model_handle_open(const struct model_handle_options *o, struct plait_model *
         *out = m;
         return OK;
     }
+    partition_rules_free(m->rules);
     arena_release(&m->memory);
     mem_free(m);
     return status;
@@ -186,6 +189,7 @@ void plait_model_free(struct plait_model *m)
     if (!m)
         return;
     release(m);
+    partition_rules_free(m->rules);
     arena_release(&m->memory);
     mem_free(m);
 }

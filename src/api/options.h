@@ -43,6 +43,10 @@ int parallel_open(struct parallel_options *p, struct world *w, void (*tell)(int 
  * or what is left of the world. ERR_CONFIG for what this version or these sizes cannot be. */
 struct mesh;
 int parallel_mesh(struct parallel_options *p, const struct world *w, struct mesh *mesh);
+/* --partition_rules; NULL without it. The caller frees. */
+struct partition_rules;
+int parallel_rules(const struct parallel_options *p, const struct world *w, const struct mesh *mesh,
+                   struct partition_rules **out);
 /* How a step runs through that mesh's stages. */
 int parallel_pipeline(const struct parallel_options *p, const struct mesh *mesh,
                       struct pipeline_options *out);

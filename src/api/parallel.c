@@ -13,6 +13,7 @@
 #include "base/map.h"
 #include "comm/world.h"
 #include "core/placement.h"
+#include "plan/partition.h"
 #include "plan/plan.h"
 
 enum { AUTO = 0 /* index of the word */, MOST_RANKS = 256 };
@@ -76,8 +77,6 @@ static int refuse_absent(const struct parallel_options *p)
         return fail(ERR_CONFIG,
                     "--zero_stage: this version shares nothing out among copies (found %lld, expected 0)",
                     (long long)p->zero);
-    if (p->rules)
-        return fail(ERR_CONFIG, "--partition_rules: this version places parameters by itself only");
     return OK;
 }
 
@@ -212,6 +211,19 @@ int parallel_mesh(struct parallel_options *p, const struct world *w, struct mesh
     return OK;
 }
 
+int parallel_rules(const struct parallel_options *p, const struct world *w, const struct mesh *mesh,
+                   struct partition_rules **out)
+{
+    *out = NULL;
+    if (!p->rules)
+        return OK;
+    if (w && w->comm)
+        TRY(agree_on_file(w, "partition rules", p->rules, 0));
+    if (mesh_ranks(mesh) == 1)
+        note("--partition_rules: one rank has all parameters, so there is nothing to deal out");
+    return partition_rules_load(p->rules, out);
+}
+
 int parallel_pipeline(const struct parallel_options *p, const struct mesh *mesh, struct pipeline_options *out)
 {
     *out = (struct pipeline_options){ .schedule = p->chunks > 1 ? SCHEDULE_INTERLEAVED : SCHEDULE_1F1B,
@@ -243,6 +255,7 @@ int parallel_pipeline(const struct parallel_options *p, const struct mesh *mesh,
 int parallel_one_rank(struct parallel_options *p, const char *command)
 {
     struct mesh mesh;
+    struct partition_rules *rules;
     int ranks;
     const char *launcher = world_launcher(&ranks);
 
@@ -253,6 +266,8 @@ int parallel_one_rank(struct parallel_options *p, const char *command)
     if (mesh_ranks(&mesh) > 1)
         return fail(ERR_CONFIG, "plait %s of this version runs on one rank only (found %d)", command,
                     mesh_ranks(&mesh));
+    TRY(parallel_rules(p, NULL, &mesh, &rules));
+    partition_rules_free(rules);
     return OK;
 }
 

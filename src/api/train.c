@@ -23,6 +23,7 @@ static void begin(struct run *r, struct plait_model *m, const struct api_options
                                            .world = m->world,
                                            .mesh = m->mesh,
                                            .pipeline = m->pipeline,
+                                           .rules = m->rules,
                                            .recompute = m->recompute,
                                            .dtype = m->dtype,
                                            .memory = m->available,

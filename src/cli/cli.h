@@ -44,7 +44,7 @@ struct option_table *command_tables(const struct command *c, void *values, struc
 struct session_options;
 struct stop;
 struct world;
-/* Where it is computed, and on which ranks of s->world. */
+/* Where it is computed, and on which ranks of s->world. The caller frees s->rules. */
 int session_place(struct session_options *s, const struct compute_options *c, struct parallel_options *p);
 /* Runs fn(values, o, ...) on the ranks there are; a signal asks `stop` to end it. */
 typedef int session_fn(void *values, struct options *o, const struct world *w, struct stop *stop);

@@ -3,6 +3,7 @@
 #include "base/err.h"
 #include "cli/cli.h"
 #include "comm/world.h"
+#include "plan/partition.h"
 #include "train/results.h"
 
 struct values {
@@ -50,11 +51,14 @@ static int run_in(void *values, struct options *o, const struct world *w, struct
 {
     struct values *v = values;
     struct session_options s = { .in = &v->eval.input, .given = o, .world = w, .stop = stop };
+    int status;
 
     model_choice_options(&v->model, &s.model);
     TRY(session_place(&s, &v->compute, &v->parallel));
     tell_idle(o, &s.mesh);
-    return evaluate(v, &s);
+    status = evaluate(v, &s);
+    partition_rules_free(s.rules);
+    return status;
 }
 
 static int run(void *values, struct options *o)

@@ -6,6 +6,7 @@
 #include "base/err.h"
 #include "cli/cli.h"
 #include "comm/world.h"
+#include "plan/partition.h"
 
 struct values {
     struct model_choice model;
@@ -57,17 +58,20 @@ static int make_session(struct values *v, struct options *o, const struct world 
         s->model.config_name = v->from.type;
     else
         option_tell_idle(o, "model_type", true, "the config says it");
-    TRY(session_place(s, &v->compute, &v->parallel));
-    return train_values_take(&v->train, s);
+    TRY(train_values_take(&v->train, s));
+    return session_place(s, &v->compute, &v->parallel);
 }
 
 static int train_in(void *values, struct options *o, const struct world *w, struct stop *stop)
 {
     struct session_options s;
+    int status;
 
     TRY(make_session(values, o, w, &s));
     s.stop = stop;
-    return session_train(&s);
+    status = session_train(&s);
+    partition_rules_free(s.rules);
+    return status;
 }
 
 static int run(void *values, struct options *o)
@@ -171,6 +175,7 @@ static int plan_in(struct values *v, struct options *o, const struct world *w)
     if (status == OK && world_is_first(w))
         status = write_text(NULL, &d.text);
     str_release(&d.text);
+    partition_rules_free(s.rules);
     return status;
 }
 

@@ -11,7 +11,7 @@ int session_place(struct session_options *s, const struct compute_options *c, st
     TRY(parallel_mesh(p, s->world, &s->mesh));
     TRY(parallel_pipeline(p, &s->mesh, &s->pipeline));
     s->recompute = parallel_recompute(p);
-    return OK;
+    return parallel_rules(p, s->world, &s->mesh, &s->rules);
 }
 
 int session_run(struct parallel_options *p, session_fn *fn, void *values, struct options *o)

@@ -30,6 +30,7 @@ struct generator_capacity {
     double memory;             /* bytes that all may take, weights included; 0: any */
     enum dtype dtype;          /* see compile_options */
     struct cluster cluster;    /* what ranks cost; see plan/plan.h */
+    const struct partition_rules *rules; /* see compile_options; outlive the generator's creation */
 };
 
 /* Compiles and binds. The parameters are found in the store or made there (zero; fill them after). A store

@@ -39,7 +39,8 @@ static int compile(struct generator *g, enum phase phase, const struct machine *
                                  .cache_positions = c->positions,
                                  .dtype = c->dtype,
                                  .mesh = { { 1, 1 } },
-                                 .cluster = c->cluster };
+                                 .cluster = c->cluster,
+                                 .rules = c->rules };
 
     if (g->config->head != HEAD_CAUSAL && g->config->head != HEAD_CONDITIONAL)
         return fail(ERR_CONFIG, "%s: this model has no language-model head, so there is nothing to generate",

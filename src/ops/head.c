@@ -100,6 +100,9 @@ static bool find_chain(const struct rewrite *r, const struct node *stats, struct
         return !c->loss_grad;
     if (!c->loss_grad || c->loss_grad->in[TOKEN_LOSS_GRAD_DLOSS]->producer->op != &op_fill)
         return false;
+    for (int i = HEAD_STATS_X; i <= HEAD_STATS_LABELS; i++)
+        if (c->grad->in[i] != stats->in[i])
+            return false; /* one has the vocabulary whole, the other a share of it */
     c->seed = c->loss_grad->in[TOKEN_LOSS_GRAD_DLOSS]->producer;
     return c->seed->attr[FILL_VALUE] == 1 && c->grad->in[HEAD_GRAD_DLSE]->producer == c->loss_grad &&
            c->grad->in[HEAD_GRAD_DTARGET]->producer == c->loss_grad;

@@ -5,6 +5,7 @@
 #include "base/err.h"
 #include "core/autodiff.h"
 #include "core/rewrite.h"
+#include "plan/partition.h"
 #include "plan/plan.h"
 #include "plan/stage.h"
 
@@ -289,12 +290,14 @@ static int cut_stages(struct compilation *c, struct tensor **const outputs[])
 static int run_passes(struct compilation *c, const struct machine *machine)
 {
     const struct compile_options *o = c->o;
+    const struct shard_known known = { beside_graph(o), o->rules };
     struct plan *p = c->p;
     struct tensor *outputs[OUTPUTS],
         **const read[OUTPUTS] = { &p->loss,          &p->logits,      &p->hidden, &p->pooled,
                                   &p->scores.target, &p->scores.best, &p->count,  &p->control };
 
-    TRY(shard_graph(p->graph, &o->mesh, &o->cluster, beside_graph(o), read, o->task == TASK_TRAIN ? 0 : 7));
+    TRY(partition_rules_check(o->rules, p->graph));
+    TRY(shard_graph(p->graph, &o->mesh, &o->cluster, &known, read, o->task == TASK_TRAIN ? 0 : 7));
     show(c, "shard");
     TRY(cut_stages(c, read));
     show(c, "stages");

@@ -58,6 +58,7 @@ struct cluster {
 };
 
 struct plan;
+struct partition_rules;
 
 struct pipeline_options { /* how a step runs through the stages of mesh.size[AXIS_PP] > 1 ranks */
     enum schedule_kind schedule;
@@ -82,6 +83,7 @@ struct compile_options {
     int64_t target_width; /* numbers that go with each label, for such a loss; 0: none */
     enum recompute recompute;
     const struct plan *beside; /* a plan of the same store, whose parameters lie as these will; NULL: none */
+    const struct partition_rules *rules; /* how parameters lie otherwise, as far as they say; NULL: none */
     struct pipeline_options pipeline;
     int stage_rank; /* the coordinate on pp whose stages this is a plan of */
     bool (*frozen)(const char *param, void *context); /* NULL: none */
@@ -167,10 +169,13 @@ int plan_timeline(const struct plan *p, const struct cluster *cluster, struct ti
 struct tensor *update_build(struct builder *b, struct tensor *loss, struct tensor *count,
                             const struct optimizer_options *o);
 /* shard.c: gives every tensor its placements on the mesh and puts the collectives in. */
-/* beside: parameters lie as those of the same name there; NULL: as is cheapest. outputs: tensors the host
- * reads, made whole on tp (NULLs are passed over). */
+struct shard_known {
+    const struct graph *beside;          /* parameters lie as those of the same name there; NULL: ... */
+    const struct partition_rules *rules; /* ... as these say; NULL, or nothing said: as is cheapest */
+};
+/* outputs: tensors the host reads, made whole on tp (NULLs are passed over). */
 int shard_graph(struct graph *g, const struct mesh *mesh, const struct cluster *cluster,
-                const struct graph *beside, struct tensor **const outputs[], int count);
+                const struct shard_known *known, struct tensor **const outputs[], int count);
 /* precision.c: values of rows lie in bfloat16 between nodes; `keep` (NULLs are passed over) stay in fp32. */
 void precision_narrow(struct graph *g, struct tensor *const keep[], int count);
 /* parts.c: which nodes the instructions of a schedule run. */

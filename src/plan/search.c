@@ -59,6 +59,8 @@ static double input_seconds(const struct search *s, const struct tensor *t, stru
         return INFINITY;
     if (lay->now.kind == SHARD && want.kind == REPLICATE && s->read_again[t->id])
         seconds *= 2;
+    if (t->kind == TENSOR_PARAM && s->known[t->id].kind == SHARD && !placement_equal(lay->now, want))
+        seconds += 1e6; /* somebody has said how it lies: only where no rule takes it so */
     seconds += backward_seconds(s, t, want, work, lay);
     if (lay->now.kind != REPLICATE)
         lay->now = want; /* paid for once; what was REPLICATE stays so beside its share */

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "plan/partition.h"
 #include "plan/plan.h"
 
 /* ---- What things cost ---- */
@@ -75,7 +76,7 @@ struct form { /* another placement of a tensor that has been made already */
 struct pass {
     struct builder b;
     struct graph *g;
-    const struct graph *beside; /* parameters lie as there; NULL: as is cheapest */
+    const struct shard_known *known;
     struct axis_cost cost;
     struct arena arena;
     struct form *
@@ -88,18 +89,20 @@ static struct placement *on(const struct pass *s, struct tensor *t)
     return &t->layout.on[s->cost.axis];
 }
 
-static struct placement as_beside(const struct pass *s, const struct tensor *t)
+static struct placement as_known(const struct pass *s, const struct tensor *t)
 {
-    for (size_t i = 0; s->beside && t->kind == TENSOR_PARAM && i < s->beside->tensor_count; i++) {
-        const struct tensor *there = s->beside->tensors[i];
-        if (there->kind == TENSOR_PARAM && strcmp(there->name, t->name) == 0)
-            return there->layout.on[s->cost.axis];
-    }
-    return PLACEMENT_FREE;
+    const struct graph *beside = s->known->beside;
+    const struct tensor *there =
+        beside && t->kind == TENSOR_PARAM ? graph_find(beside, t->name, TENSOR_PARAM) : NULL;
+    struct placement p;
+
+    if (there)
+        return there->layout.on[s->cost.axis];
+    return partition_rules_find(s->known->rules, t, s->cost.axis, &p) ? p : PLACEMENT_FREE;
 }
 
-/* Parameters and what follows them are free on tp (unless another plan has them already), REPLICATE on dp;
- * gradients follow what is added to them. */
+/* Parameters and what follows them are free on tp (unless another plan has them already, or the user wants
+ * them so), REPLICATE on dp; gradients follow what is added to them. */
 static void set_known(struct pass *s)
 {
     for (size_t i = 0; i < s->g->tensor_count; i++) {
@@ -108,7 +111,7 @@ static void set_known(struct pass *s)
         if (t->producer)
             continue;
         if (free)
-            *on(s, t) = as_beside(s, t);
+            *on(s, t) = as_known(s, t);
     }
 }
 
@@ -148,11 +151,14 @@ static bool is_one_step(struct placement have, struct placement want)
 }
 
 /* Gathered values are gathered again in the backward pass, not kept; reduced ones are kept. What one
- * rank keeps for all is only read as it is: there is no sum to be made of it. */
+ * rank keeps for all is only read as it is: there is no sum to be made of it. The update is a program of its
+ * own: what a microbatch has made is not there any more. */
 static bool may_use(const struct pass *s, const struct form *f, struct placement want, enum unit unit)
 {
     bool backward = unit != UNIT_FORWARD;
 
+    if ((f->unit == UNIT_UPDATE) != (unit == UNIT_UPDATE))
+        return false;
     if (f->t->producer->op == &op_keep_first)
         return placement_equal(*on(s, f->t), want);
     return f->t->producer->op != &op_all_gather || (f->unit != UNIT_FORWARD) == backward;
@@ -308,10 +314,10 @@ static void make_whole(struct pass *s, struct tensor **const outputs[], int coun
     }
 }
 
-static void shard_axis(struct graph *g, const struct axis_cost *cost, const struct graph *beside,
+static void shard_axis(struct graph *g, const struct axis_cost *cost, const struct shard_known *known_before,
                        struct tensor **const outputs[], int count)
 {
-    struct pass s = { .g = g, .beside = beside, .cost = *cost, .tensor_count = g->tensor_count };
+    struct pass s = { .g = g, .known = known_before, .cost = *cost, .tensor_count = g->tensor_count };
     size_t node_count = g->node_count;
     struct node **nodes = mem_alloc_array(node_count + 1, sizeof(nodes[0]));
     const struct shard_rule **choice = mem_alloc_array(node_count + 1, sizeof(choice[0]));
@@ -342,13 +348,13 @@ static void shard_axis(struct graph *g, const struct axis_cost *cost, const stru
 }
 
 int shard_graph(struct graph *g, const struct mesh *mesh, const struct cluster *cluster,
-                const struct graph *beside, struct tensor **const outputs[], int count)
+                const struct shard_known *known, struct tensor **const outputs[], int count)
 {
     for (int a = 0; a < PLACEMENT_AXES; a++)
         if (mesh->size[a] > 1)
             shard_axis(g,
                        &(struct axis_cost){ .axis = (enum axis)a, .size = mesh->size[a], .cluster = cluster },
-                       beside, outputs, count);
+                       known, outputs, count);
     if (mesh_ranks(mesh) > 1)
         graph_check(g);
     return OK;

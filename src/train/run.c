@@ -220,6 +220,7 @@ static int compile(struct run *r, enum task task, int stage_rank, struct plan **
                                  .scores = task == TASK_EVAL && objective_has_hits(&job->objective),
                                  .mesh = r->mesh,
                                  .pipeline = r->job->pipeline,
+                                 .rules = r->job->rules,
                                  .stage_rank = stage_rank,
                                  .beside = task == TASK_EVAL && r->plans ? r->plans[stage_rank] : NULL,
                                  .loss = job->loss,

@@ -250,6 +250,7 @@ static void fill_job(struct session *s, struct train_job *job)
                                .world = o->world,
                                .mesh = o->mesh,
                                .pipeline = o->pipeline,
+                               .rules = o->rules,
                                .recompute = o->recompute,
                                .dtype = o->dtype,
                                .memory = o->memory,

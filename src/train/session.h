@@ -23,6 +23,7 @@ struct session_options {
     const struct world *world;   /* what ranks are; NULL: threads of this process */
     struct mesh mesh;
     struct pipeline_options pipeline;
+    struct partition_rules *rules; /* NULL: none */
     enum recompute recompute;
     enum dtype dtype;
     double memory;          /* bytes that may be taken; 0: not checked */

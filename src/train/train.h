@@ -31,6 +31,7 @@ struct train_job {
     int64_t eval_batch;                  /* samples that a dp rank evaluates at once */
     const struct world *world;           /* what ranks are; NULL: threads of this process */
     struct mesh mesh;                    /* of the ranks; sizes 0: 1 */
+    const struct partition_rules *rules; /* see compile_options */
     struct pipeline_options pipeline;    /* microbatches 0: as accumulation and samples suggest */
     enum recompute recompute;
     enum dtype dtype;               /* see compile_options */

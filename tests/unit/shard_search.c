@@ -96,7 +96,9 @@ static void finish(struct built *t, struct tensor *x, const struct mesh *mesh, c
     at->layout.on[AXIS_DP] = labels->layout.on[AXIS_DP] = t->x->layout.on[AXIS_DP];
     t->loss = head_loss(&t->b, x, &(struct head){ .weight = table, .out_first = true }, at, labels);
     assert_int_equal(autodiff(&t->b, t->loss), OK);
-    assert_int_equal(shard_graph(t->g, mesh, cluster, NULL, (struct tensor * *const[]){ &t->loss }, 1), OK);
+    assert_int_equal(shard_graph(t->g, mesh, cluster, &(struct shard_known){ 0 },
+                                 (struct tensor * *const[]){ &t->loss }, 1),
+                     OK);
 }
 
 /* One MLP behind a norm. */
