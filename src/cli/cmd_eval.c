@@ -38,10 +38,10 @@ static int evaluate(struct values *v, struct session_options *s)
     return status;
 }
 
-/* There is no backward pass to put in order, and one batch goes through at a time. */
+/* There is no backward pass to put in order, and batches go through as they are. */
 static void tell_idle(const struct options *o, const struct mesh *mesh)
 {
-    static const char why[] = "an evaluation goes through the stages a batch at a time";
+    static const char why[] = "an evaluation sends whole batches through the stages";
 
     option_tell_idle(o, "num_microbatches", mesh_size(mesh, AXIS_PP) > 1, why);
     option_tell_idle(o, "pipeline_schedule", mesh_size(mesh, AXIS_PP) > 1, why);

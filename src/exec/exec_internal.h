@@ -30,8 +30,6 @@ struct executor {
 
 /* Binds what lies in the slots of a chunk to these, and dims to their counts. */
 void executor_bind(struct executor *e, const struct slots *slots, const struct run_counts *counts);
-/* Copies rows into the inputs of the chunk that is bound; returns their counts. */
-struct run_counts executor_copy_batch(struct executor *e, const struct batch *b);
 /* Runs nodes first..end-1. */
 int executor_run_nodes(struct executor *e, int first, int end, const struct run_options *o);
 

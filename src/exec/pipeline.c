@@ -117,13 +117,13 @@ static int run_part(struct pipeline *p, const struct instruction *n, enum part p
 
 static int load(struct pipeline *p, const struct instruction *n)
 {
-    const struct batch *b;
+    struct run_counts counts = { 0 };
 
     TRY(finish_part(p, n->chunk, n->f_slot, PART_SEND_ACT));
     TRY(finish_part(p, n->chunk, n->f_slot, PART_SEND_GRAD));
-    TRY(p->microbatches->load(p->microbatches->context, n->microbatch, &b));
     bind(p, n);
-    *counts_of(p, n) = executor_copy_batch(p->e, b);
+    TRY(p->microbatches->load(p->microbatches->context, n->microbatch, &counts));
+    *counts_of(p, n) = counts;
     bind(p, n);
     begin_part(p, n, PART_RECEIVE_ACT);
     begin_part(p, n, PART_RECEIVE_GRAD);
@@ -132,7 +132,10 @@ static int load(struct pipeline *p, const struct instruction *n)
 
 static int forward(struct pipeline *p, const struct instruction *n)
 {
-    return run_part(p, n, PART_FORWARD);
+    const struct microbatches *m = p->microbatches;
+
+    TRY(run_part(p, n, PART_FORWARD));
+    return m->done && n->chunk == p->e->plan->chunks - 1 ? m->done(m->context, n->microbatch) : OK;
 }
 
 static int backward(struct pipeline *p, const struct instruction *n)
@@ -214,7 +217,8 @@ int executor_run_pipeline(struct executor *e, const struct microbatches *m, cons
 
     p->microbatches = m;
     p->options = o;
-    memset(e->written, 0, e->plan->graph->tensor_count * sizeof(bool));
+    if (o->first_microbatch)
+        memset(e->written, 0, e->plan->graph->tensor_count * sizeof(bool));
     status = run_all(p);
     if (status != OK)
         comm_break(e->comm, status); /* nobody waits for what will not come, and what was begun ends */

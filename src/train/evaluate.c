@@ -30,51 +30,84 @@ static double count_hits(const struct worker *w)
 
 enum sum { SUM_LOSS, SUM_COUNT, SUM_LABELS, SUM_HITS, SUMS };
 
-static int feed(void *context, int microbatch, const struct batch **out)
-{
-    struct worker *w = context;
+/* Steps that go through the stages of a pipeline one behind the other, or one alone. */
+struct round {
+    struct worker *w;
+    int64_t first, steps; /* of the round; of the evaluation */
+    double sums[SUMS];
+};
 
-    (void)microbatch;
-    *out = &w->eval_batch;
+static int load(struct round *r, int microbatch)
+{
+    struct worker *w = r->w;
+
+    if (r->first + microbatch < r->steps)
+        return loader_fill(&w->eval_loader, r->first + microbatch, 0, w->dp, &w->eval_batch);
+    batch_clear(&w->eval_batch);
     return OK;
 }
 
-static int evaluate_step(struct worker *w, int64_t step, double sums[SUMS])
+static int feed(void *context, int microbatch, struct run_counts *counts)
 {
-    const struct run_options o = { .first_microbatch = true };
-    double labels;
+    struct round *r = context;
 
-    TRY(loader_fill(&w->eval_loader, step, 0, w->dp, &w->eval_batch));
-    if (w->eval_plan->chunks > 0) {
-        TRY(executor_run_pipeline(w->eval, &(struct microbatches){ feed, w }, &o));
-    } else {
-        executor_set_batch(w->eval, &w->eval_batch);
-        TRY(executor_run(w->eval, PROGRAM_MICROBATCH, &o));
-    }
-    if (!w->eval_plan->loss) /* the last stage has it */
-        return OK;
-    labels = (double)w->eval_batch.label_count;
-    sums[SUM_LOSS] += scalar_of(w, w->eval_plan->loss);
-    sums[SUM_COUNT] += w->eval_plan->count ? scalar_of(w, w->eval_plan->count) : labels;
-    sums[SUM_LABELS] += labels;
-    sums[SUM_HITS] += count_hits(w);
+    TRY(load(r, microbatch));
+    *counts = executor_copy_batch(r->w->eval, &r->w->eval_batch);
     return OK;
+}
+
+static int take(void *context, int microbatch)
+{
+    struct round *r = context;
+    const struct worker *w = r->w;
+    const struct plan *p = w->eval_plan;
+    double labels = (double)w->eval_batch.label_count;
+
+    (void)microbatch;
+    if (!p->loss || w->eval_batch.rows.count == 0) /* the last stage has it */
+        return OK;
+    r->sums[SUM_LOSS] += scalar_of(w, p->loss);
+    r->sums[SUM_COUNT] += p->count ? scalar_of(w, p->count) : labels;
+    r->sums[SUM_LABELS] += labels;
+    r->sums[SUM_HITS] += count_hits(w);
+    return OK;
+}
+
+static int run_round(struct round *r)
+{
+    const struct microbatches m = { feed, take, r };
+    const struct run_options o = { .first_microbatch = true };
+    struct worker *w = r->w;
+
+    if (w->eval_plan->chunks > 0)
+        return executor_run_pipeline(w->eval, &m, &o);
+    TRY(load(r, 0));
+    executor_set_batch(w->eval, &w->eval_batch);
+    TRY(executor_run(w->eval, PROGRAM_MICROBATCH, &o));
+    return take(r, 0);
+}
+
+static int64_t round_steps(const struct worker *w)
+{
+    return w->eval_plan->chunks > 0 ? w->eval_plan->schedule->options.microbatches : 1;
 }
 
 int evaluate(struct worker *w, struct evaluation *e, bool *stopped)
 {
     struct run *r = w->run;
-    int64_t steps = loader_steps_per_epoch(&w->eval_loader);
-    double labels, start = clock_seconds(), sums[SUMS] = { 0 }, stop = 0;
+    struct round round = { .w = w, .steps = loader_steps_per_epoch(&w->eval_loader) };
+    int64_t steps = round.steps;
+    double labels, start = clock_seconds(), *sums = round.sums, stop = 0;
 
     comm_enter(w->comm, PHASE_EVALUATE);
-    for (int64_t step = 0; step < steps && stop == 0; step++) {
+    while (round.first < steps && stop == 0) {
         stop = stop_reason(r->job->stop) ? 1 : 0;
         TRY(agree_max(w, &stop));
         if (stop == 0)
-            TRY(evaluate_step(w, step, sums));
+            TRY(run_round(&round));
+        round.first += round_steps(w);
         if (w->first)
-            report_evaluating(&r->report, step + 1, steps);
+            report_evaluating(&r->report, round.first < steps ? round.first : steps, steps);
     }
     *stopped = stop != 0;
     if (*stopped)

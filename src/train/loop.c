@@ -74,7 +74,7 @@ struct feed {
     int counted; /* microbatches: each chunk asks for all of them */
 };
 
-static int feed_next(void *context, int microbatch, const struct batch **out)
+static int feed_next(void *context, int microbatch, struct run_counts *counts)
 {
     struct feed *f = context;
     struct worker *w = f->loop->w;
@@ -84,7 +84,7 @@ static int feed_next(void *context, int microbatch, const struct batch **out)
         count(w, f->counts);
         f->counted = microbatch + 1;
     }
-    *out = &w->batch;
+    *counts = executor_copy_batch(w->train, &w->batch);
     return OK;
 }
 
@@ -92,11 +92,13 @@ static int feed_next(void *context, int microbatch, const struct batch **out)
 static int run_stages(struct loop *l, double counts[2])
 {
     struct feed f = { .loop = l, .counts = counts };
-    const struct run_options run = { .seed = (uint64_t)l->w->run->o->seed, .step = (uint64_t)l->step };
+    const struct microbatches m = { .load = feed_next, .context = &f };
+    const struct run_options run = { .seed = (uint64_t)l->w->run->o->seed,
+                                     .step = (uint64_t)l->step,
+                                     .first_microbatch = true };
 
     TRY(look_for_stop(l));
-    return l->stop != 0 ? OK
-                        : executor_run_pipeline(l->w->train, &(struct microbatches){ feed_next, &f }, &run);
+    return l->stop != 0 ? OK : executor_run_pipeline(l->w->train, &m, &run);
 }
 
 static int run_microbatches(struct loop *l, double counts[2])

@@ -210,6 +210,16 @@ static struct optimizer_options optimizer_options(const struct train_options *o)
                                        .factor_from = flax ? FLAX_FACTOR_FROM : 0 };
 }
 
+/* Batches of an evaluation that follow each other through the stages: as many as keep these busy most of the
+ * time. They take no more memory than one. */
+static int round_of_evaluation(const struct run *r)
+{
+    int64_t samples = r->eval_batches.microbatch * r->eval_batches.dp;
+    int64_t steps = ceil_div(r->job->eval.count, samples), most = 4 * mesh_size(&r->mesh, AXIS_PP);
+
+    return (int)(steps < 1 ? 1 : steps < most ? steps : most);
+}
+
 static int compile(struct run *r, enum task task, int stage_rank, struct plan **out)
 {
     const struct train_job *job = r->job;
@@ -234,7 +244,7 @@ static int compile(struct run *r, enum task task, int stage_rank, struct plan **
     c.encoder_rows = samples * sizes.encoder_rows;
     c.sequences = samples * sizes.sequences;
     c.labels = job->objective.kind == OBJECTIVE_CLASSIFICATION ? samples : c.rows;
-    c.pipeline.microbatches = task == TASK_TRAIN ? (int)r->batches.accumulation : 1;
+    c.pipeline.microbatches = task == TASK_TRAIN ? (int)r->batches.accumulation : round_of_evaluation(r);
     if (task == TASK_TRAIN) {
         c.optimizer = optimizer_options(o);
         c.label_smoothing = o->label_smoothing_factor;

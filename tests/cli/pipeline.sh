@@ -63,5 +63,5 @@ refuses 78 "expected a multiple of 2" "$PLAIT" train $common --output_dir no --p
 [ ! -e no ] || stop "a refused run has left its directory"
 
 # ---- what an evaluation has no use for is told
-says "note: --num_microbatches: changes nothing, as an evaluation goes through the stages a batch at a time" "$PLAIT" eval \
+says "note: --num_microbatches: changes nothing, as an evaluation sends whole batches through the stages" "$PLAIT" eval \
   --model_name_or_path one --validation_file text.txt --block_size 32 --pipeline_parallel_size 2 --num_microbatches 2

@@ -90,21 +90,29 @@ static void add_sample(const struct run *r, struct batch *b, int sample)
 
 struct feed {
     const struct run *r;
+    struct executor *e;
     struct batch b;
     int step, dp;
     double labels;
 };
 
-static int load(void *context, int microbatch, const struct batch **out)
+static int load(struct feed *f, int microbatch)
 {
-    struct feed *f = context;
     int each = SAMPLES / f->r->mesh.size[AXIS_DP];
 
     batch_clear(&f->b);
     for (int i = 0; i < each; i++)
         add_sample(f->r, &f->b, (f->step * MICROBATCHES + microbatch) * SAMPLES + f->dp * each + i);
     f->labels += (double)f->b.label_count;
-    *out = &f->b;
+    return OK;
+}
+
+static int feed_stage(void *context, int microbatch, struct run_counts *counts)
+{
+    struct feed *f = context;
+
+    TRY(load(f, microbatch));
+    *counts = executor_copy_batch(f->e, &f->b);
     return OK;
 }
 
@@ -113,7 +121,7 @@ static int load(void *context, int microbatch, const struct batch **out)
 static int run_microbatches(struct executor *e, const struct plan *p, struct feed *f,
                             const struct run_options *o)
 {
-    const struct microbatches m = { load, f };
+    const struct microbatches m = { .load = feed_stage, .context = f };
     struct run_options each = *o;
 
     f->labels = 0;
@@ -123,9 +131,8 @@ static int run_microbatches(struct executor *e, const struct plan *p, struct fee
         return OK;
     }
     for (int i = 0; i < MICROBATCHES; i++) {
-        const struct batch *b;
-        TRY(load(f, i, &b));
-        executor_set_batch(e, b);
+        TRY(load(f, i));
+        executor_set_batch(e, &f->b);
         each.first_microbatch = i == 0;
         TRY(executor_run(e, PROGRAM_MICROBATCH, &each));
     }
@@ -142,12 +149,13 @@ static int train(void *context, int rank, struct comm *comm)
     double *settings;
 
     TRY(executor_create(plan, store, comm, rank, &e));
+    f.e = e;
     model_init_store(store, 5);
     batch_init(&f.b, &(struct batch_capacity){ .rows = SAMPLES * LENGTH,
                                                .encoder_rows = r->family->encoder ? SAMPLES * LENGTH : 0,
                                                .sequences = SAMPLES });
     for (f.step = 0; f.step < STEPS; f.step++) {
-        const struct run_options o = { .seed = 7, .step = (uint64_t)f.step };
+        const struct run_options o = { .seed = 7, .step = (uint64_t)f.step, .first_microbatch = true };
         const double *control;
         TRY(run_microbatches(e, plan, &f, &o));
         settings = executor_input(e, "settings");
