@@ -88,7 +88,8 @@ int model_reopen(struct plait_model *m, const char *name); /* m becomes what is 
 
 struct forward_result { /* numbers of each sample */
     const char *name;
-    const struct tensor *from; /* where its rows lie in the plan; NULL: it is not there */
+    const struct tensor *from; /* of the plan, whichever stage has it; NULL: it is not there */
+    int stage;                 /* that makes it */
     int ndim;
     int64_t dims[3]; /* samples first */
     int64_t sample;  /* numbers of one sample */
@@ -98,14 +99,16 @@ struct forward_result { /* numbers of each sample */
 
 enum { FORWARD_RESULTS = 2 };
 
-struct forward { /* the newest */
-    struct plan *plan;
+struct forward {                 /* the newest */
+    struct plan **plans;         /* [coordinate on pp] those of ranks of this process; else NULL */
+    const struct plan *plan;     /* one of these */
     struct executor **executors; /* [rank] */
     struct forward_inputs in;
     enum task task; /* these say what the plan is for */
     enum problem problem;
     int64_t rows, encoder_rows, sequences; /* its capacity */
-    int64_t chunk;                         /* samples of one dp rank in one run */
+    int64_t chunk;                         /* samples of one dp rank in one microbatch */
+    int microbatches;                      /* of a run; 1 without stages */
     /* in the first rank's process: */
     struct forward_result results[FORWARD_RESULTS];
     double count; /* what the sum of losses is divided by: labels, or what a loss says */
@@ -117,6 +120,10 @@ struct forward { /* the newest */
 int forward_run(struct plait_model *m, const struct named_tensors *inputs, int wanted,
                 const struct plait_loss *loss);
 void forward_free(struct plait_model *m);
+/* One rank's part: forward_rank.c. context: the model. */
+int forward_rank(void *context, int rank, struct comm *comm);
+/* Numbers of a result that a rank keeps until all stages have done their run. */
+int64_t forward_kept(const struct forward *f, const struct forward_result *r);
 /* The gradient of the mean loss, whole, with room for as many numbers in part; within model_gather. */
 int forward_gradient(const struct plait_model *m, struct gather *g, const char *param, float *out,
                      float *part, int64_t count);

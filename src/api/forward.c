@@ -1,12 +1,14 @@
 /* Tensors in, logits, loss and gradients out, as transformers' forward and backward give them. The samples
- * go through in runs of a few rows each; sums of the loss and of the gradients are kept over the runs and
- * divided by the number of labels in the end. Ranks send what they have to the first. The plan and what is
- * bound to it stay for the next forward of the same kind that is no larger. */
+ * go through in runs of a few rows each, with stages in microbatches that follow each other; sums of the loss
+ * and of the gradients are kept over the runs and divided by the number of labels in the end. Ranks send what
+ * they have to the first. The plan and what is bound to it stay for the next forward of the same kind that is
+ * no larger. */
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>
 
 #include "api/api.h"
+#include "base/parallel.h"
 #include "cpu/machine.h"
 
 enum { ROWS_AT_ONCE = 2048, LENGTH_STEP = 64 };
@@ -32,7 +34,9 @@ void forward_free(struct plait_model *m)
         executor_free(f->executors[r]);
     release_results(f);
     forward_inputs_release(&f->in);
-    plan_free(f->plan);
+    for (int s = 0; s < mesh_size(&m->mesh, AXIS_PP); s++)
+        plan_free(f->plans[s]);
+    mem_free(f->plans);
     mem_free(f->executors);
     mem_free(f);
     m->forward = NULL;
@@ -42,11 +46,13 @@ void forward_free(struct plait_model *m)
 
 /* The layout is the one asked for, whatever it costs: talking is taken to be free. */
 static int compile(const struct plait_model *m, const struct forward *like, const struct plait_loss *loss,
-                   struct plan **out)
+                   struct plan *out[])
 {
     struct compile_options o = { .task = like->task,
                                  .problem = like->problem,
                                  .mesh = m->mesh,
+                                 .pipeline = { .schedule = SCHEDULE_1F1B,
+                                               .microbatches = like->microbatches },
                                  .cluster = { .link_bytes = 1e15, .message_seconds = 1e-12 },
                                  .recompute = m->recompute,
                                  .dtype = m->dtype,
@@ -61,8 +67,16 @@ static int compile(const struct plait_model *m, const struct forward *like, cons
                                  .target_width = like->in.target_width };
     struct machine machine;
 
+    bool processes = m->world && m->world->comm;
+
+    o.pipeline.microbatches = like->microbatches;
     TRY(machine_detect(&machine));
-    return plan_compile(&m->model.config, &o, &machine, out);
+    for (int s = 0; s < mesh_size(&m->mesh, AXIS_PP); s++) {
+        o.stage_rank = s;
+        if (!processes || mesh_coordinate(&m->mesh, m->world->rank, AXIS_PP) == s)
+            TRY(plan_compile(&m->model.config, &o, &machine, &out[s]));
+    }
+    return OK;
 }
 
 static int64_t larger(int64_t a, int64_t b)
@@ -74,7 +88,8 @@ static int64_t larger(int64_t a, int64_t b)
 static void describe(const struct plait_model *m, const struct forward_inputs *in, int wanted,
                      struct forward *f)
 {
-    int64_t dp = mesh_size(&m->mesh, AXIS_DP), share = (in->samples + dp - 1) / dp;
+    int64_t stages = mesh_size(&m->mesh, AXIS_PP), most = larger(m->pipeline.microbatches, stages);
+    int64_t share = ceil_div(in->samples, mesh_size(&m->mesh, AXIS_DP));
 
     bool rows = m->model.config.head == HEAD_CLASSIFICATION; /* label rows are those of sequences */
 
@@ -82,8 +97,9 @@ static void describe(const struct plait_model *m, const struct forward_inputs *i
               : wanted & PLAIT_LOGITS || rows ? TASK_FORWARD
                                               : TASK_EVAL;
     f->problem = in->problem;
-    f->chunk = larger(ROWS_AT_ONCE / larger(in->length, in->rows), 1);
-    f->chunk = f->chunk < share ? f->chunk : share;
+    f->microbatches = (int)most;
+    f->chunk = larger(ROWS_AT_ONCE / most / larger(in->length, in->rows), 1);
+    f->chunk = f->chunk < ceil_div(share, most) ? f->chunk : ceil_div(share, most);
     f->sequences = f->chunk;
     f->rows = larger(f->chunk * in->rows, LENGTH_STEP);
     f->encoder_rows = in->decoder_ids ? larger(f->chunk * in->length, LENGTH_STEP) : 0;
@@ -99,14 +115,28 @@ static bool fits(const struct forward *f, const struct forward *wanted)
 static int bind(void *context, int rank, struct comm *comm)
 {
     struct plait_model *m = context;
+    const struct plan *plan = m->forward->plans[mesh_coordinate(&m->mesh, rank, AXIS_PP)];
 
-    TRY(executor_create(m->forward->plan, m->stores[rank], comm, rank, &m->forward->executors[rank]));
+    TRY(executor_create(plan, m->stores[rank], comm, rank, &m->forward->executors[rank]));
     return model_fill(m, rank);
 }
 
-static int check_memory(const struct plait_model *m, const struct plan *plan, double more)
+/* Of one rank: the mean of the stages that lie in this process. */
+static double bytes_of(const struct plait_model *m, struct plan *const plans[])
 {
-    double need = (double)plan_bytes(plan) * world_host_ranks(m->world, &m->mesh) + more;
+    double bytes = 0;
+    int count = 0;
+
+    for (int s = 0; s < mesh_size(&m->mesh, AXIS_PP); s++) {
+        bytes += plans[s] ? (double)plan_bytes(plans[s]) : 0;
+        count += plans[s] != NULL;
+    }
+    return bytes / count;
+}
+
+static int check_memory(const struct plait_model *m, struct plan *const plans[], double more)
+{
+    double need = bytes_of(m, plans) * world_host_ranks(m->world, &m->mesh) + more;
     struct str needed, there;
     int status;
 
@@ -125,8 +155,8 @@ static int check_memory(const struct plait_model *m, const struct plan *plan, do
 /* A loss of the caller's own is built anew each time: what it reads may have changed. */
 static int make(struct plait_model *m, const struct forward *wanted, const struct plait_loss *loss)
 {
-    int ranks = mesh_ranks(&m->mesh), status;
-    struct plan *plan;
+    int ranks = mesh_ranks(&m->mesh), stages = mesh_size(&m->mesh, AXIS_PP), status;
+    struct plan **plans;
 
     if (!loss && fits(m->forward, wanted)) {
         m->forward->chunk = wanted->chunk;
@@ -135,18 +165,23 @@ static int make(struct plait_model *m, const struct forward *wanted, const struc
     if (m->generators && ranks > 1) /* parameters lie otherwise there */
         model_forget(m);
     TRY(model_check_memory(&m->model.config, wanted->task == TASK_GRADIENT ? 2 : 1, m->available));
-    TRY(model_without_stages(m));
-    TRY(compile(m, wanted, loss, &plan));
-    status = check_memory(m, plan, 0);
+    plans = mem_alloc_array((size_t)stages, sizeof(plans[0]));
+    status = compile(m, wanted, loss, plans);
+    if (status == OK)
+        status = check_memory(m, plans, 0);
     if (status != OK) {
-        plan_free(plan);
+        for (int s = 0; s < stages; s++)
+            plan_free(plans[s]);
+        mem_free(plans);
         return status;
     }
     forward_free(m);
     m->forward = mem_alloc(sizeof(*m->forward));
     *m->forward = *wanted;
     m->forward->in = (struct forward_inputs){ 0 };
-    m->forward->plan = plan;
+    m->forward->plans = plans;
+    for (int s = 0; s < stages; s++)
+        m->forward->plan = plans[s] ? plans[s] : m->forward->plan;
     m->forward->executors = mem_alloc_array((size_t)ranks, sizeof(m->forward->executors[0]));
     return model_run(m, bind, m);
 }
@@ -159,6 +194,7 @@ static void add_result(struct forward *f, int i, const char *name, const struct 
     int64_t samples = f->in.samples, per_row = from ? from->dims[from->ndim - 1].size : 0;
 
     *r = (struct forward_result){ .name = name, .from = from, .ndim = rows ? 3 : 2 };
+    r->stage = from ? plan_stage_of(f->plan, from) : 0;
     r->dims[0] = samples;
     r->dims[1] = rows ? f->in.rows : per_row;
     r->dims[2] = per_row;
@@ -168,13 +204,20 @@ static void add_result(struct forward *f, int i, const char *name, const struct 
 
 static void find_results(const struct plait_model *m, struct forward *f)
 {
-    if (f->plan->logits)
-        add_result(f, 0, "logits", f->plan->logits, m->model.config.head != HEAD_CLASSIFICATION);
+    const struct plan *p = f->plan;
+
+    if (p->anywhere.logits)
+        add_result(f, 0, "logits", p->anywhere.logits, m->model.config.head != HEAD_CLASSIFICATION);
     else if (f->task != TASK_EVAL) {
-        add_result(f, 0, "hidden_states", f->plan->hidden, true);
+        add_result(f, 0, "hidden_states", p->anywhere.hidden, true);
         if (!f->in.own_loss)
-            add_result(f, 1, "pooler_output", f->plan->pooled, false);
+            add_result(f, 1, "pooler_output", p->anywhere.pooled, false);
     }
+}
+
+int64_t forward_kept(const struct forward *f, const struct forward_result *r)
+{
+    return f->plan->chunks > 0 ? f->microbatches * f->chunk * r->sample : 0;
 }
 
 static int make_results(const struct plait_model *m, struct forward *f)
@@ -184,8 +227,8 @@ static int make_results(const struct plait_model *m, struct forward *f)
     release_results(f);
     find_results(m, f);
     for (int i = 0; i < FORWARD_RESULTS; i++)
-        bytes += (double)f->results[i].bytes;
-    TRY(check_memory(m, f->plan, bytes));
+        bytes += (double)f->results[i].bytes + (double)forward_kept(f, &f->results[i]) * sizeof(float);
+    TRY(check_memory(m, f->plans, bytes));
     for (int i = 0; i < FORWARD_RESULTS; i++) {
         struct forward_result *r = &f->results[i];
         bool wanted = r->from && world_is_first(m->world);
@@ -194,124 +237,6 @@ static int make_results(const struct plait_model *m, struct forward *f)
             return fail(ERR_SYSTEM, "%s: no memory (asked for %zu bytes)", r->name, r->bytes);
     }
     return OK;
-}
-
-/* ---- one rank ---- */
-
-struct worker {
-    const struct plait_model *m;
-    struct forward *f;
-    struct comm *comm;
-    struct executor *e;
-    int rank, dp, tp;
-    double loss, count; /* its part of the sums */
-};
-
-/* Samples of a dp rank in the run that begins with sample `at`. */
-static int64_t share_of(const struct forward *f, int64_t at, int dp, int64_t *first)
-{
-    int64_t left;
-
-    *first = at + dp * f->chunk;
-    left = f->in.samples - *first;
-    return left < 0 ? 0 : left < f->chunk ? left : f->chunk;
-}
-
-/* From the ranks with tp 0, whose rows are everybody's, to the first. */
-static int collect(const struct worker *w, const struct forward_result *r, int64_t at)
-{
-    const void *mine = executor_view(w->e, r->from).data;
-    struct transfer x = { .axis = AXIS_DP, .dtype = DT_F32 };
-    int64_t first, count;
-
-    for (int dp = 0; dp < mesh_size(&w->m->mesh, AXIS_DP); dp++) {
-        count = share_of(w->f, at, dp, &first);
-        x.count = count * r->sample;
-        if (count == 0 || (w->dp != 0 && w->dp != dp))
-            continue;
-        x.kind = w->dp == 0 ? TRANSFER_RECV : TRANSFER_SEND;
-        x.peer = w->dp == 0 ? dp : 0;
-        if (w->dp == 0 && dp == 0)
-            memcpy(r->data + first * r->sample, mine, (size_t)x.count * sizeof(float));
-        else if (w->dp == 0)
-            TRY(comm_run(w->comm, &x, NULL, r->data + first * r->sample));
-        else
-            TRY(comm_run(w->comm, &x, mine, NULL));
-    }
-    return OK;
-}
-
-static double scalar_of(const struct worker *w, const struct tensor *t)
-{
-    struct view v = executor_view(w->e, t);
-
-    return v.dtype == DT_F64 ? *(const double *)v.data : (double)*(const float *)v.data;
-}
-
-static void add_loss(struct worker *w, const struct batch *b)
-{
-    const struct plan *p = w->f->plan;
-
-    w->loss += scalar_of(w, p->loss);
-    w->count += p->count ? scalar_of(w, p->count) : (double)b->label_count;
-}
-
-static int run_chunk(struct worker *w, struct batch *b, int64_t at)
-{
-    struct forward *f = w->f;
-    int64_t first, count = share_of(f, at, w->dp, &first);
-
-    forward_inputs_batch(&f->in, first, count, &w->m->model.config, b);
-    executor_set_batch(w->e, b);
-    TRY(executor_run(w->e, PROGRAM_MICROBATCH, &(struct run_options){ .first_microbatch = at == 0 }));
-    for (int i = 0; i < FORWARD_RESULTS && w->tp == 0; i++)
-        if (f->results[i].from)
-            TRY(collect(w, &f->results[i], at));
-    if (f->plan->loss)
-        add_loss(w, b);
-    return OK;
-}
-
-/* Samples are dealt out, whatever is said of a sum over no ranks. */
-static double part_of(const struct worker *w, const struct tensor *t, double value)
-{
-    return w->tp == 0 || (t && t->layout.on[AXIS_TP].kind != REPLICATE) ? value : 0;
-}
-
-static int sum_loss(struct worker *w)
-{
-    const struct transfer x = { .kind = TRANSFER_ALL_REDUCE, .axis = AXIS_ALL, .dtype = DT_F64, .count = 2 };
-    const struct plan *p = w->f->plan;
-    double sums[] = { part_of(w, p->loss, w->loss), part_of(w, p->count, w->count) };
-
-    TRY(comm_run(w->comm, &x, sums, sums));
-    if (w->rank > 0)
-        return OK;
-    w->f->count = sums[1];
-    w->f->loss = w->f->count != 0 ? (float)(sums[0] / w->f->count) : NAN;
-    return OK;
-}
-
-static int run_rank(void *context, int rank, struct comm *comm)
-{
-    struct plait_model *m = context;
-    struct forward *f = m->forward;
-    struct worker w = { .m = m, .f = f, .comm = comm, .e = f->executors[rank], .rank = rank };
-    int64_t stride = f->chunk * mesh_size(&m->mesh, AXIS_DP);
-    struct batch b;
-    int status = OK;
-
-    comm_enter(comm, PHASE_RUN);
-    w.dp = mesh_coordinate(&m->mesh, rank, AXIS_DP);
-    w.tp = mesh_coordinate(&m->mesh, rank, AXIS_TP);
-    batch_init(&b, &(struct batch_capacity){ .rows = f->chunk * f->in.rows,
-                                             .encoder_rows = f->in.decoder_ids ? f->chunk * f->in.length : 0,
-                                             .sequences = f->chunk,
-                                             .target_width = f->in.target_width });
-    for (int64_t at = 0; at < f->in.samples && status == OK; at += stride)
-        status = run_chunk(&w, &b, at);
-    batch_release(&b);
-    return status == OK ? sum_loss(&w) : status;
 }
 
 /* ---- gradients ---- */
@@ -328,13 +253,13 @@ static bool adds(const struct plait_model *m, const struct tensor *t, int rank)
 
 bool forward_has_gradient(const struct plait_model *m, const char *param)
 {
-    return graph_find(m->forward->plan->graph, param, TENSOR_GRAD) != NULL;
+    return graph_find(plan_whole(m->forward->plan), param, TENSOR_GRAD) != NULL;
 }
 
 int forward_gradient(const struct plait_model *m, struct gather *g, const char *param, float *out,
                      float *part, int64_t count)
 {
-    const struct tensor *t = graph_find(m->forward->plan->graph, param, TENSOR_GRAD);
+    const struct tensor *t = graph_find(plan_whole(m->forward->plan), param, TENSOR_GRAD);
     double divisor = m->forward->count;
     struct str name;
     bool there;
@@ -385,7 +310,7 @@ static int run(struct plait_model *m, struct forward_inputs *in, int wanted, con
     m->forward->in = *in; /* its memory too */
     *in = (struct forward_inputs){ 0 };
     TRY(make_results(m, m->forward));
-    return model_run(m, run_rank, m);
+    return model_run(m, forward_rank, m);
 }
 
 int forward_run(struct plait_model *m, const struct named_tensors *inputs, int wanted,

@@ -51,6 +51,7 @@ void layer_end(struct builder *b, const char *scope)
 {
     scope_end(b, scope);
     b->layer++; /* what follows the last layer stands at L */
+    b->graph->layers = b->layer > b->graph->layers ? b->layer : b->graph->layers;
 }
 
 /* ---- Named tensors ---- */

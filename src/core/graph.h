@@ -104,6 +104,7 @@ struct graph {
     struct node **nodes;
     struct tensor **tensors;
     size_t node_count, node_capacity, tensor_count, tensor_capacity;
+    int layers;       /* of the model; what stands after the last one has this number */
     struct map names; /* kind and name of a named tensor that no node made -> its id */
 };
 

@@ -50,7 +50,7 @@ void executor_free(struct executor *e);
 
 void *executor_input(struct executor *e,
                      const char *name); /* storage of an input; NULL: the plan has no such input */
-void executor_set_batch(struct executor *e, const struct batch *b); /* copies rows and counts */
+void executor_set_batch(struct executor *e, const struct batch *b);               /* copies rows and counts */
 struct run_counts executor_copy_batch(struct executor *e, const struct batch *b); /* rows alone */
 void executor_set_counts(struct executor *e, const struct run_counts *counts);
 
@@ -62,11 +62,11 @@ int executor_run(struct executor *e, enum program program, const struct run_opti
 
 /* The microbatches of a step (of an evaluation's round), through all stages of a pipeline. `load` puts a
  * microbatch of this rank into the executor's inputs, once for each chunk, and gives its counts (there may
- * be no rows). `done` (or NULL) is called when the rank's last chunk has computed a microbatch, before it is
- * sent on: what the plan keeps of it may be viewed until then. Collective over all ranks. */
+ * be no rows). `done` (or NULL) is called when a chunk has computed a microbatch: what the plan keeps of
+ * it there may be viewed until `done` returns. Collective over all ranks. */
 struct microbatches {
     int (*load)(void *context, int microbatch, struct run_counts *counts);
-    int (*done)(void *context, int microbatch);
+    int (*done)(void *context, int microbatch, int chunk);
     void *context;
 };
 int executor_run_pipeline(struct executor *e, const struct microbatches *m, const struct run_options *o);

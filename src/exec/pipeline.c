@@ -135,7 +135,7 @@ static int forward(struct pipeline *p, const struct instruction *n)
     const struct microbatches *m = p->microbatches;
 
     TRY(run_part(p, n, PART_FORWARD));
-    return m->done && n->chunk == p->e->plan->chunks - 1 ? m->done(m->context, n->microbatch) : OK;
+    return m->done ? m->done(m->context, n->microbatch, n->chunk) : OK;
 }
 
 static int backward(struct pipeline *p, const struct instruction *n)

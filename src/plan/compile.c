@@ -235,13 +235,6 @@ static int build_graph(struct compilation *c)
 
 enum { OUTPUTS = 8 }; /* that the host may read */
 
-static const struct graph *beside_graph(const struct compile_options *o)
-{
-    if (!o->beside)
-        return NULL;
-    return o->beside->whole ? o->beside->whole : o->beside->graph;
-}
-
 static void find_programs(struct plan *p)
 {
     const struct graph *g = p->graph;
@@ -290,7 +283,7 @@ static int cut_stages(struct compilation *c, struct tensor **const outputs[])
 static int run_passes(struct compilation *c, const struct machine *machine)
 {
     const struct compile_options *o = c->o;
-    const struct shard_known known = { beside_graph(o), o->rules };
+    const struct shard_known known = { o->beside ? plan_whole(o->beside) : NULL, o->rules };
     struct plan *p = c->p;
     struct tensor *outputs[OUTPUTS],
         **const read[OUTPUTS] = { &p->loss,          &p->logits,      &p->hidden, &p->pooled,
@@ -298,6 +291,9 @@ static int run_passes(struct compilation *c, const struct machine *machine)
 
     TRY(partition_rules_check(o->rules, p->graph));
     TRY(shard_graph(p->graph, &o->mesh, &o->cluster, &known, read, o->task == TASK_TRAIN ? 0 : 7));
+    p->anywhere.logits = p->logits;
+    p->anywhere.hidden = p->hidden;
+    p->anywhere.pooled = p->pooled;
     show(c, "shard");
     TRY(cut_stages(c, read));
     show(c, "stages");
@@ -366,6 +362,16 @@ void plan_free(struct plan *p)
     mem_free(p->kernels);
     mem_free(p->workspace);
     mem_free(p);
+}
+
+const struct graph *plan_whole(const struct plan *p)
+{
+    return p->whole ? p->whole : p->graph;
+}
+
+int plan_stage_of(const struct plan *p, const struct tensor *t)
+{
+    return p->stages ? stage_of_layer(p->stages, t->producer->layer) : 0;
 }
 
 int64_t plan_bytes(const struct plan *p)

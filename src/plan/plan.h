@@ -149,6 +149,10 @@ struct plan {
     struct tensor *loss, *logits, *hidden, *pooled /* (R, D), of a headless model that has such */, *control;
     struct tensor *count;      /* what the loss is divided by; NULL: the number of labels */
     struct head_scores scores; /* fp32 (R), whole on every rank of tp */
+    /* The same, whichever stage has it: of `whole` where there are stages. */
+    struct {
+        const struct tensor *logits, *hidden, *pooled;
+    } anywhere;
 };
 
 /* Builds and compiles. ERR_CONFIG when the layout cannot be. The caller frees with plan_free. */
@@ -156,6 +160,9 @@ int plan_compile(const struct config *config, const struct compile_options *o, c
                  struct plan **out);
 void plan_free(struct plan *p);
 int64_t plan_bytes(const struct plan *p); /* all that one rank takes */
+/* Of all stages; and the stage that makes t, which is of it. */
+const struct graph *plan_whole(const struct plan *p);
+int plan_stage_of(const struct plan *p, const struct tensor *t);
 /* The bytes of one rank as text; nodes: also each node's kernel, and where its outputs and workspace lie. */
 void plan_print(const struct plan *p, bool nodes, struct str *out);
 

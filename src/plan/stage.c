@@ -10,17 +10,6 @@
 #include "base/err.h"
 #include "plan/shard.h"
 
-/* Layers there are: what stands after the last one has this number. */
-static int count_layers(const struct graph *g)
-{
-    int layers = 0;
-
-    for (size_t k = 0; k < g->node_count; k++)
-        if (g->nodes[k]->unit == UNIT_FORWARD && g->nodes[k]->layer > layers)
-            layers = g->nodes[k]->layer;
-    return layers;
-}
-
 static double *piece_seconds(const struct graph *g, const struct cluster *cluster, int layers)
 {
     const struct axis_cost alone = { .axis = AXIS_TP, .size = 1, .cluster = cluster };
@@ -63,7 +52,7 @@ static void find_cuts(const double *seconds, int pieces, int stages, int *from)
 int stages_find(const struct graph *g, const struct cluster *cluster, int ranks, int chunks,
                 struct stages *out)
 {
-    int layers = count_layers(g), pieces = layers + 2, stages = ranks * chunks, *from;
+    int layers = g->layers, pieces = layers + 2, stages = ranks * chunks, *from;
     double *seconds;
 
     if (layers < stages)

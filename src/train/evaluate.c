@@ -56,7 +56,7 @@ static int feed(void *context, int microbatch, struct run_counts *counts)
     return OK;
 }
 
-static int take(void *context, int microbatch)
+static int take(void *context, int microbatch, int chunk)
 {
     struct round *r = context;
     const struct worker *w = r->w;
@@ -64,7 +64,7 @@ static int take(void *context, int microbatch)
     double labels = (double)w->eval_batch.label_count;
 
     (void)microbatch;
-    if (!p->loss || w->eval_batch.rows.count == 0) /* the last stage has it */
+    if (!p->loss || chunk < p->chunks - 1 || w->eval_batch.rows.count == 0) /* the last stage has it */
         return OK;
     r->sums[SUM_LOSS] += scalar_of(w, p->loss);
     r->sums[SUM_COUNT] += p->count ? scalar_of(w, p->count) : labels;
@@ -84,7 +84,7 @@ static int run_round(struct round *r)
     TRY(load(r, 0));
     executor_set_batch(w->eval, &w->eval_batch);
     TRY(executor_run(w->eval, PROGRAM_MICROBATCH, &o));
-    return take(r, 0);
+    return take(r, 0, 0);
 }
 
 static int64_t round_steps(const struct worker *w)
