@@ -3,36 +3,12 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "ckpt/gather_internal.h"
 #include "ckpt/share.h"
-
-enum { END = -1 };
-
-struct piece { /* what a rank has of a tensor */
-    int rank;
-    int64_t index;   /* in its store */
-    bool again;      /* a rank before it has the same */
-    struct stored s; /* name, data: not this process's, unless rank is 0 */
-};
-
-struct tensor_parts {
-    char *name;
-    struct piece *pieces;
-    size_t count, capacity;
-};
-
-struct gather {
-    struct comm *comm;
-    const struct store *store;
-    struct tensor_parts *tensors;
-    size_t count, capacity;
-    struct map names;
-    float *whole; /* of `current` */
-    const struct tensor_parts *current;
-};
 
 /* ---- messages ---- */
 
-static int send(struct comm *c, int to, enum dtype type, const void *data, int64_t count)
+int gather_send(struct comm *c, int to, enum dtype type, const void *data, int64_t count)
 {
     return comm_run(c,
                     &(struct transfer){
@@ -40,7 +16,7 @@ static int send(struct comm *c, int to, enum dtype type, const void *data, int64
                     data, NULL);
 }
 
-static int receive(struct comm *c, int from, enum dtype type, void *data, int64_t count)
+int gather_receive(struct comm *c, int from, enum dtype type, void *data, int64_t count)
 {
     return comm_run(
         c,
@@ -51,7 +27,7 @@ static int receive(struct comm *c, int from, enum dtype type, void *data, int64_
 
 /* ---- what there is: each entry of a store and its name, padded to whole words ---- */
 
-enum { WORD = sizeof(int64_t), ENTRY_WORDS = (sizeof(struct stored) + WORD - 1) / WORD };
+enum { ENTRY_WORDS = (sizeof(struct stored) + WORD - 1) / WORD };
 
 static int64_t name_words(size_t length)
 {
@@ -88,6 +64,14 @@ static bool same_share(const struct stored *a, const struct stored *b)
            memcmp(a->local, b->local, sizeof(a->local)) == 0;
 }
 
+/* A table that is tied to another lies on the stages of both. */
+static bool later_stage(const struct gather *g, int rank, int first)
+{
+    const struct mesh *mesh = &g->comm->mesh;
+
+    return mesh_coordinate(mesh, rank, AXIS_PP) > mesh_coordinate(mesh, first, AXIS_PP);
+}
+
 static void add_piece(struct gather *g, int rank, int64_t index, const struct stored *s, const char *name)
 {
     struct tensor_parts *t = find(g, name);
@@ -99,6 +83,8 @@ static void add_piece(struct gather *g, int rank, int64_t index, const struct st
         *t = (struct tensor_parts){ .name = mem_strdup(name) };
         map_set(&g->names, t->name, strlen(name), (int64_t)g->count++);
     }
+    if (t->count)
+        p.again = later_stage(g, rank, t->pieces[0].rank);
     for (size_t i = 0; i < t->count; i++)
         p.again = p.again || same_share(&t->pieces[i].s, s);
     t->pieces = mem_grow(t->pieces, t->count, &t->capacity, sizeof(t->pieces[0]));
@@ -126,9 +112,9 @@ static int learn(struct gather *g)
     add_list(g, 0, list, words);
     mem_free(list);
     for (int r = 1; r < ranks && status == OK; r++) {
-        TRY(receive(g->comm, r, DT_I64, &words, 1));
+        TRY(gather_receive(g->comm, r, DT_I64, &words, 1));
         list = mem_alloc_array((size_t)words + 1, WORD);
-        status = receive(g->comm, r, DT_I64, list, words);
+        status = gather_receive(g->comm, r, DT_I64, list, words);
         if (status == OK)
             add_list(g, r, list, words);
         mem_free(list);
@@ -141,26 +127,30 @@ static int learn(struct gather *g)
 static int tell(struct comm *c, const struct store *store)
 {
     int64_t words, *list = list_store(store, &words);
-    int status = send(c, 0, DT_I64, &words, 1);
+    int status = gather_send(c, 0, DT_I64, &words, 1);
 
     if (status == OK)
-        status = send(c, 0, DT_I64, list, words);
+        status = gather_send(c, 0, DT_I64, list, words);
     mem_free(list);
     return status;
 }
 
 static int serve(struct comm *c, const struct store *store)
 {
-    int64_t wish[2]; /* which entry, or END and a status */
+    int64_t wish[2]; /* which entry; or GATHER_WRITE; or GATHER_END and a status */
 
     TRY(tell(c, store));
     for (;;) {
         const struct stored *s;
-        TRY(receive(c, 0, DT_I64, wish, 2));
-        if (wish[0] == END)
+        TRY(gather_receive(c, 0, DT_I64, wish, 2));
+        if (wish[0] == GATHER_END)
             break;
+        if (wish[0] == GATHER_WRITE) {
+            TRY(gather_write(c, store));
+            continue;
+        }
         s = store_at(store, (size_t)wish[0]);
-        TRY(send(c, 0, s->dtype, s->data, s->bytes / (int64_t)dtype_bytes(s->dtype)));
+        TRY(gather_send(c, 0, s->dtype, s->data, s->bytes / (int64_t)dtype_bytes(s->dtype)));
     }
     if (wish[1] == OK)
         return OK;
@@ -181,9 +171,9 @@ static int fetch(struct gather *g, const struct piece *p, float *whole)
         return OK;
     }
     s.data = mem_alloc_array((size_t)s.bytes + 1, 1);
-    status = send(g->comm, p->rank, DT_I64, wish, 2);
+    status = gather_send(g->comm, p->rank, DT_I64, wish, 2);
     if (status == OK)
-        status = receive(g->comm, p->rank, s.dtype, s.data, s.bytes / (int64_t)dtype_bytes(s.dtype));
+        status = gather_receive(g->comm, p->rank, s.dtype, s.data, s.bytes / (int64_t)dtype_bytes(s.dtype));
     if (status == OK)
         stored_to_whole(&s, whole);
     mem_free(s.data);
@@ -257,11 +247,11 @@ int gather_part(struct gather *g, int rank, const char *name, float *whole, bool
 
 static int end(struct gather *g, int status)
 {
-    int64_t wish[2] = { END, status };
+    int64_t wish[2] = { GATHER_END, status };
     int ranks = g->comm ? mesh_ranks(&g->comm->mesh) : 1, sent = OK;
 
     for (int r = 1; r < ranks && sent == OK; r++)
-        sent = send(g->comm, r, DT_I64, wish, 2);
+        sent = gather_send(g->comm, r, DT_I64, wish, 2);
     return status == OK ? sent : status;
 }
 

@@ -79,6 +79,9 @@ struct model_save_options {
                                    one is made of the config's token ids */
 };
 
+/* Writes config.json, generation_config.json and the tokenizer's files into an open save. */
+int model_write_beside(struct save *s, const struct config *c, const struct model_save_options *o);
+int model_copy_tokenizer(struct save *s, const char *directory); /* those that are there */
 /* Writes config.json, generation_config.json, the weights and the tokenizer's files into an open save (a
  * checkpoint adds its own files). */
 int model_write(struct save *s, const struct config *c, const struct weights_param *params, size_t count,

@@ -78,7 +78,7 @@ static int write_generation_config(struct save *s, const struct config *c, const
 
 /* ---- the tokenizer's files ---- */
 
-static int copy_tokenizer(struct save *s, const char *directory)
+int model_copy_tokenizer(struct save *s, const char *directory)
 {
     static const char *const names[] = {
         "tokenizer.json",
@@ -106,6 +106,16 @@ static int copy_tokenizer(struct save *s, const char *directory)
 
 /* ---- the directory ---- */
 
+int model_write_beside(struct save *s, const struct config *c, const struct model_save_options *o)
+{
+    if (!json_dtype(o))
+        return fail(ERR_CONFIG, "weights cannot be saved as \"%s\" (expected float32, bfloat16 or float16)",
+                    o->dtype);
+    TRY(write_config(s, c, o));
+    TRY(write_generation_config(s, c, o));
+    return o->tokenizer_dir ? model_copy_tokenizer(s, o->tokenizer_dir) : OK;
+}
+
 int model_write(struct save *s, const struct config *c, const struct weights_param *params, size_t count,
                 const struct model_save_options *o)
 {
@@ -113,13 +123,7 @@ int model_write(struct save *s, const struct config *c, const struct weights_par
         .dtype = o->dtype, .max_shard_bytes = o->max_shard_bytes, .kind = MANIFEST_MODEL, .tag = o->tag
     };
 
-    if (!json_dtype(o))
-        return fail(ERR_CONFIG, "weights cannot be saved as \"%s\" (expected float32, bfloat16 or float16)",
-                    o->dtype);
-    TRY(write_config(s, c, o));
-    TRY(write_generation_config(s, c, o));
-    if (o->tokenizer_dir)
-        TRY(copy_tokenizer(s, o->tokenizer_dir));
+    TRY(model_write_beside(s, c, o));
     return weights_save(s, params, count, &weights);
 }
 

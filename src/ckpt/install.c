@@ -10,6 +10,8 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "ckpt/checkpoint_verify.h"
+#include "ckpt/pieces.h"
 #include "ckpt/save.h"
 
 enum { COPY_BYTES = 1 << 20 };
@@ -92,10 +94,12 @@ static bool is_listed(const char *name, const char *const *names, size_t count)
     return false;
 }
 
-/* model.safetensors, its index, model-00001-of-00002.safetensors */
+/* model.safetensors, its index, model-00001-of-00002.safetensors, model_tp_0_pp_1.safetensors */
 static bool is_weights(const char *name)
 {
     int a, b, end = 0;
+    if (pieces_is_name(name, "model", NULL))
+        return true;
     if (strcmp(name, "model.safetensors") == 0 || strcmp(name, "model.safetensors.index.json") == 0)
         return true;
     return sscanf(name, "model-%5d-of-%5d.safetensors%n", &a, &b, &end) == 2 && end > 0 && name[end] == '\0';
@@ -111,6 +115,28 @@ static int remove_file(const char *directory, const char *name)
     return status;
 }
 
+/* Of a checkpoint that was put here before: the manifest first, as it is not true any more. */
+static int remove_state(const char *to, const char *const *names, size_t count)
+{
+    struct manifest m;
+    char *path = path_join(to, MANIFEST_NAME);
+    bool ours = checkpoint_read_manifest(path, &m) == OK;
+    mem_free(path);
+    if (!ours) {
+        error_clear();
+        return OK;
+    }
+    int status = remove_file(to, MANIFEST_NAME);
+    if (status == OK)
+        status = directory_sync(to);
+    for (size_t i = 0; i < m.count && status == OK; i++) {
+        if (m.files[i].kind == MANIFEST_STATE && !is_listed(m.files[i].name, names, count))
+            status = remove_file(to, m.files[i].name);
+    }
+    manifest_release(&m);
+    return status;
+}
+
 /* Removes what would be read together with the new files: config.json first. */
 static int remove_old(const char *to, const char *const *names, size_t count)
 {
@@ -123,6 +149,7 @@ static int remove_old(const char *to, const char *const *names, size_t count)
         return OK;
     TRY(remove_file(to, "config.json"));
     TRY(directory_sync(to));
+    TRY(remove_state(to, names, count));
     TRY(directory_list(to, &there, &there_count));
     int status = OK;
     for (size_t i = 0; i < there_count && status == OK; i++) {

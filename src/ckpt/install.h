@@ -8,7 +8,8 @@
 #include <stddef.h>
 
 /* `names` are plain file names in `from`. Weights files of another save, which would be read together with
- * the new ones, are removed from `to`. `move`: files are renamed instead of linked. ERR_CREATE, ERR_IO. */
+ * the new ones, are removed from `to`, and so is the state that goes with them (see manifest.h). `move`:
+ * files are renamed instead of linked. ERR_CREATE, ERR_IO. */
 int install_files(const char *from, const char *to, const char *const *names, size_t count, bool move);
 
 #endif

@@ -11,11 +11,14 @@
 #include "ckpt/weights.h"
 #include "ckpt/weights_save.h"
 
-#define OPTIMIZER_STATE_NAME "optimizer.safetensors"
+#define OPTIMIZER_STATE_BASE "optimizer"
+/* The weights in float32, where the model's files hold fewer bits. */
+#define MASTER_BASE "master"
 
 /* The states under their full names. */
 int optimizer_state_save(struct save *s, const struct weights_param *states, size_t count);
-/* Opens the file in a checkpoint; read with weights_get and weights_read, close with weights_close. */
+/* Opens the file in a checkpoint, or its pieces; read with weights_get and weights_read, close with
+ * weights_close. */
 int optimizer_state_open(struct weights *w, const char *checkpoint);
 
 #endif

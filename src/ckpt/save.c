@@ -23,7 +23,8 @@ struct save {
     int fd;
     struct checksum checksum;
     bool failed;
-    bool keep; /* the temporary directory stays */
+    bool with_manifest; /* installed with it */
+    bool keep;          /* the temporary directory stays */
 };
 
 /* ---- beginning ---- */
@@ -101,6 +102,7 @@ int save_begin(struct save **out, const struct save_options *o)
     struct save *s = mem_alloc(sizeof(*s));
     s->sink.write = write_sink;
     s->fd = -1;
+    s->with_manifest = o->manifest;
     s->directory = mem_strdup(o->directory);
     s->name = mem_strdup(o->name);
     s->temporary = special_path(s, SAVE_PREFIX_TEMPORARY);
@@ -244,6 +246,56 @@ void save_note(struct save *s, const char *key, const char *value)
     manifest_add_note(&s->manifest, key, value);
 }
 
+/* ---- several ranks ---- */
+
+const char *save_place(const struct save *s)
+{
+    return s->temporary;
+}
+
+void save_join(struct save **out, const char *place)
+{
+    struct save *s = mem_alloc(sizeof(*s));
+    s->sink.write = write_sink;
+    s->fd = -1;
+    s->keep = true;
+    s->name = mem_strdup(path_base(place));
+    s->temporary = mem_strdup(place);
+    manifest_init(&s->manifest);
+    checksum_init(&s->checksum);
+    *out = s;
+}
+
+static void check_complete(const struct save *s)
+{
+    if (s->file != NULL || s->failed)
+        BUG("the save of %s is ended although %s", s->name, s->failed ? "it failed" : "a file is open");
+}
+
+int save_report(struct save *s, struct str *out)
+{
+    check_complete(s);
+    int status = directory_sync(s->temporary);
+    if (status == OK)
+        manifest_write(&s->manifest, out);
+    save_abort(s);
+    return status;
+}
+
+int save_take(struct save *s, const char *report, size_t length)
+{
+    struct manifest m;
+    int status = manifest_parse(&m, "report of another rank", report, length);
+    for (size_t i = 0; status == OK && i < m.count; i++) {
+        if (manifest_find(&s->manifest, m.files[i].name) != NULL)
+            BUG("two ranks have written %s", m.files[i].name);
+        manifest_add(&s->manifest, &m.files[i]);
+    }
+    if (status == OK)
+        manifest_release(&m);
+    return status == OK ? OK : fail_save(s, status);
+}
+
 /* ---- committing ---- */
 
 static int write_manifest(struct save *s)
@@ -302,12 +354,6 @@ static int rename_into_place(struct save *s, const char *target)
     return fail(ERR_CREATE, "%s: cannot replace the old one: %s", target, strerror(errno));
 }
 
-static void check_complete(struct save *s)
-{
-    if (s->file != NULL || s->failed)
-        BUG("the save of %s is committed although %s", s->name, s->failed ? "it failed" : "a file is open");
-}
-
 int save_commit(struct save *s, char **path)
 {
     char *target = path_join(s->directory, s->name);
@@ -332,10 +378,15 @@ int save_commit(struct save *s, char **path)
 int save_install(struct save *s)
 {
     check_complete(s);
-    const char **names = mem_alloc_array(s->manifest.count, sizeof(*names));
-    for (size_t i = 0; i < s->manifest.count; i++)
+    size_t count = s->manifest.count;
+    const char **names = mem_alloc_array(count + 1, sizeof(*names));
+    for (size_t i = 0; i < count; i++)
         names[i] = s->manifest.files[i].name;
-    int status = install_files(s->temporary, s->directory, names, s->manifest.count, true);
+    int status = s->with_manifest ? write_manifest(s) : OK;
+    if (s->with_manifest)
+        names[count++] = MANIFEST_NAME;
+    if (status == OK)
+        status = install_files(s->temporary, s->directory, names, count, true);
     mem_free(names);
     save_abort(s);
     return status;

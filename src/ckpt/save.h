@@ -7,11 +7,17 @@
  *     save_install           or: the files one by one into the directory itself, config.json last
  *     save_abort             all is removed
  *
+ * Where several ranks write, one begins and commits; the others join it by the place that it tells them:
+ *
+ *     save_join              files are written as above, into the directory of the one that began
+ *     save_report            as text, for save_take: which files there are now, and their checksums
+ *
  * After any failure the save can only be aborted: a file whose fsync failed is lost, a later save writes new
  * ones. What a killed process left behind is recognised by its prefix and removed by checkpoint_clean. */
 #ifndef PLAIT_CKPT_SAVE_H
 #define PLAIT_CKPT_SAVE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -28,6 +34,7 @@ struct save_options {
     const char *name;      /* of the checkpoint, "checkpoint-900"; for save_install any word */
     const char *run;       /* names the run; NULL: "" */
     int64_t step;
+    bool manifest;  /* save_install: manifest.json too, so that the directory can be verified */
     uint64_t bytes; /* about what it will take on disk, checked now; 0: not known */
 };
 
@@ -43,6 +50,15 @@ int save_file_end(struct save *s, int status);
 int save_file(struct save *s, const char *name, enum manifest_kind kind, const void *bytes, size_t length);
 /* Copies a file; links are followed. */
 int save_file_copy(struct save *s, const char *name, enum manifest_kind kind, const char *from);
+
+/* ---- several ranks ---- */
+/* Where the files are being written. */
+const char *save_place(const struct save *s);
+void save_join(struct save **s, const char *place);
+/* Frees s, whatever comes out. ERR_IO. */
+int save_report(struct save *s, struct str *out);
+/* What another rank has reported is part of this save. */
+int save_take(struct save *s, const char *report, size_t length);
 
 /* A word for the manifest: hashes of config, tokenizer and data, for example. */
 void save_note(struct save *s, const char *key, const char *value);

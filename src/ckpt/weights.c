@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "ckpt/flax.h"
+#include "ckpt/pieces.h"
 #include "ckpt/regular.h"
 #include "ckpt/weights_index.h"
 
@@ -163,6 +164,17 @@ static void check_total_size(const struct weights *w, const struct weights_index
         warn("%s: total_size says %" PRIu64 ", shards hold %" PRIu64, w->path, x->total_size, total);
 }
 
+static int open_files(struct weights *w, char **paths, size_t count)
+{
+    int status = OK;
+    w->files = mem_alloc_array(count, sizeof(*w->files));
+    for (size_t i = 0; i < count && status == OK; i++) {
+        status = weights_file_open(&w->files[i], paths[i]);
+        w->file_count += status == OK;
+    }
+    return status == OK ? check_one_save(w) : status;
+}
+
 static int open_shards(struct weights *w, const char *directory, const struct weights_index *x)
 {
     size_t count = x->shards.count;
@@ -170,14 +182,10 @@ static int open_shards(struct weights *w, const char *directory, const struct we
     for (size_t i = 0; i < count; i++)
         paths[i] = path_join(directory, x->shards.entries[i].key);
     int status = check_shards_there(w, (const char *const *)paths, count);
-    w->files = mem_alloc_array(count, sizeof(*w->files));
-    for (size_t i = 0; i < count && status == OK; i++) {
-        status = weights_file_open(&w->files[i], paths[i]);
-        w->file_count += status == OK;
-    }
+    if (status == OK)
+        status = open_files(w, paths, count);
     names_free(paths, count);
     TRY(status);
-    TRY(check_one_save(w));
     TRY(add_tensors(w));
     TRY(check_promises(w, x));
     TRY(check_all_indexed(w, x));
@@ -276,20 +284,69 @@ static char *find_file(const char *directory, bool *both)
     return NULL;
 }
 
+static bool has_pieces(const char *directory, const char *base)
+{
+    char **names = NULL;
+    size_t count = 0;
+    if (pieces_list(directory, base, &names, &count) != OK)
+        error_clear();
+    names_free(names, count);
+    return count > 0;
+}
+
+bool weights_base_found(const char *directory, const char *base)
+{
+    struct str path;
+    str_init(&path);
+    str_appendf(&path, "%s/%s.safetensors", directory, base);
+    bool found = file_exists(path.data) || has_pieces(directory, base);
+    str_release(&path);
+    return found;
+}
+
 bool weights_found(const char *directory)
 {
     bool both;
     char *path = find_file(directory, &both);
     mem_free(path);
-    return path != NULL;
+    return path != NULL || has_pieces(directory, "model");
+}
+
+bool weights_in_pieces(const char *directory)
+{
+    bool both;
+    char *path = find_file(directory, &both);
+    mem_free(path);
+    return path == NULL && has_pieces(directory, "model");
+}
+
+/* *there: whether there are any. */
+static int open_pieces(struct weights *w, const char *directory, const char *base, bool *there)
+{
+    char **names;
+    size_t count;
+    TRY(pieces_list(directory, base, &names, &count));
+    *there = count > 0;
+    for (size_t i = 0; i < count; i++) {
+        char *path = path_join(directory, names[i]);
+        mem_free(names[i]);
+        names[i] = path;
+    }
+    int status = *there ? open_files(w, names, count) : OK;
+    if (status == OK && *there)
+        status = pieces_join(w);
+    names_free(names, count);
+    return status;
 }
 
 static int open_directory(struct weights *w, const char *directory)
 {
-    bool both = false;
+    bool both = false, pieces = false;
     char *path = find_file(directory, &both);
-    if (path == NULL)
-        return fail_no_weights(directory);
+    if (path == NULL) {
+        TRY(open_pieces(w, directory, "model", &pieces));
+        return pieces ? OK : fail_no_weights(directory);
+    }
     if (both)
         warn("%s: holds both %s and %s.index.json; the first is used", directory, path_base(path),
              path_base(path));
@@ -298,14 +355,37 @@ static int open_directory(struct weights *w, const char *directory)
     return status;
 }
 
-int weights_open(struct weights *w, const char *path)
+static void begin(struct weights *w, const char *path)
 {
-    int status;
     *w = (struct weights){ 0 };
     arena_init(&w->memory);
     map_init(&w->names);
     map_init(&w->promised);
     w->path = arena_strdup(&w->memory, path);
+}
+
+int weights_open_base(struct weights *w, const char *directory, const char *base)
+{
+    struct str path;
+    bool pieces = false;
+    int status = OK;
+    str_init(&path);
+    str_appendf(&path, "%s/%s.safetensors", directory, base);
+    begin(w, file_exists(path.data) ? path.data : directory);
+    if (!file_exists(path.data))
+        status = open_pieces(w, directory, base, &pieces);
+    if (status == OK && !pieces)
+        status = open_single(w, path.data);
+    if (status != OK)
+        weights_close(w);
+    str_release(&path);
+    return status;
+}
+
+int weights_open(struct weights *w, const char *path)
+{
+    int status;
+    begin(w, path);
     if (file_is_directory(path))
         status = open_directory(w, path);
     else if (str_ends_with(path, ".json"))
@@ -327,100 +407,4 @@ void weights_close(struct weights *w)
     map_release(&w->promised);
     arena_release(&w->memory);
     *w = (struct weights){ 0 };
-}
-
-/* ---- looking up ---- */
-
-/* The value in `m` under the name, prefix + name, or the name without the prefix. */
-static bool find_alias(const struct map *m, const char *name, const char *prefix, int64_t *value)
-{
-    if (map_get(m, name, strlen(name), value))
-        return true;
-    if (prefix == NULL)
-        return false;
-    size_t cut = strlen(prefix);
-    if (str_starts_with(name, prefix) && map_get(m, name + cut, strlen(name) - cut, value))
-        return true;
-    struct str longer;
-    str_init(&longer);
-    str_append(&longer, prefix);
-    str_append(&longer, name);
-    bool found = map_get(m, longer.data, longer.length, value);
-    str_release(&longer);
-    return found;
-}
-
-/* Norms of files that came from TensorFlow: LayerNorm.gamma is the weight, LayerNorm.beta the bias. */
-static bool find_old_norm(const struct map *m, const char *name, const char *prefix, int64_t *value)
-{
-    static const char *const names[][2] = { { "LayerNorm.weight", "LayerNorm.gamma" },
-                                            { "LayerNorm.bias", "LayerNorm.beta" } };
-    bool found = false;
-    for (int i = 0; i < 2 && !found; i++) {
-        if (!str_ends_with(name, names[i][0]))
-            continue;
-        struct str old;
-        str_init(&old);
-        str_append_bytes(&old, name, strlen(name) - strlen(names[i][0]));
-        str_append(&old, names[i][1]);
-        found = find_alias(m, old.data, prefix, value);
-        str_release(&old);
-    }
-    return found;
-}
-
-struct weights_tensor *weights_find(struct weights *w, const char *name, const char *prefix)
-{
-    int64_t at;
-    if (!find_alias(&w->names, name, prefix, &at) && !find_old_norm(&w->names, name, prefix, &at))
-        return NULL;
-    w->tensors[at].used = true;
-    return &w->tensors[at];
-}
-
-int weights_get(struct weights *w, const char *name, const char *prefix, struct weights_tensor **t)
-{
-    int64_t file;
-    struct weights_tensor *found = weights_find(w, name, prefix);
-    if (found != NULL) {
-        *t = found;
-        return OK;
-    }
-    if (find_alias(&w->promised, name, prefix, &file))
-        return fail(ERR_DATA, "%s: tensor \"%s\" not in %s, where the index says it is", w->path, name,
-                    path_base(w->files[file].path));
-    const char **names = mem_alloc_array(w->count, sizeof(*names));
-    for (size_t i = 0; i < w->count; i++)
-        names[i] = w->tensors[i].name;
-    const char *nearest = str_nearest(name, names, w->count);
-    int status = fail(ERR_DATA, "%s: tensor \"%s\" missing", w->path, name);
-    if (nearest != NULL)
-        error_hint("the nearest name there is \"%s\"", nearest);
-    mem_free(names);
-    return status;
-}
-
-static void append_shape(struct str *s, int ndim, const int64_t *shape)
-{
-    str_append(s, "[");
-    for (int d = 0; d < ndim; d++)
-        str_appendf(s, "%s%" PRId64, d > 0 ? "," : "", shape[d]);
-    str_append(s, "]");
-}
-
-int weights_check_shape(const struct weights_tensor *t, int ndim, const int64_t *shape)
-{
-    if (t->info->ndim == ndim &&
-        (ndim == 0 || memcmp(t->info->shape, shape, (size_t)ndim * sizeof(*shape)) == 0))
-        return OK;
-    struct str found, expected;
-    str_init(&found);
-    str_init(&expected);
-    append_shape(&found, t->info->ndim, t->info->shape);
-    append_shape(&expected, ndim, shape);
-    int status = safetensors_fail(t->file->path, t->name, "wrong shape (found %s, expected %s)", found.data,
-                                  expected.data);
-    str_release(&found);
-    str_release(&expected);
-    return status;
 }

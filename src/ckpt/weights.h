@@ -7,8 +7,8 @@
  *     weights_close(&w);
  *
  * A directory holds model.safetensors, pytorch_model.bin or flax_model.msgpack (the first that is there),
- * each in one file or in shards named by its .index.json. Shard names in an index are untrusted: plain file
- * names only; links are followed. */
+ * each in one file or in shards named by its .index.json, or the pieces of a sharded checkpoint (pieces.h).
+ * Shard names in an index are untrusted: plain file names only; links are followed. */
 #ifndef PLAIT_CKPT_WEIGHTS_H
 #define PLAIT_CKPT_WEIGHTS_H
 
@@ -34,7 +34,11 @@ struct weights {
 /* `path`: a model directory, one file, or an index. A directory with both model.safetensors and its index:
  * the first is taken, as transformers does, with a warning. ERR_OPEN, ERR_DATA. */
 int weights_open(struct weights *w, const char *path);
-bool weights_found(const char *directory); /* whether there is something to open */
+/* BASE.safetensors of a directory, or the pieces BASE_tp_... */
+int weights_open_base(struct weights *w, const char *directory, const char *base);
+bool weights_base_found(const char *directory, const char *base); /* whether there is something to open */
+bool weights_found(const char *directory);                        /* whether there is something to open */
+bool weights_in_pieces(const char *directory); /* and that is the pieces of a sharded checkpoint */
 void weights_close(struct weights *w);
 
 /* By name, by prefix + name, or by the name without the prefix, in this order. `prefix` ("transformer.") may

@@ -36,6 +36,13 @@ struct weights_tensor {
                                            negative; NULL: row-major */
     const struct weights_chunk *chunks; /* NULL: all bytes follow the first */
     size_t chunk_count;
+    struct weights_piece *pieces; /* NULL: all of it lies in `file`; see ckpt/pieces.h */
+    size_t piece_count;
+};
+
+struct weights_piece { /* a box of a tensor that lies in several files */
+    const struct weights_tensor *tensor;
+    const int64_t *start; /* within the whole */
 };
 
 struct weights_file {

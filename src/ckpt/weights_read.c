@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "ckpt/pieces.h"
 #include "ckpt/weights.h"
 
 enum { SPAN_BYTES = 1 << 20 };
@@ -108,8 +109,9 @@ static void sort_dims(struct reading *r)
 bool weights_same_place(const struct weights_tensor *a, const struct weights_tensor *b)
 {
     const struct safetensors_tensor *x = a->info, *y = b->info;
-    if (a->file != b->file || a->chunks != NULL || b->chunks != NULL || x->begin != y->begin ||
-        x->element != y->element || x->ndim != y->ndim || (a->stride == NULL) != (b->stride == NULL))
+    if (a->file != b->file || a->chunks != NULL || b->chunks != NULL || a->pieces != NULL ||
+        b->pieces != NULL || x->begin != y->begin || x->element != y->element || x->ndim != y->ndim ||
+        (a->stride == NULL) != (b->stride == NULL))
         return false;
     for (int d = 0; d < x->ndim; d++) {
         if (x->shape[d] != y->shape[d] || (a->stride != NULL && a->stride[d] != b->stride[d]))
@@ -147,6 +149,8 @@ int weights_read(const struct weights_tensor *t, const struct box *box, float *o
         memcpy(r.from.stride, t->stride, dims);
     if (box_count(&r.to.box) == 0)
         return OK;
+    if (t->pieces != NULL)
+        return pieces_read(t, &r.to.box, out, r.to.stride);
     sort_dims(&r);
 
     struct box whole = r.to.box;

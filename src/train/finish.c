@@ -10,6 +10,8 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "ckpt/checkpoint.h"
+#include "ckpt/merge.h"
+#include "ckpt/weights.h"
 #include "train/results.h"
 #include "train/snapshot.h"
 
@@ -151,6 +153,7 @@ int finish_stopped(struct worker *w, const char *reason)
 static int publish(struct run *r)
 {
     const char *best = r->o->load_best_model_at_end ? r->state.best_model_checkpoint : NULL;
+    const struct merge_options whole = { .max_shard_bytes = r->job->max_shard_bytes };
     char last[48], *path;
     int status;
 
@@ -164,7 +167,10 @@ static int publish(struct run *r)
     if (best)
         inform("The best model is that of %s (evaluation %s %.4f)", path_base(best),
                train_wants_accuracy(r->o) ? "accuracy" : "loss", r->state.best_metric);
-    status = checkpoint_publish(path, r->o->output_dir);
+    if (weights_in_pieces(path))
+        status = merge_checkpoint(path, r->o->output_dir, &whole, NULL);
+    else
+        status = checkpoint_publish(path, r->o->output_dir);
     mem_free(path);
     return status;
 }

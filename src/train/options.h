@@ -58,7 +58,8 @@ struct train_options {
     /* log, evaluation, checkpoints. An interval below 1 is a part of all steps; 0: not given */
     double logging_steps, eval_steps, save_steps, eval_delay;
     int logging_strategy, eval_strategy, save_strategy;
-    bool logging_first_step, eval_on_start, save_only_model, load_best_model_at_end, disable_tqdm;
+    bool logging_first_step, eval_on_start, disable_tqdm;
+    bool save_only_model, save_sharded, load_best_model_at_end;
     int64_t save_total_limit; /* 0: all stay */
     const char *metric_for_best_model, *logging_dir, *run_name;
     struct option_list report_to;

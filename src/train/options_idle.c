@@ -60,6 +60,7 @@ static void tell_saving(const struct train_options *t, const struct options *giv
     option_tell_idle(given, "save_steps", t->save_strategy != STRATEGY_STEPS, "save_strategy is not steps");
     option_tell_idle(given, "save_total_limit", t->save_strategy == STRATEGY_NO, "save_strategy is no");
     option_tell_idle(given, "save_only_model", t->save_strategy == STRATEGY_NO, "save_strategy is no");
+    option_tell_idle(given, "save_sharded", t->save_strategy == STRATEGY_NO, "save_strategy is no");
     option_tell_idle(given, "metric_for_best_model", !best && !lr_needs_evaluation(t->lr_scheduler_type),
                      "load_best_model_at_end is false");
 }

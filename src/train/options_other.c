@@ -31,9 +31,6 @@ const struct option train_other_options[] = {
       .help =
           "memory is known before the first step (--dry_run shows it): choose per_device_train_batch_size",
       .choices = NAMES("false"), .bare = true },
-    { "save_sharded", OPTION_REFUSE,
-      .help = "this version saves whole checkpoints (--max_shard_size splits the weights)",
-      .choices = NAMES("false"), .bare = true },
     { "optim_args", OPTION_REFUSE,
       .help = "AdamW's settings are adam_beta1, adam_beta2, adam_epsilon, weight_decay" },
     { "optim_target_modules", OPTION_REFUSE,

@@ -128,6 +128,9 @@ const struct option train_save_options[] = {
       "checkpoints that are kept, the newest; others go. 0 and -1: all stay", .min = -1, .max = 1e9 },
     { "save_only_model", OPTION_BOOL, AT(save_only_model), "false",
       "leave out what is needed to go on training: such a checkpoint cannot be resumed from" },
+    { "save_sharded", OPTION_BOOL, AT(save_sharded), "false",
+      "checkpoints in the pieces that ranks hold, which are written at the same time and read on any other "
+      "layout; the final model is whole all the same" },
     { "load_best_model_at_end", OPTION_BOOL, AT(load_best_model_at_end), "false",
       "the final model is the checkpoint with the best evaluation" },
     { "metric_for_best_model", OPTION_STRING, AT(metric_for_best_model), NULL,

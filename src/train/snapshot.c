@@ -93,18 +93,27 @@ int snapshot_check(const struct worker *w)
 
 /* ---- saving ---- */
 
-static int write_model(struct run *r, struct save *s, const struct weights_param *params, size_t count)
+enum { TAG_BYTES = 48 };
+
+/* tag: TAG_BYTES for the name of this save */
+static struct model_save_options model_options(const struct run *r, char *tag)
 {
     const struct train_job *job = r->job;
-    char tag[48];
-    const struct model_save_options o = { .dtype = job->save_dtype,
-                                          .max_shard_bytes = job->max_shard_bytes,
-                                          .tag = tag,
-                                          .tokenizer_dir = job->tokenizer_dir,
-                                          .generation_dir = job->model->directory };
 
-    snprintf(tag, sizeof(tag), "%s step %" PRId64, r->id, r->state.global_step);
-    return model_write(s, &job->model->config, params, count, &o);
+    snprintf(tag, TAG_BYTES, "%s step %" PRId64, r->id, r->state.global_step);
+    return (struct model_save_options){ .dtype = job->save_dtype,
+                                        .max_shard_bytes = job->max_shard_bytes,
+                                        .tag = tag,
+                                        .tokenizer_dir = job->tokenizer_dir,
+                                        .generation_dir = job->model->directory };
+}
+
+static int write_model(struct run *r, struct save *s, const struct weights_param *params, size_t count)
+{
+    char tag[TAG_BYTES];
+    const struct model_save_options o = model_options(r, tag);
+
+    return model_write(s, &r->job->model->config, params, count, &o);
 }
 
 static int write_moments(struct gather *g, struct save *s)
@@ -119,21 +128,48 @@ static int write_moments(struct gather *g, struct save *s)
 
 static int write_master(struct run *r, struct save *s, const struct weights_param *params, size_t count)
 {
-    const struct weights_save_options master = { .base = SNAPSHOT_MASTER,
+    const struct weights_save_options master = { .base = MASTER_BASE,
                                                  .max_shard_bytes = UINT64_MAX,
                                                  .kind = MANIFEST_STATE };
 
     return has_master(r) && !r->o->save_only_model ? weights_save(s, params, count, &master) : OK;
 }
 
+/* As ranks hold it. */
+static int write_pieces(struct run *r, struct gather *g, struct save *s)
+{
+    char tag[TAG_BYTES];
+    const struct model_save_options o = model_options(r, tag);
+    struct gather_save_options pieces = {
+        .base = "model", .tensors = TENSOR_PARAM, .dtype = o.dtype, .kind = MANIFEST_MODEL, .tag = tag
+    };
+
+    TRY(model_write_beside(s, &r->job->model->config, &o));
+    TRY(gather_save(g, s, &pieces));
+    if (r->o->save_only_model)
+        return OK;
+    pieces.kind = MANIFEST_STATE;
+    pieces.dtype = NULL;
+    pieces.base = MASTER_BASE;
+    if (has_master(r))
+        TRY(gather_save(g, s, &pieces));
+    pieces.base = OPTIMIZER_STATE_BASE;
+    pieces.tensors = TENSOR_STATE;
+    TRY(gather_save(g, s, &pieces));
+    return trainer_state_save(s, &r->state);
+}
+
 static int write_all(struct run *r, struct gather *g, struct save *s, bool with_state)
 {
     size_t count;
-    struct weights_param *params = gather_params(g, TENSOR_PARAM, &count);
+    struct weights_param *params;
     int status;
 
     for (size_t i = 0; i < r->job->note_count; i++)
         save_note(s, r->job->notes[i].key, r->job->notes[i].value);
+    if (with_state && r->o->save_sharded)
+        return write_pieces(r, g, s);
+    params = gather_params(g, TENSOR_PARAM, &count);
     status = write_model(r, s, params, count);
     if (status == OK && with_state)
         status = write_master(r, s, params, count);
@@ -224,15 +260,12 @@ static int load_kind(struct weights *w, struct store *store, enum tensor_kind ki
 
 int snapshot_load(const struct model *model, const char *checkpoint, struct store *store)
 {
-    char *master = path_join(checkpoint, SNAPSHOT_MASTER ".safetensors");
-    bool apart = file_exists(master);
+    bool apart = weights_base_found(checkpoint, MASTER_BASE);
     struct weights w;
-    int status = apart ? weights_open(&w, master) : model_fill_store(model, store);
 
-    if (status == OK && apart)
-        status = load_kind(&w, store, TENSOR_PARAM);
-    mem_free(master);
-    TRY(status);
+    TRY(apart ? weights_open_base(&w, checkpoint, MASTER_BASE) : model_fill_store(model, store));
+    if (apart)
+        TRY(load_kind(&w, store, TENSOR_PARAM));
     TRY(optimizer_state_open(&w, checkpoint));
     return load_kind(&w, store, TENSOR_STATE);
 }

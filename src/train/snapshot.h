@@ -7,8 +7,6 @@
 #include "ckpt/gather.h"
 #include "train/run.h"
 
-#define SNAPSHOT_MASTER "master"
-
 /* About what a checkpoint takes on disk; ERR_CREATE when the output directory has less room. */
 int snapshot_bytes(struct run *r, uint64_t *bytes);
 
