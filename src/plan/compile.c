@@ -1,5 +1,6 @@
 /* compile -- from a model and a task to a plan: inputs, model, objective, then the passes in their order:
  * gradient, optimizer, shard, stages, recompute, fuse, kernels and memory. */
+#include <inttypes.h>
 #include <stdio.h>
 
 #include "base/err.h"
@@ -280,6 +281,21 @@ static int cut_stages(struct compilation *c, struct tensor **const outputs[])
     return OK;
 }
 
+/* Shares need not be alike, nor does each rank need a head; but there must be something to share out. */
+static int check_ranks(const struct compilation *c)
+{
+    const struct tensor *hidden = c->out.hidden;
+    int ranks = mesh_size(&c->o->mesh, AXIS_TP);
+    int64_t width = hidden->dims[hidden->ndim - 1].size;
+
+    if (ranks <= width)
+        return OK;
+    return fail(ERR_CONFIG,
+                "--tensor_parallel_size: more ranks than the model is wide (found %d, expected 1 to %" PRId64
+                ")",
+                ranks, width);
+}
+
 static int run_passes(struct compilation *c, const struct machine *machine)
 {
     const struct compile_options *o = c->o;
@@ -289,6 +305,7 @@ static int run_passes(struct compilation *c, const struct machine *machine)
         **const read[OUTPUTS] = { &p->loss,          &p->logits,      &p->hidden, &p->pooled,
                                   &p->scores.target, &p->scores.best, &p->count,  &p->control };
 
+    TRY(check_ranks(c));
     TRY(partition_rules_check(o->rules, p->graph));
     TRY(shard_graph(p->graph, &o->mesh, &o->cluster, &known, read, o->task == TASK_TRAIN ? 0 : 7));
     p->anywhere.logits = p->logits;
