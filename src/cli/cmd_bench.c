@@ -107,7 +107,9 @@ static int prepare(struct bench *b)
 
 static int run_step(struct bench *b, int64_t step)
 {
-    struct run_options o = { .seed = 1, .step = (uint64_t)step, .first_microbatch = true };
+    struct run_options o = {
+        .seed = 1, .step = (uint64_t)step, .first_microbatch = true, .last_microbatch = true
+    };
 
     ((double *)executor_input(b->e, "settings"))[SETTING_STEP] = (double)(step + 1);
     TRY(executor_run(b->e, PROGRAM_MICROBATCH, &o));

@@ -33,8 +33,8 @@ static const struct option plan_options[] = {
         OPTION_LIST,
         0,
         NULL,
-        "what to print: graph, grad, optimizer, shard, stages, recompute, fuse, precision, memory; schedule; "
-        "or all of these; or trace, the schedule for a browser's trace viewer",
+        "what to print: graph, grad, optimizer, shard, stages, recompute, fuse, precision, overlap, memory; "
+        "schedule; or all of these; or trace, the schedule for a browser's trace viewer",
     },
     { 0 },
 };
@@ -111,7 +111,7 @@ static int check_stages(const struct option_list *list)
             return fail(
                 ERR_USAGE,
                 "--dump %s: no such stage (expected graph, grad, optimizer, shard, stages, recompute, "
-                "fuse, precision, memory, schedule, trace or all)",
+                "fuse, precision, overlap, memory, schedule, trace or all)",
                 list->items[i]);
     return OK;
 }

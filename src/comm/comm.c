@@ -120,6 +120,16 @@ static bool step(struct traffic *t, struct channel *ch)
     return ch->remote ? remote_step(t, ch, ch->first) : exchange_step(t, ch, ch->first);
 }
 
+static void count_time(struct traffic *t, const struct request *r)
+{
+    double start = r->start > t->busy_until ? r->start : t->busy_until;
+
+    if (r->end <= start)
+        return;
+    t->busy += r->end - start;
+    t->busy_until = r->end;
+}
+
 static bool move_channel(struct traffic *t, struct channel *ch)
 {
     bool moved = false;
@@ -131,6 +141,7 @@ static bool move_channel(struct traffic *t, struct channel *ch)
             continue;
         ch->first = r->next;
         t->open -= r->apart;
+        count_time(t, r);
     }
     t->polls = t->polls || (ch->remote && ch->first);
     return moved;
@@ -257,7 +268,7 @@ static int fail_broken(struct comm *c)
 int comm_wait(struct comm *c, struct request *r)
 {
     struct traffic *t = c->traffic;
-    double start = clock_seconds();
+    double start = clock_seconds(), busy;
     bool moved, done, failed, polls;
 
     atomic_store_explicit(&own_seat(t)->waiting, 1, memory_order_relaxed);
@@ -268,6 +279,7 @@ int comm_wait(struct comm *c, struct request *r)
         moved = !r->done && move_all(t);
         done = r->done;
         polls = t->polls;
+        busy = t->busy;
         t->given_up = t->given_up || (failed && !done);
         pthread_mutex_unlock(&t->mutex);
         if (!done && !moved && !failed)
@@ -278,7 +290,7 @@ int comm_wait(struct comm *c, struct request *r)
     if (!done)
         return fail_broken(c);
     c->times.exposed += clock_seconds() - start;
-    c->times.busy += r->end - r->start;
+    c->times.busy = busy;
     return OK;
 }
 

@@ -50,8 +50,14 @@ struct request { /* of the caller, who keeps it and both buffers in place until 
     double start, end;
 };
 
+/* One of zeros is not. */
+static inline bool request_is_begun(const struct request *r)
+{
+    return r->start > 0;
+}
+
 struct comm_times {
-    double busy, exposed; /* seconds from start to end; those in which the rank has waited */
+    double busy, exposed; /* seconds in which a transfer was under way; those in which the rank has waited */
     int64_t bytes;        /* of `in`, or of `out` where there is no other */
     int64_t count;
 };

@@ -1,6 +1,9 @@
 /* Kernels of the collective ops. Along a dim other than the first, shares are gathered one after the other
  * into workspace and then dealt into place. Entries past the end of the whole dim are padding and are left
- * out (gather) or zero (shard). */
+ * out (gather) or zero (shard).
+ *
+ * A collective is its transfer and what is to be done after it (finish). One whose node has a `wait` is only
+ * started in its place; the wait does the rest, or all where it was not started. */
 #include "comm/kernels.h"
 
 #include <string.h>
@@ -44,13 +47,22 @@ static struct span span_of(const struct view *v, int dim)
 }
 
 /* A transfer fails when another rank has: the program ends after this node. */
-static bool went_well(const struct kernel_args *a, const struct transfer *x, const void *in, void *out)
+static bool went_well(const struct kernel_args *a, int status)
 {
-    int status = comm_run(a->comm, x, in, out);
-
     if (status != OK)
         a->comm->status = status;
     return status == OK;
+}
+
+/* True: the transfer has ended, so that it can be finished; false: it has failed, or was only started. */
+static bool carry(const struct kernel_args *a, const struct transfer *x, const void *in, void *out)
+{
+    if (!a->request)
+        return went_well(a, comm_run(a->comm, x, in, out));
+    if (request_is_begun(a->request))
+        BUG("%s: started again before it was waited for", a->node->op->name);
+    comm_start(a->comm, x, in, out, a->request);
+    return false;
 }
 
 static struct transfer transfer_of(const struct kernel_args *a, enum transfer_kind kind, int64_t count)
@@ -67,7 +79,7 @@ static void run_all_reduce(const struct kernel_args *a)
     struct transfer x = transfer_of(a, TRANSFER_ALL_REDUCE, view_count(&a->in[0]));
 
     x.members = (uint64_t)a->node->attr[COLLECTIVE_MEMBERS];
-    went_well(a, &x, a->in[0].data, a->out[0].data);
+    carry(a, &x, a->in[0].data, a->out[0].data);
 }
 
 /* Copies entries [first, first + n) of the whole dim from `whole` into the share; what lies past the end is
@@ -122,23 +134,54 @@ static void pack_shares(const struct kernel_args *a, int64_t capacity, int dim, 
         }
 }
 
-/* Through workspace, where the shares do not lie there as they are dealt: [all packed][this rank's]. */
+/* The part of a reduce-scatter that each rank gets. */
+static int64_t scattered_count(const struct kernel_args *a)
+{
+    int dim = (int)a->node->attr[COLLECTIVE_DIM];
+    struct span share = span_of(&a->out[0], dim);
+
+    return share.outer * tensor_local_dim(a->node->out[0], dim, &a->comm->mesh) * share.inner;
+}
+
+/* Shares lie as they are dealt. */
+static bool lies_dealt(const struct kernel_args *a, const struct view *whole, int64_t capacity)
+{
+    struct span w = span_of(whole, (int)a->node->attr[COLLECTIVE_DIM]);
+
+    return w.outer == 1 && w.n == capacity * mesh_size(&a->comm->mesh, axis_of(a));
+}
+
+static bool scatters_directly(const struct kernel_args *a)
+{
+    int dim = (int)a->node->attr[COLLECTIVE_DIM];
+
+    return lies_dealt(a, &a->in[0], tensor_local_dim(a->node->out[0], dim, &a->comm->mesh));
+}
+
+/* In workspace: [all packed][this rank's]. */
+static char *scattered(const struct kernel_args *a)
+{
+    int ranks = mesh_size(&a->comm->mesh, axis_of(a));
+
+    return (char *)a->workspace + (size_t)(scattered_count(a) * ranks) * dtype_bytes(a->in[0].dtype);
+}
+
+static void finish_reduce_scatter(const struct kernel_args *a)
+{
+    if (!scatters_directly(a))
+        memcpy(a->out[0].data, scattered(a), (size_t)view_count(&a->out[0]) * dtype_bytes(a->in[0].dtype));
+}
+
 static void run_reduce_scatter(const struct kernel_args *a)
 {
-    int dim = (int)a->node->attr[COLLECTIVE_DIM], ranks = mesh_size(&a->comm->mesh, axis_of(a));
-    struct span whole = span_of(&a->in[0], dim), share = span_of(&a->out[0], dim);
-    int64_t capacity = tensor_local_dim(a->node->out[0], dim, &a->comm->mesh);
-    struct transfer x = transfer_of(a, TRANSFER_REDUCE_SCATTER, share.outer * capacity * share.inner);
-    size_t bytes = dtype_bytes(a->in[0].dtype);
-    char *packed = a->workspace, *own = packed + (size_t)(x.count * ranks) * bytes;
+    int dim = (int)a->node->attr[COLLECTIVE_DIM];
+    struct transfer x = transfer_of(a, TRANSFER_REDUCE_SCATTER, scattered_count(a));
+    bool direct = scatters_directly(a);
 
-    if (whole.outer == 1 && whole.n == capacity * ranks) {
-        went_well(a, &x, a->in[0].data, a->out[0].data);
-        return;
-    }
-    pack_shares(a, capacity, dim, packed);
-    if (went_well(a, &x, packed, own))
-        memcpy(a->out[0].data, own, (size_t)(share.outer * share.n * share.inner) * bytes);
+    if (!direct)
+        pack_shares(a, tensor_local_dim(a->node->out[0], dim, &a->comm->mesh), dim, a->workspace);
+    if (carry(a, &x, direct ? a->in[0].data : a->workspace, direct ? a->out[0].data : scattered(a)))
+        finish_reduce_scatter(a);
 }
 
 static int64_t scatter_bytes(const struct node *n, const struct mesh *mesh, const struct machine *m)
@@ -147,26 +190,63 @@ static int64_t scatter_bytes(const struct node *n, const struct mesh *mesh, cons
     return tensor_local_bytes(n->out[0], mesh) * (1 + mesh_size(mesh, (enum axis)n->attr[COLLECTIVE_AXIS]));
 }
 
-static void run_all_gather(const struct kernel_args *a)
+static void finish_all_gather(const struct kernel_args *a)
 {
     int dim = (int)a->node->attr[COLLECTIVE_DIM], ranks = mesh_size(&a->comm->mesh, axis_of(a));
-    struct span whole = span_of(&a->out[0], dim), share = span_of(&a->in[0], dim);
+    struct span whole = span_of(&a->out[0], dim);
+    int64_t capacity = share_capacity(a, dim), piece = whole.outer * capacity * whole.inner;
     size_t bytes = dtype_bytes(a->out[0].dtype);
-    int64_t capacity = share_capacity(a, dim), piece = share.outer * capacity * share.inner;
-    struct transfer x = transfer_of(a, TRANSFER_ALL_GATHER, piece);
-    bool direct = whole.outer == 1 && whole.n == capacity * ranks;
 
-    if (dim > 0 && share.n != capacity)
-        BUG("all_gather: a dim other than the first has a run-time count");
-    if (!went_well(a, &x, a->in[0].data, direct ? a->out[0].data : a->workspace) || direct)
+    if (lies_dealt(a, &a->out[0], capacity))
         return;
     for (int r = 0; r < ranks; r++) {
         int64_t first = capacity * r, n = whole.n - first < capacity ? whole.n - first : capacity;
         for (int64_t o = 0; n > 0 && o < whole.outer; o++)
             memcpy((char *)a->out[0].data + (size_t)((o * whole.n + first) * whole.inner) * bytes,
-                   (const char *)a->workspace + (size_t)(r * piece + o * capacity * share.inner) * bytes,
+                   (const char *)a->workspace + (size_t)(r * piece + o * capacity * whole.inner) * bytes,
                    (size_t)(n * whole.inner) * bytes);
     }
+}
+
+static void run_all_gather(const struct kernel_args *a)
+{
+    int dim = (int)a->node->attr[COLLECTIVE_DIM];
+    struct span share = span_of(&a->in[0], dim);
+    int64_t capacity = share_capacity(a, dim);
+    struct transfer x = transfer_of(a, TRANSFER_ALL_GATHER, share.outer * capacity * share.inner);
+    bool direct = lies_dealt(a, &a->out[0], capacity);
+
+    if (dim > 0 && share.n != capacity)
+        BUG("all_gather: a dim other than the first has a run-time count");
+    if (carry(a, &x, a->in[0].data, direct ? a->out[0].data : a->workspace))
+        finish_all_gather(a);
+}
+
+static const struct {
+    const struct op_def *op;
+    void (*run)(const struct kernel_args *a);
+    void (*finish)(const struct kernel_args *a); /* NULL: nothing is left to do */
+} collectives[] = {
+    { &op_all_reduce, run_all_reduce, NULL },
+    { &op_all_gather, run_all_gather, finish_all_gather },
+    { &op_reduce_scatter, run_reduce_scatter, finish_reduce_scatter },
+};
+
+/* Of a collective that was started before, with its views and workspace. */
+static void run_wait(const struct kernel_args *a)
+{
+    const struct kernel_args *s = a->started;
+    size_t i = 0;
+    int status;
+
+    while (collectives[i].op != s->node->op)
+        i++;
+    if (!request_is_begun(s->request))
+        collectives[i].run(s);
+    status = comm_wait(s->comm, s->request);
+    *s->request = (struct request){ 0 };
+    if (went_well(s, status) && collectives[i].finish)
+        collectives[i].finish(s);
 }
 
 static void run_keep_first(const struct kernel_args *a)
@@ -188,6 +268,7 @@ static const struct kernel reduce_scatter_kernels[] = {
     { .name = "reduce_scatter", .workspace = scatter_bytes, .run = run_reduce_scatter }, { 0 }
 };
 static const struct kernel keep_shard_kernels[] = { { .name = "copy", .run = run_keep_shard }, { 0 } };
+static const struct kernel wait_kernels[] = { { .name = "wait", .run = run_wait }, { 0 } };
 static const struct kernel transfer_kernels[] = { { .name = "transfer", .run = run_transfer }, { 0 } };
 static const struct kernel keep_first_kernels[] = { { .name = "alias", .run = run_keep_first }, { 0 } };
 
@@ -197,6 +278,7 @@ const struct kernel *const comm_kernels[OP_COUNT] = {
     [OP_reduce_scatter] = reduce_scatter_kernels,
     [OP_keep_shard] = keep_shard_kernels,
     [OP_keep_first] = keep_first_kernels,
+    [OP_wait] = wait_kernels,
     [OP_send] = transfer_kernels,
     [OP_receive] = transfer_kernels,
 };

@@ -40,6 +40,7 @@ struct traffic {
     bool has_helper, leaving;
     pthread_cond_t work;                /* for the helper */
     int open;                           /* requests that were started apart and are not done */
+    double busy, busy_until;            /* seconds in which any was under way, so far */
     void (*release)(struct traffic *t); /* gives the segment back */
     void *context;
 };

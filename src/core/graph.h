@@ -97,6 +97,8 @@ struct node {
     int layer;         /* -1 before the first layer, L after the last; where a pipeline may cut */
     uint32_t stream;   /* random stream, fixed at build from the scope's name */
     const char *scope; /* "h.3.attn": for printing and messages only */
+    struct node *wait; /* of a collective that is only started here: the node that waits for it; else NULL */
+    bool last_only;    /* runs in the last microbatch of a step alone */
 };
 
 struct graph {

@@ -29,7 +29,10 @@ struct kernel_args {
     void *workspace;        /* as many bytes as the kernel asked for, aligned to 64 */
     const struct run_counts *counts;
     uint64_t seed, step; /* for random streams: the run's seed, the optimizer step (0 from the first) */
-    struct comm *comm;   /* for the collectives' kernels (src/comm); NULL with one rank */
+    /* For the collectives' kernels (src/comm); NULL with one rank. */
+    struct comm *comm;
+    struct request *request;           /* of one that is only started; NULL: it runs to its end */
+    const struct kernel_args *started; /* of a wait: those of what was started */
 };
 
 enum isa { ISA_BASE, ISA_AVX2, ISA_AVX512, ISA_COUNT };

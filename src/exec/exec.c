@@ -116,6 +116,10 @@ static void bind_node(struct executor *e, const struct node *n)
     a->workspace = e->arena + e->plan->workspace[n->id];
     a->counts = &e->counts;
     a->comm = e->comm;
+    if (n->wait) {
+        a->request = arena_alloc(&e->memory, sizeof(*a->request));
+        e->args[n->wait->id].started = a;
+    }
     bind_outputs(e, n);
 }
 
@@ -207,10 +211,23 @@ int executor_create(const struct plan *plan, struct store *store, struct comm *c
     return status;
 }
 
+/* After a failure: what was started reads and writes this executor's memory. */
+static void end_transfers(struct executor *e)
+{
+    for (size_t k = 0; k < e->plan->graph->node_count; k++) {
+        struct request *r = e->args[k].request;
+        if (!r || !request_is_begun(r))
+            continue;
+        comm_break(e->comm, ERR_INTERNAL);
+        comm_wait(e->comm, r);
+    }
+}
+
 void executor_free(struct executor *e)
 {
     if (!e)
         return;
+    end_transfers(e);
     mem_unmap(e->arena, (size_t)e->arena_bytes + 64);
     mem_unmap(e->inputs, (size_t)e->input_bytes);
     arena_release(&e->memory);
@@ -352,6 +369,8 @@ int executor_run_nodes(struct executor *e, int first, int end, const struct run_
     for (int k = first; k < end; k++) {
         const struct node *n = e->plan->graph->nodes[k];
         struct kernel_args *a = &e->args[k];
+        if (n->last_only && !o->last_microbatch)
+            continue;
         a->seed = o->seed;
         a->step = o->step;
         for (int j = 0; j < n->nout; j++)

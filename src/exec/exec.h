@@ -57,6 +57,7 @@ void executor_set_counts(struct executor *e, const struct run_counts *counts);
 struct run_options {
     uint64_t seed, step;   /* for random streams */
     bool first_microbatch; /* accumulators are stored, not added to */
+    bool last_microbatch;  /* of a step: reductions of what is complete may start */
 };
 int executor_run(struct executor *e, enum program program, const struct run_options *o);
 

@@ -110,9 +110,12 @@ static int finish_part(struct pipeline *p, int chunk, int slot, enum part part)
 static int run_part(struct pipeline *p, const struct instruction *n, enum part part)
 {
     const struct plan_chunk *c = &p->e->plan->chunk[n->chunk];
+    struct run_options options = *p->options;
 
+    options.last_microbatch =
+        options.last_microbatch && n->microbatch == p->e->plan->schedule->options.microbatches - 1;
     bind(p, n);
-    return executor_run_nodes(p->e, c->part[part].first, c->part[part].end, p->options);
+    return executor_run_nodes(p->e, c->part[part].first, c->part[part].end, &options);
 }
 
 static int load(struct pipeline *p, const struct instruction *n)

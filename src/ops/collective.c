@@ -1,5 +1,6 @@
 /* collective -- changes of layout along one mesh axis. They come after differentiation and are put in by the
- * shard pass alone, so they have no gradient; their kernels are in src/comm. */
+ * shard pass alone, so they have no gradient; their kernels are in src/comm. A collective may be started
+ * before it is waited for (plan/overlap.c): `wait` makes the value of what was started. */
 #include "ops/card.h"
 
 static int infer(const struct node *n, struct tensor out[])
@@ -89,4 +90,13 @@ const struct op_def op_keep_first = {
     .shard = shard,
     .cost = cost,
     .alias = true,
+};
+
+/* y takes over the storage of what was started; `held`: what the transfer reads until then. */
+const struct op_def op_wait = {
+    .name = "wait",
+    .inputs = { "started", "?held" },
+    .outputs = { "y" },
+    .infer = infer,
+    .no_gradient = true,
 };

@@ -257,9 +257,12 @@ static int64_t pack_nodes(struct packing *s, int first, int end, int64_t base, i
         if (l->owner == (int)i && l->region == REGION_ARENA && l->first >= first && l->first < end)
             add_value(s, i);
     }
-    for (int k = first; k < end; k++)
+    for (int k = first; k < end; k++) {
+        const struct node *n = p->graph->nodes[k];
         if (p->kernels[k]->workspace)
-            add_interval(s, -1, k, p->kernels[k]->workspace(p->graph->nodes[k], &p->mesh, s->machine), k, k);
+            add_interval(s, -1, k, p->kernels[k]->workspace(n, &p->mesh, s->machine), k,
+                         n->wait ? n->wait->id : k);
+    }
     return pack(s, base, live);
 }
 

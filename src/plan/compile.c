@@ -10,8 +10,8 @@
 #include "plan/plan.h"
 #include "plan/stage.h"
 
-const char *const plan_stages[] = { "graph",     "grad", "optimizer", "shard",  "stages",
-                                    "recompute", "fuse", "precision", "memory", NULL };
+const char *const plan_stages[] = { "graph", "grad",      "optimizer", "shard",  "stages", "recompute",
+                                    "fuse",  "precision", "overlap",   "memory", NULL };
 
 struct compilation {
     struct builder b;
@@ -333,6 +333,8 @@ static int run_passes(struct compilation *c, const struct machine *machine)
     if (o->dtype == DT_BF16)
         precision_narrow(p->graph, outputs, 5);
     show(c, "precision");
+    overlap_collectives(p->graph, &o->cluster, p->schedule && p->schedule->split, outputs, OUTPUTS);
+    show(c, "overlap");
     find_programs(p);
     parts_find(p);
     TRY(plan_assign(p, machine, outputs, OUTPUTS));

@@ -94,7 +94,7 @@ struct compile_options {
 };
 
 /* What the passes leave behind, in their order, NULL-terminated: graph, grad, optimizer, shard, stages,
- * recompute, fuse, precision, memory. */
+ * recompute, fuse, precision, overlap, memory. */
 extern const char *const plan_stages[];
 
 struct plan_program {
@@ -185,6 +185,11 @@ int shard_graph(struct graph *g, const struct mesh *mesh, const struct cluster *
                 const struct shard_known *known, struct tensor **const outputs[], int count);
 /* precision.c: values of rows lie in bfloat16 between nodes; `keep` (NULLs are passed over) stay in fp32. */
 void precision_narrow(struct graph *g, struct tensor *const keep[], int count);
+/* overlap.c: collectives start as soon as they can and are waited for as late as they can, where there is
+ * work in between; gradients that are complete are reduced while the last microbatch goes on. split: weight
+ * gradients are put off. keep: tensors the host reads (NULLs are passed over), which stay as they are. */
+void overlap_collectives(struct graph *g, const struct cluster *cluster, bool split,
+                         struct tensor *const keep[], int count);
 /* parts.c: which nodes the instructions of a schedule run. */
 void parts_find(struct plan *p);
 /* assign.c: kernels, lifetimes, offsets. `outputs` stay until their program ends. */

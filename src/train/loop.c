@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "base/parallel.h"
 #include "ops/ops.h"
 #include "train/finish.h"
 #include "train/run.h"
@@ -20,6 +21,7 @@ struct loop {
     double stop;           /* agreed on */
     const char *reason;    /* the first rank's, for its message */
     struct lr_plateau plateau;
+    double moving, waiting; /* seconds of this step in which data moved between ranks; waited for */
 };
 
 /* ---- one step ---- */
@@ -48,21 +50,40 @@ static void count(const struct worker *w, double counts[2])
     counts[1] += (double)(w->batch.rows.count + w->batch.encoder.count);
 }
 
+/* The transfers of a program, apart from those by which ranks agree. */
+static void time_transfers(struct loop *l, const struct comm_times *before)
+{
+    l->moving += l->w->comm->times.busy - before->busy;
+    l->waiting += l->w->comm->times.exposed - before->exposed;
+}
+
+static int run_program(struct loop *l, enum program program, const struct run_options *o)
+{
+    struct comm_times before = l->w->comm->times;
+
+    TRY(executor_run(l->w->train, program, o));
+    time_transfers(l, &before);
+    return OK;
+}
+
 static int run_one_by_one(struct loop *l, double counts[2])
 {
     struct worker *w = l->w;
     const struct loader_options *o = &w->loader.options;
     int64_t samples = loader_sample_count(&w->loader, l->step);
+    int64_t full = ceil_div(samples, o->microbatch * o->dp);
+    int64_t last = (full < o->accumulation ? full : o->accumulation) - 1;
     struct run_options run = { .seed = (uint64_t)w->run->o->seed, .step = (uint64_t)l->step };
 
-    for (int64_t m = 0; m < o->accumulation && m * o->microbatch * o->dp < samples; m++) {
+    for (int64_t m = 0; m <= last; m++) {
         TRY(look_for_stop(l));
         if (l->stop != 0)
             return OK;
         TRY(loader_fill(&w->loader, l->step, m, w->dp, &w->batch));
         executor_set_batch(w->train, &w->batch);
         run.first_microbatch = m == 0;
-        TRY(executor_run(w->train, PROGRAM_MICROBATCH, &run));
+        run.last_microbatch = m == last;
+        TRY(run_program(l, PROGRAM_MICROBATCH, &run));
         count(w, counts);
     }
     return OK;
@@ -95,10 +116,17 @@ static int run_stages(struct loop *l, double counts[2])
     const struct microbatches m = { .load = feed_next, .context = &f };
     const struct run_options run = { .seed = (uint64_t)l->w->run->o->seed,
                                      .step = (uint64_t)l->step,
-                                     .first_microbatch = true };
+                                     .first_microbatch = true,
+                                     .last_microbatch = true };
+    struct comm_times before;
 
     TRY(look_for_stop(l));
-    return l->stop != 0 ? OK : executor_run_pipeline(l->w->train, &m, &run);
+    if (l->stop != 0)
+        return OK;
+    before = l->w->comm->times;
+    TRY(executor_run_pipeline(l->w->train, &m, &run));
+    time_transfers(l, &before);
+    return OK;
 }
 
 static int run_microbatches(struct loop *l, double counts[2])
@@ -118,7 +146,7 @@ static int update(struct loop *l, double labels)
     settings[SETTING_LEARNING_RATE] = rate_of(l);
     settings[SETTING_STEP] = (double)(l->step - l->skipped + 1);
     settings[SETTING_MAX_NORM] = w->run->o->max_grad_norm;
-    return executor_run(w->train, PROGRAM_UPDATE, &run);
+    return run_program(l, PROGRAM_UPDATE, &run);
 }
 
 /* Without the sign that a NaN may have. */
@@ -152,7 +180,9 @@ static int take_result(struct loop *l, double counts[2], double seconds)
                              .loss = control[CONTROL_LOSS],
                              .grad_norm = control[CONTROL_GRAD_NORM],
                              .applied = control[CONTROL_APPLY] != 0,
-                             .seconds = seconds };
+                             .seconds = seconds,
+                             .moving = l->moving,
+                             .waiting = l->waiting };
     bool bad;
 
     TRY(agree_sum(w, counts, 2));
@@ -181,6 +211,7 @@ static int run_step(struct loop *l)
 {
     double start = clock_seconds(), counts[2], labels;
 
+    l->moving = l->waiting = 0;
     TRY(run_microbatches(l, counts));
     if (l->stop != 0)
         return OK;

@@ -134,6 +134,8 @@ static void count_step(struct report *p, struct run *r, const struct step_result
     }
     p->last = *s;
     p->seconds += s->seconds;
+    p->moving += s->moving;
+    p->waiting += s->waiting;
     p->rows += s->rows;
     p->steps++;
     if (p->start_steps++ > 0)
@@ -235,6 +237,11 @@ static void write_place(struct json_writer *w, const struct run *r)
     write_number(w, "epoch", r->state.epoch);
 }
 
+static double of_a_step(const struct report *p, double seconds)
+{
+    return p->steps > 0 ? 1e3 * seconds / (double)p->steps : NAN;
+}
+
 static void log_file(struct report *p, const struct run *r, double loss)
 {
     double rate = row_rate(p);
@@ -248,7 +255,11 @@ static void log_file(struct report *p, const struct run *r, double loss)
     write_number(&w, "learning_rate", p->last.learning_rate);
     write_number(&w, "grad_norm", p->last.grad_norm);
     write_number(&w, "tokens_per_second", rate);
-    write_number(&w, "step_ms", p->steps > 0 ? 1e3 * p->seconds / (double)p->steps : NAN);
+    write_number(&w, "step_ms", of_a_step(p, p->seconds));
+    if (mesh_ranks(&r->mesh) > 1) {
+        write_number(&w, "communication_ms", of_a_step(p, p->moving));
+        write_number(&w, "exposed_ms", of_a_step(p, p->waiting));
+    }
     write_number(&w, "mfu", p->peak > 0 ? rate * r->row_flops / p->peak : NAN);
     json_write_key(&w, "memory_bytes");
     json_write_uint64(&w, mem_peak_resident());
@@ -307,7 +318,7 @@ void report_log(struct report *p, struct run *r)
         log_line(p, r, loss);
     r->state.loss_sum = 0;
     r->state.loss_tokens = 0;
-    p->seconds = 0;
+    p->seconds = p->moving = p->waiting = 0;
     p->steps = p->rows = 0;
 }
 

@@ -14,6 +14,7 @@ struct step_result {
     int64_t labels, rows;                  /* of the global batch */
     bool applied;                          /* the weights were changed */
     double seconds;
+    double moving, waiting; /* seconds in which data moved between ranks; in which the first one waited */
 };
 
 struct report {
@@ -24,6 +25,7 @@ struct report {
     bool refused;                     /* the callback wants no more */
     struct step_result last;          /* the newest step */
     double start, seconds;            /* of this start; in steps since the last line */
+    double moving, waiting;           /* in these: see step_result */
     double step_seconds;              /* of this start, in steps after the first */
     int64_t steps, rows, start_steps; /* since the last line; steps of this start */
     bool estimated;

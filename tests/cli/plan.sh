@@ -13,7 +13,7 @@ prints "one rank: parameters " "$PLAIT" plan $common
 
 # Each stage has what its pass puts in, and nothing of a later one.
 "$PLAIT" plan $common --world_size 2 --tensor_parallel_size 2 --dump all >all.txt 2>/dev/null
-[ "$(grep '^# ' all.txt | tr '\n' ' ')" = "# graph # grad # optimizer # shard # stages # recompute # fuse # precision # memory " ] ||
+[ "$(grep '^# ' all.txt | tr '\n' ' ')" = "# graph # grad # optimizer # shard # stages # recompute # fuse # precision # overlap # memory " ] ||
   stop "stages: $(grep '^# ' all.txt)"
 stage() { awk -v name="# $1" '/^# / { on = $0 == name } on' all.txt; }
 has() { stage "$1" | grep -qF -e "$2" || stop "$1 has no $2"; }

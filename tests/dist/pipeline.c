@@ -134,6 +134,7 @@ static int run_microbatches(struct executor *e, const struct plan *p, struct fee
         TRY(load(f, i));
         executor_set_batch(e, &f->b);
         each.first_microbatch = i == 0;
+        each.last_microbatch = i == MICROBATCHES - 1;
         TRY(executor_run(e, PROGRAM_MICROBATCH, &each));
     }
     return OK;
@@ -155,7 +156,9 @@ static int train(void *context, int rank, struct comm *comm)
                                                .encoder_rows = r->family->encoder ? SAMPLES * LENGTH : 0,
                                                .sequences = SAMPLES });
     for (f.step = 0; f.step < STEPS; f.step++) {
-        const struct run_options o = { .seed = 7, .step = (uint64_t)f.step, .first_microbatch = true };
+        const struct run_options o = {
+            .seed = 7, .step = (uint64_t)f.step, .first_microbatch = true, .last_microbatch = true
+        };
         const double *control;
         TRY(run_microbatches(e, plan, &f, &o));
         settings = executor_input(e, "settings");

@@ -46,17 +46,17 @@ until_is() { # TEXT FILE
   done
   stop "never comes: $1: $(tail -n 20 slurm.err) $(scontrol show job "$job") $(tail -n 30 slurm/slurmctld.log)"
 }
-"$PLAIT" train $options --max_steps 500 --world_size 2 --output_dir whole 2>/dev/null
+"$PLAIT" train $options --max_steps 4000 --world_size 2 --output_dir whole 2>/dev/null
 job=$(sbatch --parsable --nodes=1 --ntasks-per-node=2 --cpus-per-task=1 "$root/examples/slurm/train.sbatch" \
-  $options --max_steps 500 --output_dir batch)
+  $options --max_steps 4000 --output_dir batch)
 until_is '"step": 10,' batch/train_log.jsonl
 scancel --signal=USR1 "$job"
 until_is "job $job is put back into the queue" slurm.err
-grep -q 'stopped at step [0-9]* of 500 (SIGUSR1), with batch/checkpoint-' slurm.err || stop "$(cat slurm.err)"
+grep -q 'stopped at step [0-9]* of 4000 (SIGUSR1), with batch/checkpoint-' slurm.err || stop "$(cat slurm.err)"
 # A job that is put back waits for two minutes; not so long here, but until nothing of its first start is left.
 while pgrep -f "slurmstepd: \[$job\." >/dev/null || [ "$(scontrol show job "$job" | grep -c JobState=PENDING)" = 0 ]; do sleep 0.2; done
 sleep 1
 scontrol update JobId="$job" StartTime=now
-until_is 'Training completed: 500 steps' slurm.err
+until_is 'Training completed: 4000 steps' slurm.err
 grep -q 'Continuing after step = ' slurm.err || stop "begins anew: $(cat slurm.err)"
 cmp whole/model.safetensors batch/model.safetensors || stop "the job that was stopped has another model"

@@ -173,6 +173,7 @@ static int take_step(struct worker *w, int step)
         TRY(loader_fill(&w->loader, step, m, mesh_coordinate(&r->mesh, w->rank, AXIS_DP), &w->batch));
         *count += (double)w->batch.label_count;
         o.first_microbatch = m == 0;
+        o.last_microbatch = m == r->course->accumulate - 1;
         executor_set_batch(w->e, &w->batch);
         TRY(executor_run(w->e, PROGRAM_MICROBATCH, &o));
     }

@@ -1,5 +1,6 @@
-/* Collectives on in-process ranks: 2 and 4 along their axis, and 2 x 2 with every placement on the other axis
- * that the card lets pass. A rank's part of the value is a function of its place, before and after. */
+/* Collectives, at once and as start and wait, on in-process ranks: 2 and 4 along their axis, and 2 x 2 with
+ * every placement on the other axis that the card lets pass. A rank's part of the value is a function of its
+ * place, before and after. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -17,6 +18,7 @@ struct meeting {
     const struct ops_values *v;
     struct mesh mesh;
     bool in_place;
+    bool apart; /* started, then waited for */
 };
 
 static struct placement reduced(const struct node *n)
@@ -111,14 +113,18 @@ static int run_rank(void *context, int rank, struct comm *comm)
     struct kernel_args args = {
         .node = n, .in = &in, .out = &out, .add = &(bool){ false }, .workspace = workspace, .comm = comm
     };
+    struct request request = { 0 };
     int status;
 
+    args.request = m->apart ? &request : NULL;
     for (int64_t i = 0; i < ops_count(&in); i++)
         ops_set(&in, i, entry(m, n->in[0], &in, i, rank));
     ops_fill(&out, NULL);
     if (m->in_place)
         out.data = in.data;
     k->run(&args);
+    if (m->apart)
+        comm_kernels[OP_wait]->run(&(struct kernel_args){ .started = &args });
     comm_barrier(comm); /* a rank that fails would break the others' collectives */
     status = check_rank(m, &out, rank);
     mem_free(in.data);
@@ -129,8 +135,14 @@ static int run_rank(void *context, int rank, struct comm *comm)
 
 static void run_mesh(struct meeting *m, const char *name)
 {
-    for (int in_place = 0; in_place <= m->c->node->op->in_place[0]; in_place++) {
-        m->in_place = in_place;
+    const struct op_def *op = m->c->node->op;
+    bool transfers = op != &op_keep_shard && op != &op_keep_first;
+
+    for (int way = 0; way < 4; way++) {
+        m->in_place = way & 1;
+        m->apart = way & 2;
+        if ((m->in_place && !op->in_place[0]) || (m->apart && !transfers))
+            continue;
         if (comm_local_run(&m->mesh, 1, run_rank, m) != OK)
             fail_msg("%s on a mesh of %d x %d: %s", name, m->mesh.size[0], m->mesh.size[1], error_message());
     }

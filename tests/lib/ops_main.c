@@ -66,6 +66,8 @@ static bool applies(enum op_id op, int check)
 {
     if (op == OP_send || op == OP_receive) /* what a pipeline makes of them: dist/pipeline.c */
         return false;
+    if (op == OP_wait) /* asked with each collective that can be waited for */
+        return false;
     if (check == FUSION)
         return op_table[op]->fuse || lists[op]->fuses;
     return is_collective(op) ? check == COLLECTIVE : check != COLLECTIVE;

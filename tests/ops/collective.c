@@ -49,3 +49,4 @@ const struct op_cases cases_all_gather = { .cases = dealing };
 const struct op_cases cases_reduce_scatter = { .cases = dealing };
 const struct op_cases cases_keep_shard = { .cases = dealing };
 const struct op_cases cases_keep_first = { .cases = reducing };
+const struct op_cases cases_wait = { 0 };

@@ -10,6 +10,7 @@
 #include "base/err.h"
 #include "cpu/machine.h"
 #include "models/config.h"
+#include "ops/ops.h"
 
 #include <cmocka.h>
 
@@ -75,6 +76,22 @@ static bool may_take_over(const struct node *n, int j, int i)
     return n->op->in_place[j] == i + 1 || n->op->alias || n->out[j]->into == n->in[i];
 }
 
+/* What was started before and is waited for later works in its workspace. */
+static void leave_transfers_alone(const struct thought *s, const struct node *n)
+{
+    for (int k = s->p->program[s->program].first; k < n->id; k++) {
+        const struct node *started = s->p->graph->nodes[k];
+        struct range w = workspace_of(s, k);
+        if (!started->wait || started->wait->id < n->id)
+            continue;
+        for (int j = 0; j < n->nout; j++)
+            if (n->out[j] && n != started->wait && overlap(range_of(s, n->out[j]), w))
+                fail_msg("%s: node %d (%s) writes where %d is under way", s->what, n->id, n->op->name, k);
+        if (overlap(workspace_of(s, n->id), w))
+            fail_msg("%s: node %d (%s) works where %d is under way", s->what, n->id, n->op->name, k);
+    }
+}
+
 static void check_node(const struct thought *s, const struct node *n)
 {
     struct range w = workspace_of(s, n->id);
@@ -107,6 +124,7 @@ static void think(struct thought *s)
         assert_int_equal(n->id, k);
         read_inputs(s, n);
         check_node(s, n);
+        leave_transfers_alone(s, n);
         overwrite(s, k, workspace_of(s, k), NULL);
         for (int j = 0; j < n->nout; j++)
             if (n->out[j] && !n->op->alias)
@@ -221,12 +239,83 @@ static void recompute_saves_memory(void **state)
     config_release(&c);
 }
 
+static struct plan *compiled(const struct config *c, struct mesh mesh)
+{
+    struct machine m;
+    struct plan *p;
+
+    assert_int_equal(machine_detect(&m), OK);
+    assert_int_equal(
+        plan_compile(c,
+                     &(struct compile_options){ .task = TASK_TRAIN,
+                                                .rows = 512,
+                                                .sequences = 4,
+                                                .labels = 512,
+                                                .mesh = mesh,
+                                                .cluster = { .link_bytes = 1e11, .message_seconds = 1e-6 } },
+                     &m, &p),
+        OK);
+    return p;
+}
+
+static void complete_gradients_are_reduced_at_once(void **state)
+{
+    struct config c;
+    struct plan *p;
+    int started = 0, left = 0;
+
+    load(&c, "n_layer=3,n_embd=256,n_head=4,vocab_size=1000");
+    p = compiled(&c, (struct mesh){ .size = { 2, 1 } });
+    for (size_t k = 0; k < p->graph->node_count; k++) {
+        const struct node *n = p->graph->nodes[k];
+        if (n->op != &op_all_reduce || tensor_bytes(n->in[0]) < 1 << 16)
+            continue;
+        if (!n->wait) {
+            left++;
+            continue;
+        }
+        started++;
+        assert_true(n->last_only && n->id < p->program[PROGRAM_MICROBATCH].end);
+        assert_true(n->wait->id >= p->program[PROGRAM_UPDATE].first);
+        assert_ptr_equal(n->in[0]->producer, p->graph->nodes[k - 1]);
+    }
+    assert_int_equal(started, 3 * 4 + 2); /* the matrices of three layers, and two tables */
+    assert_int_equal(left, 0);
+    plan_free(p);
+    config_release(&c);
+}
+
+static bool works_between(const struct plan *p, const struct node *n, const struct op_def *op)
+{
+    for (int k = n->id; k < n->wait->id; k++)
+        if (p->graph->nodes[k]->op == op)
+            return true;
+    return false;
+}
+
+static void weight_gradients_hide_sums(void **state)
+{
+    struct config c;
+    struct plan *p;
+    int hidden = 0;
+
+    load(&c, "n_layer=3,n_embd=256,n_head=4,vocab_size=1000");
+    p = compiled(&c, (struct mesh){ .size = { 1, 2 } });
+    for (size_t k = 0; k < p->graph->node_count; k++)
+        hidden += p->graph->nodes[k]->wait && works_between(p, p->graph->nodes[k], &op_linear_grad_weight);
+    assert_true(hidden >= 3 * 2);
+    plan_free(p);
+    config_release(&c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(no_value_is_overwritten),
         cmocka_unit_test(large_plans_too),
         cmocka_unit_test(recompute_saves_memory),
+        cmocka_unit_test(complete_gradients_are_reduced_at_once),
+        cmocka_unit_test(weight_gradients_hide_sums),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
