@@ -75,8 +75,6 @@ int model_params(struct plait_model *m); /* makes m->params */
 /* Makes the stores, if need be, and runs fn on each rank: on this thread where there is one alone. When it
  * fails, what is made when wanted may be broken: model_forget. */
 int model_run(struct plait_model *m, int (*fn)(void *context, int rank, struct comm *comm), void *context);
-/* ERR_CONFIG where the layout has stages, which are for training and evaluation alone. */
-int model_without_stages(const struct plait_model *m);
 /* fn on the first rank alone: see gather_run. */
 int model_gather(struct plait_model *m, int (*fn)(void *context, struct gather *g), void *context);
 /* Reads the weights into parameters that executors have added to a rank's store. */

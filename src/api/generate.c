@@ -72,7 +72,6 @@ int generate_prepare(struct plait_model *m, const struct generation_request *r, 
                                     .dtype = m->dtype };
     int status;
 
-    TRY(model_without_stages(m));
     TRY(check_ranks(m));
     TRY(model_check_memory(&m->model.config, 1, m->available));
     warn_of_positions(m, r);

@@ -52,15 +52,6 @@ int model_run(struct plait_model *m, int (*fn)(void *context, int rank, struct c
     return comm_local_run_on(m->ends, mesh_ranks(&m->mesh), world_threads(m->world, &m->mesh), fn, context);
 }
 
-int model_without_stages(const struct plait_model *m)
-{
-    if (mesh_size(&m->mesh, AXIS_PP) == 1)
-        return OK;
-    return fail(ERR_CONFIG,
-                "--pipeline_parallel_size: stages are for training and evaluation (found %d, expected 1)",
-                mesh_size(&m->mesh, AXIS_PP));
-}
-
 struct gathering {
     struct plait_model *m;
     int (*fn)(void *context, struct gather *g);

@@ -185,8 +185,8 @@ static int open_and_generate(struct generate *g)
     struct model_handle_options o = { .compute = &v->compute, .parallel = p, .world = g->world };
     int status;
 
-    if (p->data <= 0 && p->tensor <= 0 && p->world > 0)
-        p->tensor = p->world; /* layers are what ranks share */
+    if (p->data <= 0)
+        p->data = 1; /* the model is what ranks share */
     model_choice_options(&v->model, &o.names);
     TRY(model_handle_open(&o, &g->model));
     status = g->model->model.config.head == HEAD_MASKED ? fill_masks(g) : generate(g);

@@ -6,9 +6,7 @@
 #include "gen/process.h"
 #include "gen/sample.h"
 
-/* ---- generator.c: two executors and what they are fed ---- */
-
-enum phase { PREFILL, DECODE, PHASES };
+/* ---- feed.c: what executors are fed ---- */
 
 struct feed { /* inputs of an executor; rows and labels are counted as they are added */
     int32_t *ids, *positions, *order, *longest, *slot, *label_rows, *source;
@@ -18,7 +16,35 @@ struct feed { /* inputs of an executor; rows and labels are counted as they are 
     int32_t *encoder_ids, *encoder_order, *encoder_key_order, *encoder_offsets, *encoder_slot;
     int32_t *cross_slot, *cross_last;
     int64_t encoder_rows, encoder_sequences, encoder_capacity;
+    int64_t source_count; /* numbers in the table */
+    bool own;             /* the arrays lie here: feed_make */
 };
+
+/* The arrays are the inputs of e; or lie here, to be dealt out to microbatches. */
+void feed_bind(struct feed *f, struct executor *e);
+void feed_make(struct feed *f);
+void feed_release(struct feed *f);
+void feed_clear(struct feed *f); /* nothing is fed */
+
+/* length: of the sequence, as far as it is known. */
+void feed_row(struct feed *f, int32_t id, int64_t position, int64_t length, int64_t slot);
+/* The row added last attends to a prompt of `length` tokens in row `slot` of the cross caches. */
+void feed_cross(struct feed *f, int64_t slot, int64_t length);
+/* A prompt for the encoder, to be kept in that row. */
+void feed_prompt(struct feed *f, const struct prompt *p, int64_t slot);
+void feed_label(struct feed *f); /* the logits of the row added last are wanted */
+
+struct run_counts feed_counts(const struct feed *f);
+struct feed_span { /* first and count of what a microbatch has */
+    int64_t row, rows, label, labels, encoder_row, encoder_rows, sequences;
+};
+void feed_part(const struct feed *f, int part, int parts, struct feed_span *s);
+/* Puts a span of an own feed into the inputs of e. */
+struct run_counts feed_copy(const struct feed *f, const struct feed_span *s, struct executor *e);
+
+/* ---- generator.c: two executors ---- */
+
+enum phase { PREFILL, DECODE, PHASES };
 
 struct generator {
     const struct config *config;
@@ -28,23 +54,22 @@ struct generator {
     struct plan *plans[PHASES];
     struct executor *executors[PHASES];
     struct feed feeds[PHASES];
-    int32_t *table; /* [width, positions] scratch for reordering the table of sources */
+    int microbatches; /* of a step, with stages */
+    int32_t *table;   /* [width, positions] scratch for reordering the table of sources */
 };
 
-/* length: of the sequence, as far as it is known. */
-void feed_row(struct feed *f, int32_t id, int64_t position, int64_t length, int64_t slot);
-/* The row added last attends to a prompt of `length` tokens in row `slot` of the cross caches. */
-void feed_cross(struct feed *f, int64_t slot, int64_t length);
-/* A prompt for the encoder, to be kept in that row. */
-void feed_prompt(struct feed *f, const struct prompt *p, int64_t slot);
-void feed_label(struct feed *f); /* the logits of the row added last are wanted */
-/* Runs what was fed, empties the feed. out: (labels, V) logits, valid until the phase runs again; may be
- * overwritten. */
+/* Runs what was fed, empties the feed. `choose` gets the logits of all labels, some at a time, where they are
+ * made: on the ranks of the last stage. They may be overwritten. */
 struct logits {
-    float *values;
-    int64_t stride; /* from row to row; V of them are used */
+    float *values; /* [count][stride]; V of a row are used */
+    int64_t stride;
+    int64_t first, count; /* labels */
 };
-int generator_step(struct generator *g, enum phase phase, struct logits *out);
+typedef void choose_fn(void *context, const struct logits *l);
+int generator_step(struct generator *g, enum phase phase, choose_fn *choose, void *context);
+/* Gives all ranks what those of the last stage have. */
+int generator_share(struct generator *g, int32_t *words, int64_t count);
+bool generator_chooses(const struct generator *g); /* this is such a rank */
 
 /* The table of sources of one prompt's rows, `first` being the first of them. */
 void sources_begin(struct generator *g, int64_t first, int64_t prompt);
@@ -100,6 +125,10 @@ void group_release(struct group *g);
 struct sequence_view group_sequence(const struct group *g, int64_t i);
 /* Chooses the next token, or the candidates for it, of a row's sequences. Runs on any thread. */
 void row_choose(void *rows, int64_t tile);
+/* What was chosen for a row, as words; and the way back, on ranks that have chosen nothing. */
+int64_t row_words(const struct row *r);
+void row_pack(const struct row *r, int32_t *words);
+void row_unpack(struct row *r, const int32_t *words);
 /* Takes what was chosen; group->active becomes false, and its results are made, when all is done. */
 void group_advance(struct run *run, struct group *g);
 

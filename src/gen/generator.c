@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "base/parallel.h"
 #include "cpu/machine.h"
 #include "gen/gen_internal.h"
 
@@ -17,6 +18,22 @@ static int64_t encoder_rows(const struct generator *g, enum phase phase)
     if (!config_has_encoder(g->config))
         return 0;
     return phase == DECODE ? 1 : c->chunk > c->encoder_positions ? c->chunk : c->encoder_positions;
+}
+
+/* Rows of a step are dealt out to as many microbatches as there are stages to be kept busy. */
+static void divide(struct generator *g, struct compile_options *o)
+{
+    int64_t sequences = g->capacity.prompts * g->capacity.width;
+    int stages;
+
+    o->mesh = g->comm->mesh;
+    stages = mesh_size(&o->mesh, AXIS_PP);
+    g->microbatches = sequences < stages ? (int)sequences : stages;
+    o->pipeline = (struct pipeline_options){ .schedule = SCHEDULE_GPIPE, .microbatches = g->microbatches };
+    o->stage_rank = mesh_coordinate(&o->mesh, g->comm->rank, AXIS_PP);
+    o->rows = ceil_div(o->rows, g->microbatches);
+    o->sequences = ceil_div(o->sequences, g->microbatches);
+    o->labels = o->labels < o->rows ? o->labels : o->rows;
 }
 
 /* Several ranks run both phases by one plan: a plan chooses how the parameters lie, and two could choose
@@ -50,16 +67,17 @@ static int compile(struct generator *g, enum phase phase, const struct machine *
                     "%s: rows see what is to come, so nothing can be generated (found $.is_decoder "
                     "false, expected true)",
                     g->config->name);
+    g->feeds[phase] = (struct feed){ .row_capacity = rows,
+                                     .encoder_capacity = o.encoder_rows,
+                                     .label_capacity = o.labels,
+                                     .source_count = sequences * c->positions,
+                                     .first_position = g->config->sizes.first_position };
     if (g->comm)
-        o.mesh = g->comm->mesh;
+        divide(g, &o);
     if (g->comm && phase == DECODE)
         g->plans[DECODE] = g->plans[PREFILL];
     else
         TRY(plan_compile(g->config, &o, machine, &g->plans[phase]));
-    g->feeds[phase].row_capacity = rows;
-    g->feeds[phase].encoder_capacity = o.encoder_rows;
-    g->feeds[phase].label_capacity = o.labels;
-    g->feeds[phase].first_position = g->config->sizes.first_position;
     return OK;
 }
 
@@ -103,24 +121,12 @@ static int check_alone(const struct generator *g, const struct store *store)
 static int bind(struct generator *g, enum phase phase, struct store *store)
 {
     struct feed *f = &g->feeds[phase];
-    struct executor *e;
 
     TRY(executor_create(g->plans[phase], store, g->comm, g->comm ? g->comm->rank : 0, &g->executors[phase]));
-    e = g->executors[phase];
-    f->ids = executor_input(e, "ids");
-    f->positions = executor_input(e, "positions");
-    f->order = executor_input(e, "order");
-    f->longest = executor_input(e, "longest");
-    f->slot = executor_input(e, "slot");
-    f->label_rows = executor_input(e, "label_rows");
-    f->source = executor_input(e, "source");
-    f->encoder_ids = executor_input(e, "encoder_ids");
-    f->encoder_order = executor_input(e, "encoder_order");
-    f->encoder_key_order = executor_input(e, "encoder_key_order");
-    f->encoder_offsets = executor_input(e, "encoder_offsets");
-    f->encoder_slot = executor_input(e, "encoder_slot");
-    f->cross_slot = executor_input(e, "cross_slot");
-    f->cross_last = executor_input(e, "cross_last");
+    if (g->plans[phase]->chunks > 0)
+        feed_make(f);
+    else
+        feed_bind(f, g->executors[phase]);
     for (int64_t row = 0; row < g->capacity.prompts * g->capacity.width; row++)
         for (int64_t t = 0; t < g->capacity.positions; t++)
             f->source[row * g->capacity.positions + t] = (int32_t)row;
@@ -168,8 +174,10 @@ void generator_free(struct generator *g)
 {
     if (!g)
         return;
-    for (int phase = 0; phase < PHASES; phase++)
+    for (int phase = 0; phase < PHASES; phase++) {
         executor_free(g->executors[phase]);
+        feed_release(&g->feeds[phase]);
+    }
     if (g->store)
         remove_cache(g);
     if (g->plans[DECODE] != g->plans[PREFILL])
@@ -181,63 +189,72 @@ void generator_free(struct generator *g)
 
 /* ---- Steps ---- */
 
-void feed_row(struct feed *f, int32_t id, int64_t position, int64_t length, int64_t slot)
-{
-    if (f->rows == f->row_capacity)
-        BUG("more rows than the %lld of the plan", (long long)f->row_capacity);
-    f->ids[f->rows] = id;
-    f->order[f->rows] = (int32_t)position;
-    f->positions[f->rows] = (int32_t)(f->first_position + position);
-    if (f->longest)
-        f->longest[f->rows] = (int32_t)length;
-    f->slot[f->rows++] = (int32_t)slot;
-}
+struct step {
+    struct generator *g;
+    enum phase phase;
+    choose_fn *choose;
+    void *context;
+    struct feed_span span; /* of the newest microbatch */
+};
 
-void feed_cross(struct feed *f, int64_t slot, int64_t length)
+static int load(void *context, int microbatch, struct run_counts *counts)
 {
-    f->cross_slot[f->rows - 1] = (int32_t)slot;
-    f->cross_last[f->rows - 1] = (int32_t)(length - 1);
-}
+    struct step *s = context;
 
-void feed_prompt(struct feed *f, const struct prompt *p, int64_t slot)
-{
-    if (p->length > f->encoder_capacity - f->encoder_rows)
-        BUG("more rows than the %lld of the encoder", (long long)f->encoder_capacity);
-    for (int64_t t = 0; t < p->length; t++) {
-        int64_t row = f->encoder_rows + t;
-        f->encoder_ids[row] = p->ids[t];
-        f->encoder_order[row] = f->encoder_key_order[row] = (int32_t)t;
-        f->encoder_slot[row] = (int32_t)slot;
-    }
-    f->encoder_rows += p->length;
-    f->encoder_offsets[0] = 0;
-    f->encoder_offsets[++f->encoder_sequences] = (int32_t)f->encoder_rows;
-}
-
-void feed_label(struct feed *f)
-{
-    if (f->labels == f->label_capacity)
-        BUG("more logits than the %lld rows of the plan", (long long)f->label_capacity);
-    f->label_rows[f->labels++] = (int32_t)(f->rows - 1);
-}
-
-int generator_step(struct generator *g, enum phase phase, struct logits *out)
-{
-    struct feed *f = &g->feeds[phase];
-    struct run_counts counts = { 0 };
-    struct view v;
-
-    counts.of[COUNT_ROWS] = f->rows;
-    counts.of[COUNT_LABELS] = f->labels;
-    counts.of[COUNT_ENCODER_ROWS] = f->encoder_rows;
-    counts.of[COUNT_SEQUENCES] = f->encoder_sequences;
-    counts.of[COUNT_OFFSETS] = f->encoder_sequences + 1;
-    f->rows = f->labels = f->encoder_rows = f->encoder_sequences = 0;
-    executor_set_counts(g->executors[phase], &counts);
-    TRY(executor_run(g->executors[phase], PROGRAM_MICROBATCH, &(struct run_options){ 0 }));
-    v = executor_view(g->executors[phase], g->plans[phase]->logits);
-    *out = (struct logits){ .values = v.data, .stride = v.dim[1] };
+    feed_part(&s->g->feeds[s->phase], microbatch, s->g->microbatches, &s->span);
+    *counts = feed_copy(&s->g->feeds[s->phase], &s->span, s->g->executors[s->phase]);
     return OK;
+}
+
+static void give_logits(const struct step *s, int64_t first, int64_t count)
+{
+    struct view v = executor_view(s->g->executors[s->phase], s->g->plans[s->phase]->logits);
+
+    s->choose(s->context,
+              &(struct logits){ .values = v.data, .stride = v.dim[1], .first = first, .count = count });
+}
+
+static int take(void *context, int microbatch, int chunk)
+{
+    const struct step *s = context;
+
+    if (s->span.labels > 0 && generator_chooses(s->g))
+        give_logits(s, s->span.label, s->span.labels);
+    return OK;
+}
+
+int generator_step(struct generator *g, enum phase phase, choose_fn *choose, void *context)
+{
+    struct step s = { .g = g, .phase = phase, .choose = choose, .context = context };
+    const struct run_options o = { .first_microbatch = true };
+    struct executor *e = g->executors[phase];
+    struct feed *f = &g->feeds[phase];
+    const struct run_counts counts = feed_counts(f);
+
+    if (f->own) {
+        TRY(executor_run_pipeline(e, &(struct microbatches){ load, take, &s }, &o));
+    } else {
+        executor_set_counts(e, &counts);
+        TRY(executor_run(e, PROGRAM_MICROBATCH, &o));
+        give_logits(&s, 0, f->labels);
+    }
+    feed_clear(f);
+    return OK;
+}
+
+bool generator_chooses(const struct generator *g)
+{
+    return g->plans[DECODE]->logits != NULL;
+}
+
+int generator_share(struct generator *g, int32_t *words, int64_t count)
+{
+    int stages = g->comm ? mesh_size(&g->comm->mesh, AXIS_PP) : 1;
+    const struct transfer x = {
+        .kind = TRANSFER_BROADCAST, .axis = AXIS_PP, .dtype = DT_I32, .count = count, .peer = stages - 1
+    };
+
+    return stages > 1 ? comm_run(g->comm, &x, words, words) : OK;
 }
 
 /* ---- Sources. Prefill writes and reads each row of the cache as itself; the table that changes is decode's.

@@ -147,6 +147,58 @@ void row_choose(void *rows, int64_t tile)
     choose(r, c, vocab);
 }
 
+/* ---- As words, for ranks that have chosen nothing ---- */
+
+enum { TOP_WORDS = (sizeof(struct top) + sizeof(int32_t) - 1) / sizeof(int32_t) };
+
+static int64_t list_words(const struct top_list *l)
+{
+    return 1 + l->room * TOP_WORDS;
+}
+
+int64_t row_words(const struct row *r)
+{
+    int64_t words = 1;
+
+    if (!r->group->searching)
+        return words + r->count;
+    for (int64_t i = r->first; i < r->first + r->count; i++)
+        words += list_words(&r->group->candidates[i]);
+    return words;
+}
+
+void row_pack(const struct row *r, int32_t *words)
+{
+    *words++ = (int32_t)r->problem;
+    for (int64_t i = r->first; i < r->first + r->count; i++) {
+        const struct top_list *l;
+        if (!r->group->searching) {
+            *words++ = r->group->chosen[i];
+            continue;
+        }
+        l = &r->group->candidates[i];
+        words[0] = (int32_t)l->count;
+        memcpy(words + 1, l->items, (size_t)l->count * sizeof(l->items[0]));
+        words += list_words(l);
+    }
+}
+
+void row_unpack(struct row *r, const int32_t *words)
+{
+    r->problem = (enum row_problem) * words++;
+    for (int64_t i = r->first; i < r->first + r->count; i++) {
+        struct top_list *l;
+        if (!r->group->searching) {
+            r->group->chosen[i] = *words++;
+            continue;
+        }
+        l = &r->group->candidates[i];
+        l->count = words[0];
+        memcpy(l->items, words + 1, (size_t)l->count * sizeof(l->items[0]));
+        words += list_words(l);
+    }
+}
+
 /* ---- Results ---- */
 
 /* What follows an ended sequence: the pad token, else the first end token. transformers' beam search takes a

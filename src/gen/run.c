@@ -113,10 +113,43 @@ static int fail_row(const struct row *r)
     return fail(ERR_CONFIG, "prompt %zu: every next token is forbidden", r->group->prompt + 1);
 }
 
-/* Rows of one group lie side by side. */
-static int choose_and_advance(struct run *run, int64_t count)
+static void choose(void *context, const struct logits *l)
 {
-    parallel_for(count, row_choose, run->rows);
+    struct run *run = context;
+
+    for (int64_t i = 0; i < l->count; i++)
+        run->rows[l->first + i].logits = l->values + i * l->stride;
+    parallel_for(l->count, row_choose, run->rows + l->first);
+}
+
+/* Where stages share the work, the last one alone has chosen. */
+static int share(struct run *run, int64_t count)
+{
+    bool chosen = generator_chooses(run->g);
+    int64_t words = 0;
+    int32_t *list;
+    int status;
+
+    for (int64_t i = 0; i < count; i++)
+        words += row_words(&run->rows[i]);
+    list = mem_alloc_array((size_t)words + 1, sizeof(list[0]));
+    for (int64_t i = 0, at = 0; i < count; at += row_words(&run->rows[i++]))
+        if (chosen)
+            row_pack(&run->rows[i], list + at);
+    status = generator_share(run->g, list, words);
+    for (int64_t i = 0, at = 0; i < count && status == OK; at += row_words(&run->rows[i++]))
+        if (!chosen)
+            row_unpack(&run->rows[i], list + at);
+    mem_free(list);
+    return status;
+}
+
+/* Rows of one group lie side by side. */
+static int choose_and_advance(struct run *run, enum phase phase, int64_t count)
+{
+    TRY(generator_step(run->g, phase, choose, run));
+    if (run->g->feeds[phase].own)
+        TRY(share(run, count));
     for (int64_t i = 0; i < count; i++)
         if (run->rows[i].problem != ROW_FINE)
             return fail_row(&run->rows[i]);
@@ -132,16 +165,13 @@ static int prefill_step(struct run *run)
 {
     int64_t labels = run->g->feeds[PREFILL].labels;
     double start = clock_seconds();
-    struct logits logits;
+    int status;
 
-    TRY(generator_step(run->g, PREFILL, &logits));
-    run->results->prefill_seconds += clock_seconds() - start;
     for (int64_t i = 0; i < labels; i++)
-        run->rows[i] = (struct row){ .run = run,
-                                     .group = run->waiting[i],
-                                     .logits = logits.values + i * logits.stride,
-                                     .count = run->waiting[i]->count };
-    return choose_and_advance(run, labels);
+        run->rows[i] = (struct row){ .run = run, .group = run->waiting[i], .count = run->waiting[i]->count };
+    status = choose_and_advance(run, PREFILL, labels);
+    run->results->prefill_seconds += clock_seconds() - start;
+    return status;
 }
 
 /* Ranks have to agree, or one of them would wait for the others forever. */
@@ -259,15 +289,11 @@ static int decode_step(struct run *run)
 {
     int64_t count = feed_sequences(run);
     double start = clock_seconds();
-    struct logits logits;
     int status;
 
     if (count == 0)
         return OK;
-    TRY(generator_step(run->g, DECODE, &logits));
-    for (int64_t i = 0; i < count; i++)
-        run->rows[i].logits = logits.values + i * logits.stride;
-    status = choose_and_advance(run, count);
+    status = choose_and_advance(run, DECODE, count);
     run->results->steps++;
     run->results->decode_seconds += clock_seconds() - start;
     return status;
@@ -301,10 +327,8 @@ static void run_begin(struct run *run)
         if (run->o->do_sample)
             choice_init(&run->choices[t], run->g->config->sizes.vocab);
     }
-    for (int phase = 0; phase < PHASES; phase++) {
-        struct feed *f = &run->g->feeds[phase];
-        f->rows = f->labels = f->encoder_rows = f->encoder_sequences = 0;
-    }
+    for (int phase = 0; phase < PHASES; phase++)
+        feed_clear(&run->g->feeds[phase]);
     run->results->count = run->request->count * (size_t)run->o->num_return_sequences;
     run->results->items = mem_alloc_array(run->results->count, sizeof(run->results->items[0]));
 }

@@ -33,6 +33,9 @@ generate="generate --model_name_or_path threads --prompt the --max_new_tokens 12
 model=$GOLDEN/gpt2/heads3
 forward="forward --model_name_or_path $model --inputs $model/inputs.safetensors --grad --threads 1 --tensor_parallel_size 2"
 "$PLAIT" $forward --world_size 4 --output forward.threads
+staged="--pipeline_parallel_size 2 --world_size 4"
+"$PLAIT" $generate $staged --num_beams 3 --stop_strings "cat" >generate.stages
+"$PLAIT" $forward $staged --output forward.stages
 
 "$PLAIT" $train --world_size 4 --pipeline_parallel_size 2 --pipeline_schedule zero_bubble --output_dir stages 2>/dev/null
 
@@ -75,6 +78,10 @@ for flavour in $flavours; do
   cmp generate.threads generate.$flavour || stop "$flavour: generate"
   mpirun $flavour 4 "$PLAIT" $forward --output forward.$flavour || stop "$flavour: forward"
   cmp forward.threads forward.$flavour || stop "$flavour: forward"
+  mpirun $flavour 4 "$PLAIT" $generate $staged --num_beams 3 --stop_strings "cat" >generate.$flavour || stop "$flavour: generate"
+  cmp generate.stages generate.$flavour || stop "$flavour: generate through stages"
+  mpirun $flavour 4 "$PLAIT" $forward $staged --output forward.$flavour || stop "$flavour: forward through stages"
+  cmp forward.stages forward.$flavour || stop "$flavour: forward through stages"
 
   # ---- what cannot be
   fails $flavour 78 "--world_size: not what mpirun has started (found 4, expected 2)" 2 "$PLAIT" $generate --world_size 4

@@ -125,7 +125,8 @@ static void read_case(struct json_reader *r, struct test_case *c)
 
 struct arrangement {
     int64_t at_once, chunk;
-    int threads, ranks;
+    int threads;
+    struct mesh mesh;
 };
 
 struct heard { /* what the callback was told */
@@ -241,8 +242,8 @@ static void run_case(const struct test_case *c, const struct arrangement *a)
     for (size_t i = 0; i < c->prompt_count; i++)
         j.prompts[i] = (struct prompt){ c->prompts[i].values, c->prompts[i].count };
     must(model_open(&j.m, &(struct model_options){ .name = path }));
-    if (a->ranks > 1)
-        must(comm_local_run(&(struct mesh){ { 1, a->ranks } }, 1, run_rank, &j));
+    if (mesh_ranks(&a->mesh) > 1)
+        must(comm_local_run(&a->mesh, 1, run_rank, &j));
     else
         must(run_rank(&j, 0, NULL));
     model_close(&j.m);
@@ -307,8 +308,19 @@ static void few_at_a_time_in_odd_chunks(void **state)
 static void on_several_ranks(void **state)
 {
     (void)state;
-    run_all(&(struct arrangement){ .at_once = 3, .chunk = 4, .ranks = 2, .threads = 1 }, NULL);
-    run_all(&(struct arrangement){ .at_once = 6, .chunk = 64, .ranks = 3, .threads = 1 }, "beam3");
+    run_all(&(struct arrangement){ .at_once = 3, .chunk = 4, .threads = 1, .mesh = { { 1, 2 } } }, NULL);
+    run_all(&(struct arrangement){ .at_once = 6, .chunk = 64, .threads = 1, .mesh = { { 1, 3 } } }, "beam3");
+}
+
+/* Layers on several ranks one behind the other: two microbatches of rows where there are two sequences. */
+static void through_stages(void **state)
+{
+    const struct mesh stages = { { 1, 1, 2 } }, both = { { 1, 2, 2 } };
+
+    (void)state;
+    run_all(&(struct arrangement){ .at_once = 3, .chunk = 4, .threads = 1, .mesh = stages }, NULL);
+    run_all(&(struct arrangement){ .at_once = 1, .chunk = 64, .threads = 1, .mesh = stages }, "greedy");
+    run_all(&(struct arrangement){ .at_once = 6, .chunk = 5, .threads = 1, .mesh = both }, "beam3");
 }
 
 int main(void)
@@ -318,6 +330,7 @@ int main(void)
         cmocka_unit_test(one_prompt_at_a_time),
         cmocka_unit_test(few_at_a_time_in_odd_chunks),
         cmocka_unit_test(on_several_ranks),
+        cmocka_unit_test(through_stages),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
