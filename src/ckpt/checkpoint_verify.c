@@ -84,6 +84,14 @@ static int verify_file(const char *path, const struct manifest_file *f, enum che
     return bad < 0 ? OK : fail_checksum(path, f, bad);
 }
 
+int checkpoint_verify_file(const char *directory, const struct manifest_file *f, enum checkpoint_check how)
+{
+    char *path = path_join(directory, f->name);
+    int status = verify_file(path, f, how);
+    mem_free(path);
+    return status;
+}
+
 int checkpoint_verify(const char *path, enum checkpoint_check how, struct manifest *m)
 {
     struct manifest manifest;
@@ -99,11 +107,8 @@ int checkpoint_verify(const char *path, enum checkpoint_check how, struct manife
         status = checkpoint_read_manifest(name, &manifest);
     mem_free(name);
     TRY(status);
-    for (size_t i = 0; i < manifest.count && status == OK; i++) {
-        char *file = path_join(path, manifest.files[i].name);
-        status = verify_file(file, &manifest.files[i], how);
-        mem_free(file);
-    }
+    for (size_t i = 0; i < manifest.count && status == OK; i++)
+        status = checkpoint_verify_file(path, &manifest.files[i], how);
     if (status == OK && m != NULL)
         *m = manifest;
     else

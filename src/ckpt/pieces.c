@@ -288,36 +288,57 @@ static void deal_out(struct joining *j)
     mem_free(at);
 }
 
-static int fail_cover(const struct weights *w, const struct weights_tensor *t, const struct cover_fault *f)
+static bool is_covered(const struct weights_tensor *t, struct cover_fault *fault)
 {
-    struct str at;
+    struct cover_box *boxes = mem_alloc_array(t->piece_count, sizeof(boxes[0]));
+    bool exact;
+
+    for (size_t i = 0; i < t->piece_count; i++)
+        boxes[i] = (struct cover_box){ t->pieces[i].start, t->pieces[i].tensor->info->shape };
+    exact = cover_exact(t->info->ndim, t->info->shape, boxes, t->piece_count, fault);
+    mem_free(boxes);
+    return exact;
+}
+
+static int fail_cover(const struct weights *w, const struct weights_tensor *t, const struct cover_fault *f,
+                      size_t others)
+{
+    struct str what;
     int status;
 
-    if (f->times < 0)
-        return safetensors_fail(w->path, t->name, "cut along more than %d dims", COVER_MAX_CUTS);
-    str_init(&at);
-    append_dims(&at, f->at, t->info->ndim);
+    str_init(&what);
+    if (f->times < 0) {
+        str_appendf(&what, "cut along more than %d dims", COVER_MAX_CUTS);
+    } else {
+        str_append(&what, "element ");
+        append_dims(&what, f->at, t->info->ndim);
+        if (f->times)
+            str_appendf(&what, " is in %" PRId64 " pieces (expected 1)", f->times);
+        else
+            str_append(&what, " is in no piece");
+    }
+    if (others)
+        str_appendf(&what, ", and %zu more tensors are not whole", others);
+    status = safetensors_fail(w->path, t->name, "%s", what.data);
     if (f->times == 0)
-        status = safetensors_fail(w->path, t->name, "element %s is in no piece: files are missing", at.data);
-    else
-        status = safetensors_fail(w->path, t->name, "element %s is in %" PRId64 " pieces (expected 1)",
-                                  at.data, f->times);
-    str_release(&at);
+        error_hint("files of the checkpoint are missing");
+    str_release(&what);
     return status;
 }
 
-static int check_cover(const struct weights *w, struct weights_tensor *t)
+static int check_cover(const struct weights *w)
 {
-    struct cover_box *boxes;
-    struct cover_fault fault;
-    bool exact;
+    const struct weights_tensor *bad = NULL;
+    struct cover_fault fault = { 0 }, other;
+    size_t others = 0;
 
-    boxes = mem_alloc_array(t->piece_count, sizeof(boxes[0]));
-    for (size_t i = 0; i < t->piece_count; i++)
-        boxes[i] = (struct cover_box){ t->pieces[i].start, t->pieces[i].tensor->info->shape };
-    exact = cover_exact(t->info->ndim, t->info->shape, boxes, t->piece_count, &fault);
-    mem_free(boxes);
-    return exact ? OK : fail_cover(w, t, &fault);
+    for (size_t i = 0; i < w->count; i++) {
+        if (is_covered(&w->tensors[i], bad ? &other : &fault))
+            continue;
+        others += bad != NULL;
+        bad = bad ? bad : &w->tensors[i];
+    }
+    return bad ? fail_cover(w, bad, &fault, others) : OK;
 }
 
 int pieces_join(struct weights *w)
@@ -331,8 +352,8 @@ int pieces_join(struct weights *w)
         status = find_wholes(&j);
     if (status == OK)
         deal_out(&j);
-    for (size_t i = 0; i < w->count && status == OK; i++)
-        status = check_cover(w, &w->tensors[i]);
+    if (status == OK)
+        status = check_cover(w);
     mem_free(j.pieces);
     return status;
 }

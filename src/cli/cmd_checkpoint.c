@@ -1,0 +1,248 @@
+/* plait checkpoint merge, verify, list -- checkpoints on disk, whatever layout has written them. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "base/err.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "ckpt/checkpoint.h"
+#include "ckpt/faults.h"
+#include "ckpt/hf.h"
+#include "ckpt/merge.h"
+#include "ckpt/pieces.h"
+#include "ckpt/trainer_state.h"
+#include "cli/cli.h"
+
+/* The one word that the command takes. */
+static int take_word(const struct options *o, const char *what, const char **out)
+{
+    if (o->positional.count == 0)
+        return fail(ERR_USAGE, "%s: which one is missing (expected %s)", o->command, what);
+    if (o->positional.count > 1)
+        return fail(ERR_USAGE, "%s: one thing at a time (found \"%s\" too)", o->command,
+                    o->positional.items[1]);
+    *out = o->positional.items[0];
+    return OK;
+}
+
+/* ---- merge ---- */
+
+struct merge_values {
+    const char *output_dir, *max_shard_size;
+};
+
+static const struct option merge_options_table[] = {
+    { "output_dir", OPTION_STRING, offsetof(struct merge_values, output_dir), NULL,
+      "directory for what transformers opens; it may be that of the checkpoint" },
+    { "max_shard_size", OPTION_STRING, offsetof(struct merge_values, max_shard_size), "50GB",
+      "weights larger than this are split over several files" },
+    { 0 },
+};
+
+static const struct option_part merge_parts[] = { { "Merging", merge_options_table, 0 },
+                                                  { "", no_compute_options, 0 },
+                                                  { 0 } };
+
+/* The weights are those of the config: what is written can be opened. */
+static int check_model(const char *source, struct str *what)
+{
+    struct model m;
+
+    TRY(model_open(&m, &(struct model_options){ .name = source }));
+    str_appendf(what, "%s, %zu tensors of %zu file%s", m.config.def->name, m.weights.count,
+                m.weights.file_count, m.weights.file_count == 1 ? "" : "s");
+    model_close(&m);
+    return OK;
+}
+
+static int merge(const struct merge_values *v, const char *source, struct str *what)
+{
+    struct merge_options o = { .state = true };
+    bool state;
+
+    TRY(parse_bytes("max_shard_size", v->max_shard_size, &o.max_shard_bytes));
+    if (!file_is_directory(source))
+        return fail(ERR_OPEN, "%s: no such directory", source);
+    TRY(check_model(source, what));
+    TRY(merge_checkpoint(source, v->output_dir, &o, &state));
+    inform("%s: %s%s", v->output_dir, what->data,
+           state ? ", and the state of a run, which can go on from there" : "; no state of a run");
+    return OK;
+}
+
+static int run_merge(void *values, struct options *o)
+{
+    const struct merge_values *v = values;
+    const char *source = NULL;
+    struct str what;
+    int status;
+
+    TRY(take_word(o, "a sharded checkpoint", &source));
+    TRY(require_text("output_dir", v->output_dir));
+    str_init(&what);
+    status = merge(v, source, &what);
+    str_release(&what);
+    return status;
+}
+
+const struct command command_checkpoint_merge = {
+    .name = "checkpoint merge",
+    .summary = "make a sharded checkpoint whole, as transformers opens it",
+    .example = "plait checkpoint merge run/checkpoint-900 --output_dir whole",
+    .parts = merge_parts,
+    .bytes = sizeof(struct merge_values),
+    .takes_words = true,
+    .run = run_merge,
+};
+
+/* ---- verify ---- */
+
+static const struct option_part no_parts[] = { { "", no_compute_options, 0 }, { 0 } };
+
+static void append_fault(void *context, const char *sentence)
+{
+    str_appendf(context, "%s\n", sentence);
+}
+
+static void append_found(struct str *out, const char *directory, const struct faults *f)
+{
+    str_appendf(out, "%s: %zu tensors in %zu file%s of weights", directory, f->tensors, f->weights_files,
+                f->weights_files == 1 ? "" : "s");
+    if (f->state)
+        str_append(out, ", state of a run");
+    if (f->manifest) {
+        str_appendf(out, "; %zu files, ", f->files);
+        str_append_bytes_human(out, (double)f->bytes);
+        str_append(out, ", every byte as the manifest has it\n");
+    } else {
+        str_append(out, "; no manifest, so sizes and checksums are not known\n");
+    }
+}
+
+static int run_verify(void *values, struct options *o)
+{
+    const char *directory = NULL;
+    struct faults f;
+    struct str out;
+    int status;
+
+    (void)values;
+    TRY(take_word(o, "a checkpoint or a model directory", &directory));
+    str_init(&out);
+    status = faults_find(directory, append_fault, &out, &f);
+    if (status == OK && f.count == 0)
+        append_found(&out, directory, &f);
+    if (status == OK)
+        status = write_text(NULL, &out);
+    if (status == OK && f.count > 0)
+        status = fail(ERR_DATA, "%s: %zu fault%s", directory, f.count, f.count == 1 ? "" : "s");
+    str_release(&out);
+    return status;
+}
+
+const struct command command_checkpoint_verify = {
+    .name = "checkpoint verify",
+    .summary = "read every byte of a checkpoint, and say what is wrong with it",
+    .example = "plait checkpoint verify run/checkpoint-900",
+    .parts = no_parts,
+    .takes_words = true,
+    .run = run_verify,
+};
+
+/* ---- list ---- */
+
+/* "tp 2, pp 4" from the names of its files; "whole". */
+static void append_layout(struct str *out, const struct manifest *m)
+{
+    struct pieces_place most = { 0, 0, 0 }, p;
+    bool pieces = false;
+
+    for (size_t i = 0; i < m->count; i++) {
+        if (!pieces_is_name(m->files[i].name, "model", &p) &&
+            !pieces_is_name(m->files[i].name, "optimizer", &p))
+            continue;
+        pieces = true;
+        most.tp = p.tp > most.tp ? p.tp : most.tp;
+        most.pp = p.pp > most.pp ? p.pp : most.pp;
+        most.dp = p.dp > most.dp ? p.dp : most.dp;
+    }
+    if (!pieces)
+        str_append(out, "whole");
+    else if (most.dp > 0)
+        str_appendf(out, "dp %d x tp %d x pp %d", most.dp + 1, most.tp + 1, most.pp + 1);
+    else
+        str_appendf(out, "tp %d x pp %d", most.tp + 1, most.pp + 1);
+}
+
+static void append_date(struct str *out, const char *checkpoint)
+{
+    char *path = path_join(checkpoint, MANIFEST_NAME), text[32] = "-";
+    struct stat info;
+    struct tm t;
+
+    if (stat(path, &info) == 0 && localtime_r(&info.st_mtime, &t))
+        strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S", &t);
+    str_append(out, text);
+    mem_free(path);
+}
+
+static void append_checkpoint(struct str *out, const struct checkpoint_entry *e)
+{
+    struct str size, layout;
+    struct manifest m;
+    double bytes = 0;
+
+    if (checkpoint_verify(e->path, CHECKPOINT_SIZES, &m) != OK) {
+        str_appendf(out, "%10" PRId64 "  damaged: %s\n", e->step, error_message());
+        error_clear();
+        return;
+    }
+    str_init(&size);
+    str_init(&layout);
+    for (size_t i = 0; i < m.count; i++)
+        bytes += (double)m.files[i].bytes;
+    str_append_bytes_human(&size, bytes);
+    append_layout(&layout, &m);
+    str_appendf(out, "%10" PRId64 "  %9s  %-20s  ", e->step, size.data, layout.data);
+    append_date(out, e->path);
+    str_append(out, manifest_find(&m, TRAINER_STATE_NAME) ? "\n" : "  model only\n");
+    str_release(&size);
+    str_release(&layout);
+    manifest_release(&m);
+}
+
+static int run_list(void *values, struct options *o)
+{
+    const char *directory = NULL;
+    struct checkpoint_list list;
+    struct str out;
+    int status;
+
+    (void)values;
+    TRY(take_word(o, "the output directory of a run", &directory));
+    if (!file_is_directory(directory))
+        return fail(ERR_OPEN, "%s: no such directory", directory);
+    TRY(checkpoint_list_load(&list, directory));
+    if (list.count == 0)
+        return fail(ERR_OPEN, "%s: no checkpoints in it (expected checkpoint-STEP)", directory);
+    str_init(&out);
+    str_appendf(&out, "%10s  %9s  %-20s  %s\n", "step", "size", "layout", "saved");
+    for (size_t i = 0; i < list.count; i++)
+        append_checkpoint(&out, &list.items[i]);
+    status = write_text(NULL, &out);
+    str_release(&out);
+    checkpoint_list_release(&list);
+    return status;
+}
+
+const struct command command_checkpoint_list = {
+    .name = "checkpoint list",
+    .summary = "the checkpoints of a run: step, size, layout, when they were saved",
+    .example = "plait checkpoint list run",
+    .parts = no_parts,
+    .takes_words = true,
+    .run = run_list,
+};
