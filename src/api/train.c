@@ -51,8 +51,12 @@ static int take_source(struct run *r, const struct plait_samples *given, struct 
 
 static int take_loss(struct run *r, const struct plait_loss *loss)
 {
+    static const char *const of_the_head[] = { "label_smoothing_factor", "z_loss" };
+
     if (!loss)
         return OK;
+    for (int i = 0; i < 2; i++)
+        option_tell_idle(r->session.given, of_the_head[i], true, "the loss is the program's own");
     TRY(api_require("struct plait_loss", (const void *)loss->build, "build"));
     r->session.loss = api_loss_build;
     r->session.loss_context = (void *)loss;

@@ -91,7 +91,9 @@ grep -q '"vocab_size": 50264' here/flax-clm/config.json || stop "the table has n
 walk OSLO
 has trained/model.safetensors
 grep -q "one thing" here/out || stop "nothing was written"
-[ -d here/trained/checkpoint-50 ] && [ -d here/trained/checkpoint-100 ] || stop "no checkpoints"
+has trained/checkpoint-{50,100}/{manifest.json,model_tp_0_pp_0.safetensors} merged_ckpt/{model.safetensors,config.json,tokenizer.json}
+cmp here/trained/model.safetensors here/merged_ckpt/model.safetensors || stop "what was merged is not what was saved whole"
+grep -q '"eval_loss"' here/out || stop "nothing was evaluated"
 
 walk redco
 has workdir/model.safetensors workdir-gpt2/model.safetensors
