@@ -50,7 +50,6 @@ int parallel_rules(const struct parallel_options *p, const struct world *w, cons
 /* How a step runs through that mesh's stages. */
 int parallel_pipeline(const struct parallel_options *p, const struct mesh *mesh,
                       struct pipeline_options *out);
-int parallel_one_rank(struct parallel_options *p, const char *command); /* ERR_CONFIG for more ranks */
 enum recompute parallel_recompute(const struct parallel_options *p);
 
 /* ---- model.c: which model ---- */

@@ -250,27 +250,6 @@ int parallel_pipeline(const struct parallel_options *p, const struct mesh *mesh,
     return OK;
 }
 
-/* One process of several that a launcher started would do the same work as the others, and write over their
- * files. */
-int parallel_one_rank(struct parallel_options *p, const char *command)
-{
-    struct mesh mesh;
-    struct partition_rules *rules;
-    int ranks;
-    const char *launcher = world_launcher(&ranks);
-
-    if (launcher)
-        return fail(ERR_CONFIG, "plait %s of this version runs on one rank only (found %d, started by %s)",
-                    command, ranks, launcher);
-    TRY(parallel_mesh(p, NULL, &mesh));
-    if (mesh_ranks(&mesh) > 1)
-        return fail(ERR_CONFIG, "plait %s of this version runs on one rank only (found %d)", command,
-                    mesh_ranks(&mesh));
-    TRY(parallel_rules(p, NULL, &mesh, &rules));
-    partition_rules_free(rules);
-    return OK;
-}
-
 enum recompute parallel_recompute(const struct parallel_options *p)
 {
     static const enum recompute kinds[] = { RECOMPUTE_SELECTIVE, RECOMPUTE_NONE, RECOMPUTE_SELECTIVE,

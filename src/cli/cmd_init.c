@@ -2,6 +2,8 @@
 #include "api/export.h"
 #include "base/err.h"
 #include "cli/cli.h"
+#include "comm/world.h"
+#include "plan/partition.h"
 
 struct values {
     struct model_choice model;
@@ -33,19 +35,34 @@ static const struct option_part parts[] = {
     { 0 },
 };
 
-static int run(void *values, struct options *o)
+/* The weights are the same on any layout, so the first rank makes them for all. */
+static int run_in(struct values *v, const struct world *w)
 {
-    struct values *v = values;
+    struct partition_rules *rules;
     struct model_options names;
+    struct mesh mesh;
 
-    (void)o;
-    TRY(require_text("output_dir", v->own.output_dir));
-    TRY(parallel_one_rank(&v->parallel, "init"));
+    TRY(parallel_mesh(&v->parallel, w, &mesh));
+    TRY(parallel_rules(&v->parallel, w, &mesh, &rules));
+    partition_rules_free(rules);
+    if (!world_is_first(w))
+        return OK;
     model_choice_options(&v->model, &names);
     names.new_head = true;
     names.seed = v->export.seed = (uint64_t)v->own.seed;
     v->export.output_dir = v->own.output_dir;
     return export_model(&v->export, &names);
+}
+
+static int run(void *values, struct options *o)
+{
+    struct values *v = values;
+    struct world w;
+
+    (void)o;
+    TRY(require_text("output_dir", v->own.output_dir));
+    TRY(parallel_open(&v->parallel, &w, tell_error));
+    return world_close(&w, run_in(v, &w));
 }
 
 const struct command command_init = {

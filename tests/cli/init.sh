@@ -10,6 +10,8 @@ same() { "$PROGRAMS/tensors_compare" "$1" "$2" exact || stop "$1 and $2 differ";
 says "m: gpt2, 77,376 parameters, float32" "$PLAIT" init --config_name m --output_dir m
 "$PLAIT" init --config_name m --output_dir one --threads 1
 cmp m/model.safetensors one/model.safetensors || stop "threads change the weights"
+"$PLAIT" init --config_name m --output_dir stages --tensor_parallel_size 2 --pipeline_parallel_size 2
+cmp m/model.safetensors stages/model.safetensors || stop "the layout changes the weights"
 cmp m/tokenizer.json one/tokenizer.json || stop "the tokenizer was not copied"
 "$PLAIT" init --config_name m --output_dir two --seed 7
 cmp -s m/model.safetensors two/model.safetensors && stop "another seed, the same weights"
@@ -99,7 +101,7 @@ init 64 "no model (expected --model_name_or_path or --config_name)"
 init 66 'model "nowhere" not found (looked in' --model_name_or_path nowhere
 init 66 "no weights (found none" --model_name_or_path bare
 init 65 "missing" --model_name_or_path m --config_overrides n_layer=3
-init 78 "plait init of this version runs on one rank only (found 2)" --config_name m --tensor_parallel_size 2
+init 78 "--world_size: not data_parallel_size times" --config_name m --tensor_parallel_size 2 --world_size 3
 init 64 "--max_shard_size: no size" --config_name m --max_shard_size huge
 init 64 "--vocab_size: out of range" --config_name m --vocab_size 0
 init 73 "no room on the disk" --config_name gpt2 --config_overrides n_embd=1048576,n_head=16,n_layer=96

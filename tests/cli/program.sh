@@ -82,6 +82,6 @@ refuses 78 "no.so: cannot be loaded" env PLAIT_MPI=no.so "$PLAIT" $forward --com
 refuses 78 "started by mpirun as one of 4 ranks, which do not know of each other" env PMI_SIZE=4 "$PLAIT" $forward --comm local
 refuses 78 "started by srun as one of 4 ranks, which do not know of each other" env SLURM_STEP_NUM_TASKS=4 "$PLAIT" $forward
 refuses 78 "--comm nccl: this plait was built without it" "$PLAIT" $forward --comm nccl
-refuses 78 "runs on one rank only (found 4, started by mpirun)" env PMI_SIZE=4 "$PLAIT" init --config_name gpt2 --output_dir o
+refuses 78 "no.so: cannot be loaded" env PMI_SIZE=4 PLAIT_MPI=no.so "$PLAIT" init --config_name gpt2 --output_dir o
 prints "MPI: no.so: cannot be loaded" env PLAIT_MPI=no.so "$PLAIT" --version
 refuses 78 "PLAIT_ISA: no such instruction set" env PLAIT_ISA=mmx "$PLAIT" --version
