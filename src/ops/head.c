@@ -103,6 +103,9 @@ static bool find_chain(const struct rewrite *r, const struct node *stats, struct
     for (int i = HEAD_STATS_X; i <= HEAD_STATS_LABELS; i++)
         if (c->grad->in[i] != stats->in[i])
             return false; /* one has the vocabulary whole, the other a share of it */
+    for (int j = HEAD_GRAD_DX; j <= HEAD_GRAD_DBIAS; j++)
+        if (c->grad->out[j] && c->grad->out[j]->into && !rewrite_precedes(r, c->grad->out[j]->into, stats))
+            return false; /* another node adds to that gradient before */
     c->seed = c->loss_grad->in[TOKEN_LOSS_GRAD_DLOSS]->producer;
     return c->seed->attr[FILL_VALUE] == 1 && c->grad->in[HEAD_GRAD_DLSE]->producer == c->loss_grad &&
            c->grad->in[HEAD_GRAD_DTARGET]->producer == c->loss_grad;
