@@ -46,6 +46,7 @@ struct plait_model {
     struct arena memory;        /* of these names */
     enum dtype dtype;           /* these are as in compile_options */
     enum recompute recompute;
+    int zero_stage;
     const struct world *world; /* what ranks are; NULL: threads of this process */
     struct mesh mesh;
     struct pipeline_options pipeline;

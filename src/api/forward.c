@@ -55,6 +55,7 @@ static int compile(const struct plait_model *m, const struct forward *like, cons
                                                .microbatches = like->microbatches },
                                  .cluster = { .link_bytes = 1e15, .message_seconds = 1e-12 },
                                  .recompute = m->recompute,
+                                 .zero_stage = m->zero_stage,
                                  .dtype = m->dtype,
                                  .beside = m->forward ? m->forward->plan : NULL,
                                  .rows = like->rows,

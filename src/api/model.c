@@ -148,6 +148,7 @@ static int open_handle(struct plait_model *m, const struct model_handle_options 
     m->world = o->world;
     m->dtype = compute_dtype(o->compute);
     m->recompute = parallel_recompute(o->parallel);
+    m->zero_stage = parallel_zero_stage(o->parallel, &m->mesh);
     m->names = (struct model_options){ .name = keep(m, o->names.name),
                                        .config_name = keep(m, o->names.config_name),
                                        .cache_dir = keep(m, o->names.cache_dir),

@@ -51,6 +51,7 @@ int parallel_rules(const struct parallel_options *p, const struct world *w, cons
 int parallel_pipeline(const struct parallel_options *p, const struct mesh *mesh,
                       struct pipeline_options *out);
 enum recompute parallel_recompute(const struct parallel_options *p);
+int parallel_zero_stage(const struct parallel_options *p, const struct mesh *mesh);
 
 /* ---- model.c: which model ---- */
 struct model_choice {

@@ -39,8 +39,10 @@ const struct option parallel_options[] = {
       "order of the parts", .choices = schedules,
       .aliases = (const char *const[]){ "train_schedule", NULL } },
     { "pipeline_chunks", SIZE(chunks), "stages on one rank", .min = 1, .max = 1 << 10, .choices = words },
-    { "zero_stage", SIZE(zero), "what copies of the model share out among them", .min = 0, .max = 3,
-      .choices = words },
+    { "zero_stage", SIZE(zero),
+      "what copies of the model deal out, instead of each "
+      "having all: 1 the optimizer's state, 2 also gradients, 3 also parameters",
+      .min = 0, .max = 3, .choices = words },
     { "sequence_parallel", OPTION_BOOL, offsetof(struct parallel_options, sequence), "false",
       "divide norms and residuals along the tokens" },
     { "recompute", OPTION_CHOICE, offsetof(struct parallel_options, recompute), "auto",
@@ -73,10 +75,6 @@ const struct option parallel_options[] = {
 
 static int refuse_absent(const struct parallel_options *p)
 {
-    if (p->zero > 0)
-        return fail(ERR_CONFIG,
-                    "--zero_stage: this version shares nothing out among copies (found %lld, expected 0)",
-                    (long long)p->zero);
     return OK;
 }
 
@@ -248,6 +246,13 @@ int parallel_pipeline(const struct parallel_options *p, const struct mesh *mesh,
         out->chunks = 2;
     out->microbatches = p->microbatches > 0 ? (int)p->microbatches : 0;
     return OK;
+}
+
+int parallel_zero_stage(const struct parallel_options *p, const struct mesh *mesh)
+{
+    if (p->zero > 0 && mesh_size(mesh, AXIS_DP) == 1)
+        note("--zero_stage: with one copy of the model there is nothing to deal out among copies");
+    return (int)p->zero;
 }
 
 enum recompute parallel_recompute(const struct parallel_options *p)

@@ -25,6 +25,7 @@ static void begin(struct run *r, struct plait_model *m, const struct api_options
                                            .pipeline = m->pipeline,
                                            .rules = m->rules,
                                            .recompute = m->recompute,
+                                           .zero_stage = m->zero_stage,
                                            .dtype = m->dtype,
                                            .memory = m->available,
                                            .given = &given->options,

@@ -11,6 +11,7 @@ int session_place(struct session_options *s, const struct compute_options *c, st
     TRY(parallel_mesh(p, s->world, &s->mesh));
     TRY(parallel_pipeline(p, &s->mesh, &s->pipeline));
     s->recompute = parallel_recompute(p);
+    s->zero_stage = parallel_zero_stage(p, &s->mesh);
     return parallel_rules(p, s->world, &s->mesh, &s->rules);
 }
 

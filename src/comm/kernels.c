@@ -105,11 +105,26 @@ static void run_keep_shard(const struct kernel_args *a)
     take_share(&a->in[0], &a->out[0], (int)a->node->attr[COLLECTIVE_DIM]);
 }
 
+/* Shares always lie one after the other in the whole, and none has padding. */
+static bool is_always_direct(const struct tensor *whole, const struct tensor *share, int dim,
+                             const struct mesh *mesh, enum axis axis)
+{
+    for (int d = 0; d < dim; d++)
+        if (tensor_local_dim(whole, d, mesh) != 1)
+            return false;
+    return whole->dims[dim].count == COUNT_FIXED &&
+           tensor_local_dim(whole, dim, mesh) == tensor_local_dim(share, dim, mesh) * mesh_size(mesh, axis);
+}
+
 /* Shares of all ranks at capacity: a rank may use fewer rows than another. */
 static int64_t gather_bytes(const struct node *n, const struct mesh *mesh, const struct machine *m)
 {
+    enum axis axis = (enum axis)n->attr[COLLECTIVE_AXIS];
+
     (void)m;
-    return tensor_local_bytes(n->in[0], mesh) * mesh_size(mesh, (enum axis)n->attr[COLLECTIVE_AXIS]);
+    if (is_always_direct(n->out[0], n->in[0], (int)n->attr[COLLECTIVE_DIM], mesh, axis))
+        return 0;
+    return tensor_local_bytes(n->in[0], mesh) * mesh_size(mesh, axis);
 }
 
 static int64_t share_capacity(const struct kernel_args *a, int dim)
@@ -158,17 +173,25 @@ static bool scatters_directly(const struct kernel_args *a)
     return lies_dealt(a, &a->in[0], tensor_local_dim(a->node->out[0], dim, &a->comm->mesh));
 }
 
-/* In workspace: [all packed][this rank's]. */
+/* What this rank gets, where it does not get it in its place; in workspace: [all packed][this rank's]. */
 static char *scattered(const struct kernel_args *a)
 {
-    int ranks = mesh_size(&a->comm->mesh, axis_of(a));
+    int64_t packed = scatters_directly(a) ? 0 : scattered_count(a) * mesh_size(&a->comm->mesh, axis_of(a));
 
-    return (char *)a->workspace + (size_t)(scattered_count(a) * ranks) * dtype_bytes(a->in[0].dtype);
+    return (char *)a->workspace + (size_t)packed * dtype_bytes(a->in[0].dtype);
+}
+
+static void add_floats(float *to, const float *x, int64_t count)
+{
+    for (int64_t i = 0; i < count; i++)
+        to[i] += x[i];
 }
 
 static void finish_reduce_scatter(const struct kernel_args *a)
 {
-    if (!scatters_directly(a))
+    if (a->add[0])
+        add_floats(a->out[0].data, (const float *)scattered(a), view_count(&a->out[0]));
+    else if (!scatters_directly(a))
         memcpy(a->out[0].data, scattered(a), (size_t)view_count(&a->out[0]) * dtype_bytes(a->in[0].dtype));
 }
 
@@ -180,14 +203,20 @@ static void run_reduce_scatter(const struct kernel_args *a)
 
     if (!direct)
         pack_shares(a, tensor_local_dim(a->node->out[0], dim, &a->comm->mesh), dim, a->workspace);
-    if (carry(a, &x, direct ? a->in[0].data : a->workspace, direct ? a->out[0].data : scattered(a)))
+    if (carry(a, &x, direct ? a->in[0].data : a->workspace,
+              direct && !a->add[0] ? a->out[0].data : scattered(a)))
         finish_reduce_scatter(a);
 }
 
 static int64_t scatter_bytes(const struct node *n, const struct mesh *mesh, const struct machine *m)
 {
+    enum axis axis = (enum axis)n->attr[COLLECTIVE_AXIS];
+    int64_t share = tensor_local_bytes(n->out[0], mesh);
+
     (void)m;
-    return tensor_local_bytes(n->out[0], mesh) * (1 + mesh_size(mesh, (enum axis)n->attr[COLLECTIVE_AXIS]));
+    if (is_always_direct(n->in[0], n->out[0], (int)n->attr[COLLECTIVE_DIM], mesh, axis))
+        return n->accumulate[0] ? share : 0;
+    return share * (1 + mesh_size(mesh, axis));
 }
 
 static void finish_all_gather(const struct kernel_args *a)

@@ -62,9 +62,10 @@ struct op_def {
     void (*fuse)(struct rewrite *r, struct node *n);
     bool
         alias; /* output 0 is input 0 (or nothing, on some ranks): no storage of its own, nothing is copied */
-    bool cheap;        /* to recompute: bandwidth only */
-    uint8_t keeps_f32; /* bits of outputs that hold rows of statistics: bfloat16 would not do for them */
-    bool reads_random; /* uses (seed, step, stream) */
+    bool cheap;         /* to recompute: bandwidth only */
+    uint8_t keeps_f32;  /* bits of outputs that hold rows of statistics: bfloat16 would not do for them */
+    uint8_t shape_only; /* bits of inputs whose values no kernel reads, so they may lie anywhere */
+    bool reads_random;  /* uses (seed, step, stream) */
     uint8_t
         in_place[MAX_OUTPUTS]; /* 1 + i: output j may take over input i's storage when that is its last use */
 };

@@ -39,11 +39,13 @@ static void shard_sums(const struct node *n, const struct placement have[], stru
 {
     int k = split_of(n);
 
-    (void)have;
-    for (int d = 0; d < n->in[0]->ndim && r->axis == AXIS_TP; d++)
+    for (int d = 0; d < n->in[0]->ndim; d++) {
+        if (r->axis == AXIS_DP && !placement_equal(have[0], ON_SHARD(d)))
+            continue; /* as it is dealt out, or not at all */
         shard_rules_add(
             r, n, (struct placement[]){ ON_SHARD(d) },
             (struct placement[]){ d < k ? ON_SHARD(d) : ON_SUM, d < k ? ON_SUM : ON_SHARD(d - k) }, true);
+    }
 }
 
 static struct op_cost cost_sums(const struct node *n)
@@ -72,33 +74,36 @@ static int infer_norms(const struct node *n, struct tensor out[])
     return OK;
 }
 
-/* Moments lie where their parameter lies: v (or that of rows), col, and sums along rows and columns. */
-static void place(const struct node *n, const struct placement have[], struct placement in[])
+/* Moments lie where their parameter is changed: v (or that of rows), col, and sums along rows and columns.
+ * false: everywhere. */
+static bool place(const struct node *n, const struct placement have[], const struct shard_rules *r,
+                  struct placement in[])
 {
-    struct placement p = have[ADAFACTOR_PARAM];
+    struct placement p = card_update_placement(have[ADAFACTOR_PARAM], have[ADAFACTOR_GRAD], r);
     int k = split_of(n);
     bool factored = n->in[ADAFACTOR_COL] != NULL;
 
     for (int i = 0; i < n->nin; i++)
         in[i] = ON_ALL;
     if (p.kind != SHARD)
-        return;
+        return false;
     in[ADAFACTOR_PARAM] = in[ADAFACTOR_GRAD] = p;
     if (!factored || p.dim < k)
         in[ADAFACTOR_V] = p;
     else
         in[ADAFACTOR_COL] = ON_SHARD(p.dim - k);
+    return true;
 }
 
 static void shard_norms(const struct node *n, const struct placement have[], struct shard_rules *r)
 {
     struct placement in[ADAFACTOR_COLS + 1];
 
-    place(n, have, in);
+    if (!place(n, have, r, in))
+        return;
     in[ADAFACTOR_ROWS] = in[ADAFACTOR_V];
     in[ADAFACTOR_COLS] = in[ADAFACTOR_COL];
-    if (have[ADAFACTOR_PARAM].kind == SHARD)
-        shard_rules_add(r, n, in, (struct placement[]){ ON_SUM }, true);
+    shard_rules_add(r, n, in, (struct placement[]){ ON_SUM }, true);
 }
 
 static struct op_cost cost_norms(const struct node *n)
@@ -131,8 +136,7 @@ static void shard_step(const struct node *n, const struct placement have[], stru
 {
     struct placement in[ADAFACTOR_NORM + 1];
 
-    place(n, have, in);
-    if (have[ADAFACTOR_PARAM].kind == SHARD)
+    if (place(n, have, r, in))
         shard_rules_add(r, n, in, NULL, true);
 }
 

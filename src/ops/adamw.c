@@ -76,15 +76,15 @@ static int infer_adamw(const struct node *n, struct tensor out[])
     return OK;
 }
 
-/* Gradient and moments lie where their parameter lies. */
+/* Moments lie where their parameter lies, or its gradient where this alone is dealt out. */
 static void shard_adamw(const struct node *n, const struct placement have[], struct shard_rules *r)
 {
     struct placement *in = arena_alloc(r->arena, (size_t)n->nin * sizeof(in[0]));
 
     in[ADAMW_CONTROL] = ON_ALL;
     for (int i = ADAMW_FIRST; i < n->nin; i++) {
-        int param = i - (i - ADAMW_FIRST) % ADAMW_GROUP;
-        in[i] = have[param].kind == SHARD ? have[param] : ON_ALL;
+        int group = i - (i - ADAMW_FIRST) % ADAMW_GROUP;
+        in[i] = card_update_placement(have[group + ADAMW_PARAM], have[group + ADAMW_GRAD], r);
     }
     shard_rules_add(r, n, in, NULL, true);
 }

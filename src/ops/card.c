@@ -19,6 +19,14 @@ bool card_may_split(const struct tensor *x, int d, int size)
     return x->dims[d].count != COUNT_FIXED || x->dims[d].size % size == 0;
 }
 
+struct placement card_update_placement(struct placement param, struct placement grad,
+                                       const struct shard_rules *r)
+{
+    if (param.kind == SHARD)
+        return param;
+    return r->axis == AXIS_DP && grad.kind == SHARD ? grad : ON_ALL;
+}
+
 void card_fuse_into_sum(struct rewrite *r, struct node *n, int j, int i)
 {
     struct tensor *y = n->out[j], *other;

@@ -59,6 +59,10 @@ void card_shard_elementwise(const struct node *n, struct shard_rules *r, bool li
  * would not come out as zeros? Where it divides, or has a run-time count. */
 bool card_may_split(const struct tensor *x, int d, int size);
 
+/* Where an optimizer changes a parameter: where it lies or, on dp, where its gradient is dealt out. */
+struct placement card_update_placement(struct placement param, struct placement grad,
+                                       const struct shard_rules *r);
+
 /* For `fuse`. Output j of n is read by one add alone: the add's other summand becomes input i of n, and n
  * makes the sum. */
 void card_fuse_into_sum(struct rewrite *r, struct node *n, int j, int i);

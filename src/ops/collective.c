@@ -14,23 +14,31 @@ static struct op_cost cost(const struct node *n)
     return (struct op_cost){ .bytes = 2.0 * (double)tensor_bytes(n->in[0]) };
 }
 
-/* Along the other axis a collective is an ordinary op: linear ones pass PARTIAL too. Not keep_first: a sum
- * made in the place of its alias would be made there alone. */
-static void shard(const struct node *n, const struct placement have[], struct shard_rules *r)
+/* A collective that deals out or gathers a dim: that dim is not divided by two axes, whose shares would not
+ * lie side by side; but rows that dp deals out are whole samples, which other dp ranks know nothing of. On dp
+ * nothing else is dealt out for a collective on tp, it only passes what is. Nor is a sum, or a whole, made of
+ * what one rank keeps for all: in the place of an alias it would be made there alone. */
+static bool may_pass(const struct node *n, struct placement p, struct placement have, enum axis axis)
 {
-    (void)have;
-    card_shard_elementwise(n, r, n->attr[COLLECTIVE_REDUCTION] == REDUCE_SUM && !n->op->alias);
+    bool samples = axis == AXIS_DP && p.kind == SHARD && n->in[0]->dims[p.dim].count != COUNT_FIXED;
+
+    if (n->op == &op_keep_first && (p.kind != SHARD || n->unit != UNIT_UPDATE))
+        return samples;
+    if (samples || p.kind != SHARD)
+        return true;
+    if (axis == AXIS_DP && (int)have.kind >= 0 && !placement_equal(p, have))
+        return false;
+    return n->op == &op_all_reduce || n->op == &op_keep_first || p.dim != (int)n->attr[COLLECTIVE_DIM];
 }
 
-/* The same for those that gather or deal out a dim: that dim is not divided by two axes, whose shares would
- * not lie side by side. */
-static void shard_others(const struct node *n, const struct placement have[], struct shard_rules *r)
+/* Along the other axis a collective is an ordinary op: linear ones pass PARTIAL too. */
+static void shard(const struct node *n, const struct placement have[], struct shard_rules *r)
 {
     int kept = 0;
 
-    shard(n, have, r);
+    card_shard_elementwise(n, r, n->attr[COLLECTIVE_REDUCTION] == REDUCE_SUM);
     for (int i = 0; i < r->count; i++)
-        if (r->rule[i].in[0].kind != SHARD || r->rule[i].in[0].dim != (int)n->attr[COLLECTIVE_DIM])
+        if (may_pass(n, r->rule[i].in[0], have[0], r->axis))
             r->rule[kept++] = r->rule[i];
     r->count = kept;
 }
@@ -54,7 +62,7 @@ const struct op_def op_all_gather = {
     .attrs = { { "axis", 0 }, { "dim", 0 }, { "reduction", REDUCE_SUM } },
     .infer = infer,
     .no_gradient = true,
-    .shard = shard_others,
+    .shard = shard,
     .cost = cost,
 };
 
@@ -65,7 +73,7 @@ const struct op_def op_reduce_scatter = {
     .attrs = { { "axis", 0 }, { "dim", 0 }, { "reduction", REDUCE_SUM } },
     .infer = infer,
     .no_gradient = true,
-    .shard = shard_others,
+    .shard = shard,
     .cost = cost,
 };
 
@@ -76,7 +84,7 @@ const struct op_def op_keep_shard = {
     .attrs = { { "axis", 0 }, { "dim", 0 }, { "reduction", REDUCE_SUM } },
     .infer = infer,
     .no_gradient = true,
-    .shard = shard_others,
+    .shard = shard,
     .cost = cost,
 };
 

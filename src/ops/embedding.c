@@ -123,6 +123,7 @@ const struct op_def op_embedding_grad = {
     .attrs = { { "padding", -1 } },
     .infer = infer_grad,
     .no_gradient = true,
+    .shape_only = 1 << EMBEDDING_GRAD_LIKE,
     .shard = shard_grad,
     .cost = cost_grad,
 };

@@ -258,6 +258,7 @@ const struct op_def op_linear_grad_weight = {
     .attrs = { { "in_ndim", 1 }, { "out_first", 0 } },
     .infer = infer_weight,
     .no_gradient = true,
+    .shape_only = 1 << LINEAR_GRAD_WEIGHT_LIKE | 1 << LINEAR_GRAD_WEIGHT_LIKE_BIAS,
     .shard = shard_weight,
     .cost = cost_weight,
 };

@@ -214,6 +214,12 @@ static void show(const struct compilation *c, const char *stage)
         c->o->stage(stage, c->p, c->o->stage_context);
 }
 
+/* Each rank makes a slice of every parameter in the update, for all to have. */
+static bool slices_params(const struct compile_options *o)
+{
+    return mesh_size(&o->mesh, AXIS_DP) > 1 && (o->zero_stage == 1 || o->zero_stage == 2);
+}
+
 static int build_graph(struct compilation *c)
 {
     make_inputs(c);
@@ -227,7 +233,7 @@ static int build_graph(struct compilation *c)
         show(c, "grad");
     }
     if (c->o->task == TASK_TRAIN) {
-        c->p->control = update_build(&c->b, c->p->loss, c->p->count, &c->o->optimizer);
+        c->p->control = update_build(&c->b, c->p->loss, c->p->count, &c->o->optimizer, slices_params(c->o));
         TRY(builder_status(&c->b));
         show(c, "optimizer");
     }
@@ -296,18 +302,35 @@ static int check_ranks(const struct compilation *c)
                 ranks, width);
 }
 
+/* A parameter's moments of rows and columns have a mean, which a rank must have one of them whole for. */
+static int check_zero_stage(const struct compile_options *o)
+{
+    if (o->task != TASK_TRAIN || o->zero_stage == 0 || o->optimizer.kind != OPTIMIZER_ADAFACTOR ||
+        mesh_size(&o->mesh, AXIS_TP) == 1 || mesh_size(&o->mesh, AXIS_DP) == 1)
+        return OK;
+    return fail(ERR_CONFIG,
+                "--zero_stage %d: Adafactor's moments are dealt out among copies or tensor ranks, not both "
+                "(found tensor_parallel_size %d, expected 1; AdamW has no such limit)",
+                o->zero_stage, mesh_size(&o->mesh, AXIS_TP));
+}
+
 static int run_passes(struct compilation *c, const struct machine *machine)
 {
     const struct compile_options *o = c->o;
-    const struct shard_known known = { o->beside ? plan_whole(o->beside) : NULL, o->rules };
     struct plan *p = c->p;
+    const struct shard_options shard = { .mesh = &o->mesh,
+                                         .cluster = &o->cluster,
+                                         .beside = o->beside ? plan_whole(o->beside) : NULL,
+                                         .rules = o->rules,
+                                         .zero_stage = o->zero_stage };
     struct tensor *outputs[OUTPUTS],
         **const read[OUTPUTS] = { &p->loss,          &p->logits,      &p->hidden, &p->pooled,
                                   &p->scores.target, &p->scores.best, &p->count,  &p->control };
 
     TRY(check_ranks(c));
     TRY(partition_rules_check(o->rules, p->graph));
-    TRY(shard_graph(p->graph, &o->mesh, &o->cluster, &known, read, o->task == TASK_TRAIN ? 0 : 7));
+    TRY(check_zero_stage(o));
+    TRY(shard_graph(p->graph, &shard, read, o->task == TASK_TRAIN ? 0 : 7));
     p->anywhere.logits = p->logits;
     p->anywhere.hidden = p->hidden;
     p->anywhere.pooled = p->pooled;

@@ -82,6 +82,7 @@ struct compile_options {
     void *loss_context;
     int64_t target_width; /* numbers that go with each label, for such a loss; 0: none */
     enum recompute recompute;
+    int zero_stage; /* what dp ranks deal out among them: 1 moments, 2 also gradients, 3 also parameters */
     const struct plan *beside; /* a plan of the same store, whose parameters lie as these will; NULL: none */
     const struct partition_rules *rules; /* how parameters lie otherwise, as far as they say; NULL: none */
     struct pipeline_options pipeline;
@@ -171,18 +172,21 @@ void plan_print(const struct plan *p, bool nodes, struct str *out);
 int plan_timeline(const struct plan *p, const struct cluster *cluster, struct timeline *out);
 
 /* ---- Passes (one file each) ---- */
-/* update.c: loss, its count (NULL: labels) and gradients of the whole step -> the optimizer. Returns the
+/* update.c: loss, its count (NULL: labels) and gradients of the whole step -> the optimizer. apart: a node
+ * for each parameter, so that what one needs only for itself does not have to be there for all. Returns the
  * control tensor. */
 struct tensor *update_build(struct builder *b, struct tensor *loss, struct tensor *count,
-                            const struct optimizer_options *o);
-/* shard.c: gives every tensor its placements on the mesh and puts the collectives in. */
-struct shard_known {
+                            const struct optimizer_options *o, bool apart);
+/* shard.c: gives every tensor its placements on the mesh and puts the collectives in. outputs: tensors the
+ * host reads, made whole on tp (NULLs are passed over). */
+struct shard_options {
+    const struct mesh *mesh;
+    const struct cluster *cluster;
     const struct graph *beside;          /* parameters lie as those of the same name there; NULL: ... */
     const struct partition_rules *rules; /* ... as these say; NULL, or nothing said: as is cheapest */
+    int zero_stage;
 };
-/* outputs: tensors the host reads, made whole on tp (NULLs are passed over). */
-int shard_graph(struct graph *g, const struct mesh *mesh, const struct cluster *cluster,
-                const struct shard_known *known, struct tensor **const outputs[], int count);
+int shard_graph(struct graph *g, const struct shard_options *o, struct tensor **const outputs[], int count);
 /* precision.c: values of rows lie in bfloat16 between nodes; `keep` (NULLs are passed over) stay in fp32. */
 void precision_narrow(struct graph *g, struct tensor *const keep[], int count);
 /* overlap.c: collectives start as soon as they can and are waited for as late as they can, where there is

@@ -1,8 +1,9 @@
 /* shard -- gives every tensor its placements and puts collectives in where a reader wants another one than
- * there is. One axis after the other, and independently. The forward nodes' rules on tp come from search.c;
- * every other node takes the rule that costs least given where its inputs lie: after the forward pass is
- * decided, gradients and updates have one sensible choice left. On dp, only samples are dealt out, so there
- * is nothing to search. */
+ * there is, or a writer makes another one. One axis after the other. The forward nodes' rules on tp come from
+ * search.c; every other node takes the rule that costs least given where its inputs lie: after the forward
+ * pass is decided, gradients and updates have one sensible choice left. On dp, only samples are dealt out,
+ * and what ZeRO says (zero.c), so there is nothing to search; it comes second because what it deals out
+ * depends on what tp has cut. */
 #include "plan/shard.h"
 
 #include <math.h>
@@ -70,18 +71,19 @@ void node_rules(const struct node *n, const struct placement have[], const struc
 struct form { /* another placement of a tensor that has been made already */
     struct tensor *t;
     enum unit unit;
+    int layer;
     struct form *next;
 };
 
 struct pass {
-    struct builder b;
     struct graph *g;
-    const struct shard_known *known;
+    const struct shard_options *o;
     struct axis_cost cost;
     struct arena arena;
-    struct form *
-        *forms; /* [tensor] that was there before the pass: readers hold those until they are rewritten */
-    size_t tensor_count; /* before the pass */
+    struct form **forms; /* [tensor]: readers hold the tensor until they are rewritten */
+    size_t form_capacity;
+    struct placement *share; /* [tensor] of parameters and accumulators, on dp: see zero_shares */
+    size_t tensor_count;     /* before the pass */
 };
 
 static struct placement *on(const struct pass *s, struct tensor *t)
@@ -91,27 +93,57 @@ static struct placement *on(const struct pass *s, struct tensor *t)
 
 static struct placement as_known(const struct pass *s, const struct tensor *t)
 {
-    const struct graph *beside = s->known->beside;
-    const struct tensor *there =
-        beside && t->kind == TENSOR_PARAM ? graph_find(beside, t->name, TENSOR_PARAM) : NULL;
+    const struct tensor *there = s->o->beside ? graph_find(s->o->beside, t->name, TENSOR_PARAM) : NULL;
     struct placement p;
 
     if (there)
         return there->layout.on[s->cost.axis];
-    return partition_rules_find(s->known->rules, t, s->cost.axis, &p) ? p : PLACEMENT_FREE;
+    if (s->cost.axis == AXIS_TP && partition_rules_find(s->o->rules, t, AXIS_TP, &p))
+        return p;
+    return PLACEMENT_FREE;
 }
 
-/* Parameters and what follows them are free on tp (unless another plan has them already, or the user wants
- * them so), REPLICATE on dp; gradients follow what is added to them. */
+static struct form *forms_of(const struct pass *s, const struct tensor *t)
+{
+    return (size_t)t->id < s->form_capacity ? s->forms[t->id] : NULL;
+}
+
+static void add_form(struct pass *s, const struct tensor *t, struct form *f)
+{
+    size_t had = s->form_capacity;
+
+    s->forms = mem_grow(s->forms, (size_t)t->id, &s->form_capacity, sizeof(s->forms[0]));
+    if (s->form_capacity > had)
+        memset(&s->forms[had], 0, (s->form_capacity - had) * sizeof(s->forms[0]));
+    f->next = s->forms[t->id];
+    s->forms[t->id] = f;
+}
+
+/* Parameters and what follows them are free on tp, unless another plan has them already or the user wants
+ * them so. On dp parameters are REPLICATE unless ZeRO deals them out. Gradients lie as they are made, or are
+ * dealt out; moments follow gradients. */
+static struct placement known_of(const struct pass *s, const struct tensor *t)
+{
+    struct placement all = { .kind = REPLICATE }, p = PLACEMENT_FREE;
+    struct placement share = s->share ? s->share[t->id] : all;
+
+    if (t->kind == TENSOR_PARAM)
+        p = as_known(s, t);
+    if (!placement_is_free(p) || s->cost.axis == AXIS_TP)
+        return p;
+    if (t->kind == TENSOR_PARAM)
+        return s->o->zero_stage >= 3 ? share : all;
+    if (t->kind == TENSOR_GRAD)
+        return s->o->zero_stage >= 2 && share.kind == SHARD ? share : PLACEMENT_FREE;
+    return t->param ? PLACEMENT_FREE : all;
+}
+
 static void set_known(struct pass *s)
 {
     for (size_t i = 0; i < s->g->tensor_count; i++) {
         struct tensor *t = s->g->tensors[i];
-        bool free = t->kind == TENSOR_GRAD || (s->cost.axis == AXIS_TP && t->kind != TENSOR_INPUT);
-        if (t->producer)
-            continue;
-        if (free)
-            *on(s, t) = as_known(s, t);
+        if (!t->producer && t->kind != TENSOR_INPUT)
+            *on(s, t) = known_of(s, t);
     }
 }
 
@@ -124,22 +156,53 @@ static const struct op_def *collective_for(struct placement have, struct placeme
     return &op_all_gather;
 }
 
-static struct tensor *emit_collective(struct pass *s, struct tensor *t, struct placement want)
+/* Brings t to where it is wanted, for a reader or (out, t's producer) on the way to what `out` takes over.
+ * Appends the node. */
+static struct node *add_collective(struct pass *s, struct tensor *t, struct placement want,
+                                   const struct node *beside)
 {
     struct placement have = *on(s, t);
-    const struct op_def *op = collective_for(have, want);
-    int dim = want.kind == SHARD ? want.dim : have.kind == SHARD ? have.dim : 0;
-    struct node *n =
-        graph_node(&s->b, op, 1, &t,
-                   (struct attr_value[]){ { "axis", s->cost.axis },
-                                          { "dim", dim },
-                                          { "reduction", have.kind == PARTIAL ? have.reduction : 0 },
-                                          { 0 } });
+    struct node *n = arena_alloc(&s->g->arena, sizeof(*n));
 
-    n->out[0]->layout = t->layout;
-    n->out[0]->param = t->param;
-    *on(s, n->out[0]) = want;
-    if (op == &op_all_reduce && tensor_storage(t)->kind == TENSOR_GRAD)
+    *n = (struct node){ .op = collective_for(have, want),
+                        .nin = 1,
+                        .nout = 1,
+                        .unit = beside->unit,
+                        .layer = beside->layer,
+                        .scope = beside->scope };
+    n->in = arena_alloc(&s->g->arena, sizeof(n->in[0]));
+    n->in[0] = t;
+    n->attr[COLLECTIVE_AXIS] = s->cost.axis;
+    n->attr[COLLECTIVE_DIM] = want.kind == SHARD ? want.dim : have.kind == SHARD ? have.dim : 0;
+    n->attr[COLLECTIVE_REDUCTION] = have.kind == PARTIAL ? have.reduction : 0;
+    graph_append(s->g, n);
+    return n;
+}
+
+/* A tensor that n makes as output j, otherwise like t. */
+static struct tensor *add_value(struct pass *s, struct node *n, int j, const struct tensor *t,
+                                struct placement p)
+{
+    struct tensor like = *t;
+
+    like.kind = TENSOR_VALUE;
+    like.name = NULL;
+    like.producer = n;
+    like.output = j;
+    like.into = NULL;
+    like.constant = NULL;
+    like.grad = NULL;
+    like.layout.on[s->cost.axis] = p;
+    return n->out[j] = graph_add_tensor(s->g, &like);
+}
+
+static struct tensor *emit_collective(struct pass *s, struct tensor *t, struct placement want,
+                                      const struct node *reader)
+{
+    struct node *n = add_collective(s, t, want, reader);
+
+    add_value(s, n, 0, t, want);
+    if (n->op == &op_all_reduce && tensor_storage(t)->kind == TENSOR_GRAD)
         node_write_into(n, 0, t, false);
     return n->out[0];
 }
@@ -150,32 +213,44 @@ static bool is_one_step(struct placement have, struct placement want)
     return have.kind == REPLICATE || want.kind == REPLICATE || (have.kind == PARTIAL && want.kind == SHARD);
 }
 
-/* Gathered values are gathered again in the backward pass, not kept; reduced ones are kept. What one
- * rank keeps for all is only read as it is: there is no sum to be made of it. The update is a program of its
- * own: what a microbatch has made is not there any more. */
-static bool may_use(const struct pass *s, const struct form *f, struct placement want, enum unit unit)
+/* Gathered values are gathered again in the backward pass, not kept, and gathered parameters in each layer
+ * that reads them; reduced values are kept. What one rank keeps for all is only read as it is: there is no
+ * sum to be made of it. What a microbatch has made is not there any more in the update. */
+static bool may_use(const struct pass *s, const struct form *f, struct placement want,
+                    const struct node *reader)
 {
-    bool backward = unit != UNIT_FORWARD;
+    bool forward = reader->unit == UNIT_FORWARD;
 
-    if ((f->unit == UNIT_UPDATE) != (unit == UNIT_UPDATE))
+    if ((f->unit == UNIT_UPDATE) != (reader->unit == UNIT_UPDATE))
         return false;
     if (f->t->producer->op == &op_keep_first)
         return placement_equal(*on(s, f->t), want);
-    return f->t->producer->op != &op_all_gather || (f->unit != UNIT_FORWARD) == backward;
+    if (f->t->producer->op != &op_all_gather)
+        return true;
+    return (f->unit == UNIT_FORWARD) == forward && (!f->t->param || f->layer == reader->layer);
+}
+
+/* t, or what has been summed in its place. */
+static struct tensor *newest(const struct pass *s, struct tensor *t)
+{
+    for (const struct form *f = forms_of(s, t); f; f = f->next)
+        if (f->t->into == t)
+            return f->t;
+    return t;
 }
 
 /* The cheapest form of t to make `want` from. A value cut into shares will be wanted whole again, so a node
  * that would only cut it is charged for that; inputs and weights have no such future. */
 static struct tensor *cheapest_form(const struct pass *s, struct tensor *t, struct placement want,
-                                    enum unit unit, double *seconds)
+                                    const struct node *reader, double *seconds)
 {
     struct placement all = { .kind = REPLICATE };
-    struct tensor *best = t;
+    struct tensor *best = newest(s, t);
 
-    *seconds = redistribute_seconds(&s->cost, t, *on(s, t), want);
-    for (const struct form *f = s->forms[t->id]; f; f = f->next) {
+    *seconds = redistribute_seconds(&s->cost, t, *on(s, best), want);
+    for (const struct form *f = forms_of(s, t); f; f = f->next) {
         double other = redistribute_seconds(&s->cost, t, *on(s, f->t), want);
-        if (other < *seconds && may_use(s, f, want, unit)) {
+        if (other < *seconds && may_use(s, f, want, reader)) {
             *seconds = other;
             best = f->t;
         }
@@ -194,19 +269,15 @@ static struct tensor *redistribute(struct pass *s, struct tensor *t, struct plac
 
     if (placement_is_free(*on(s, t)))
         *on(s, t) = placement_settle(want);
-    best = cheapest_form(s, t, want, reader->unit, &seconds);
+    best = cheapest_form(s, t, want, reader, &seconds);
     if (placement_equal(*on(s, best), want))
         return best;
     if (!is_one_step(*on(s, best), want))
         best = redistribute(s, t, (struct placement){ .kind = REPLICATE }, reader);
-    s->b.unit = reader->unit;
-    s->b.layer = reader->layer;
-    memcpy(s->b.scope, reader->scope, strlen(reader->scope) + 1);
     f = arena_alloc(&s->arena, sizeof(*f));
-    f->t = emit_collective(s, best, want);
-    f->unit = reader->unit;
-    f->next = s->forms[t->id];
-    s->forms[t->id] = f;
+    *f = (struct form){ .unit = reader->unit, .layer = reader->layer };
+    f->t = emit_collective(s, best, want, reader);
+    add_form(s, t, f);
     return f->t;
 }
 
@@ -218,8 +289,15 @@ static const struct tensor *param_of(const struct pass *s, const struct tensor *
     return NULL;
 }
 
-/* An output that goes into an accumulator must lie as what is there; the first one decides, and pays for what
- * it takes to bring the sum to where the parameter lies. */
+/* What is added to an accumulator that lies in shares is reduced on the way. */
+static bool is_scattered(const struct tensor *out, struct placement there, struct placement p)
+{
+    return there.kind == SHARD && p.kind == PARTIAL && p.reduction == REDUCE_SUM &&
+           tensor_storage(out->into)->kind == TENSOR_GRAD;
+}
+
+/* An output that goes into an accumulator must lie as what is there, or be brought there; the first one
+ * decides, and pays for what it takes to bring the sum to where the parameter lies. */
 static double output_seconds(const struct pass *s, const struct tensor *out, struct placement p)
 {
     struct placement there;
@@ -228,6 +306,8 @@ static double output_seconds(const struct pass *s, const struct tensor *out, str
     if (!out || !out->into)
         return 0;
     there = out->into->layout.on[s->cost.axis];
+    if (is_scattered(out, there, p))
+        return redistribute_seconds(&s->cost, out, p, there);
     if (!placement_is_free(there))
         return placement_equal(there, p) ? 0 : INFINITY;
     param = param_of(s, out->into);
@@ -236,14 +316,14 @@ static double output_seconds(const struct pass *s, const struct tensor *out, str
     return redistribute_seconds(&s->cost, out, p, param->layout.on[s->cost.axis]);
 }
 
-/* Weights stay as the forward pass has used them: to divide one otherwise may look cheap to a single node of
- * the backward pass, which does not see what becomes of its gradients. */
+/* On tp weights stay as the forward pass has used them: to divide one otherwise may look cheap to a single
+ * node of the backward pass, which does not see what becomes of its gradients. */
 static bool moves_weight(const struct pass *s, const struct node *n, int i, struct placement want)
 {
-    bool moves =
-        n->unit != UNIT_FORWARD && n->in[i]->kind == TENSOR_PARAM && !placement_equal(*on(s, n->in[i]), want);
+    bool moves = s->cost.axis == AXIS_TP && n->unit != UNIT_FORWARD && n->in[i]->kind == TENSOR_PARAM &&
+                 !placement_equal(*on(s, n->in[i]), want);
 
-    for (const struct form *f = s->forms[n->in[i]->id]; f; f = f->next)
+    for (const struct form *f = forms_of(s, n->in[i]); f; f = f->next)
         moves = moves && !placement_equal(*on(s, f->t), want);
     return moves;
 }
@@ -257,7 +337,7 @@ static double rule_seconds(const struct pass *s, const struct node *n, const str
     for (int i = 0; i < n->nin && seconds < INFINITY; i++) {
         if (!n->in[i] || placement_is_free(*on(s, n->in[i])))
             continue;
-        cheapest_form(s, n->in[i], rule->in[i], n->unit, &more);
+        cheapest_form(s, n->in[i], rule->in[i], n, &more);
         seconds += more;
         if (moves_weight(s, n, i, rule->in[i]))
             seconds += 1e6; /* only where no rule leaves it */
@@ -287,19 +367,75 @@ static const struct shard_rule *cheapest(struct pass *s, const struct node *n)
     return best;
 }
 
+/* ZeRO: the update reads gradients in shares, however they were added up. What is summed further in place
+ * is so in the share's place. */
+static void deal_out_gradients(struct pass *s, struct node *n)
+{
+    for (int i = 0; s->share && n->unit == UNIT_UPDATE && i < n->nin; i++) {
+        struct tensor *t = n->in[i], *root = t ? tensor_storage(t) : NULL;
+        if (!root || root->kind != TENSOR_GRAD || s->share[root->id].kind != SHARD ||
+            on(s, t)->kind != PARTIAL)
+            continue;
+        n->in[i] = redistribute(s, t, s->share[root->id], n);
+        for (int j = 0; j < n->nout; j++)
+            if (n->out[j] && n->out[j]->into == t)
+                n->out[j]->into = n->in[i];
+    }
+}
+
+/* n makes a value of its own instead of output j, and this is reduced into what output j takes over. */
+static void scatter_output(struct pass *s, struct node *n, int j, struct placement p)
+{
+    struct tensor *out = n->out[j], *value = add_value(s, n, j, out, p);
+    struct node *c = add_collective(s, value, *on(s, out->into), n);
+
+    *on(s, out) = *on(s, out->into);
+    out->producer = c;
+    out->output = 0;
+    c->out[0] = out;
+    c->accumulate[0] = n->accumulate[j];
+    n->accumulate[j] = false;
+}
+
+/* n has changed `from` in place, in another form that it was given as input i: back to where it lies. */
+static void write_back(struct pass *s, struct tensor *from, const struct node *n, int i)
+{
+    struct node *c = add_collective(s, n->in[i], *on(s, from), n);
+
+    add_value(s, c, 0, from, *on(s, from));
+    node_write_into(c, 0, from, false);
+    s->forms[from->id] = NULL;
+}
+
+/* Nodes without outputs change parameters and their state in place. */
+static bool changes(const struct node *n, const struct tensor *t)
+{
+    return n->nout == 0 && n->unit == UNIT_UPDATE && (t->kind == TENSOR_PARAM || t->kind == TENSOR_STATE);
+}
+
 static void apply(struct pass *s, struct node *n, const struct shard_rule *rule)
 {
-    for (int i = 0; i < n->nin; i++)
-        if (n->in[i])
+    struct tensor **before = arena_alloc(&s->arena, (size_t)n->nin * sizeof(before[0]) + 1);
+
+    for (int i = 0; i < n->nin; i++) {
+        before[i] = n->in[i];
+        if (n->in[i] && !(n->op->shape_only >> i & 1))
             n->in[i] = redistribute(s, n->in[i], rule->in[i], n);
-    for (int j = 0; j < n->nout; j++) {
-        if (!n->out[j])
-            continue;
-        *on(s, n->out[j]) = rule->out[j];
-        if (n->out[j]->into && placement_is_free(*on(s, n->out[j]->into)))
-            *on(s, n->out[j]->into) = rule->out[j];
     }
     graph_append(s->g, n);
+    for (int j = 0; j < n->nout; j++) {
+        struct tensor *t = n->out[j];
+        if (!t)
+            continue;
+        *on(s, t) = rule->out[j];
+        if (t->into && placement_is_free(*on(s, t->into)))
+            *on(s, t->into) = rule->out[j];
+        else if (t->into && !placement_equal(*on(s, t->into), rule->out[j]))
+            scatter_output(s, n, j, rule->out[j]);
+    }
+    for (int i = 0; i < n->nin; i++)
+        if (before[i] != n->in[i] && changes(n, before[i]))
+            write_back(s, before[i], n, i);
 }
 
 static void make_whole(struct pass *s, struct tensor **const outputs[], int count)
@@ -314,18 +450,18 @@ static void make_whole(struct pass *s, struct tensor **const outputs[], int coun
     }
 }
 
-static void shard_axis(struct graph *g, const struct axis_cost *cost, const struct shard_known *known_before,
+static void shard_axis(struct graph *g, const struct axis_cost *cost, const struct shard_options *o,
                        struct tensor **const outputs[], int count)
 {
-    struct pass s = { .g = g, .known = known_before, .cost = *cost, .tensor_count = g->tensor_count };
+    struct pass s = { .g = g, .o = o, .cost = *cost, .tensor_count = g->tensor_count };
     size_t node_count = g->node_count;
     struct node **nodes = mem_alloc_array(node_count + 1, sizeof(nodes[0]));
     const struct shard_rule **choice = mem_alloc_array(node_count + 1, sizeof(choice[0]));
     struct placement *known = mem_alloc_array(g->tensor_count + 1, sizeof(known[0]));
 
     arena_init(&s.arena);
-    builder_init(&s.b, g);
-    s.forms = mem_alloc_array(s.tensor_count + 1, sizeof(s.forms[0]));
+    if (cost->axis == AXIS_DP && o->zero_stage > 0)
+        s.share = zero_shares(g, cost->size, &s.arena);
     set_known(&s);
     for (size_t i = 0; i < g->tensor_count; i++)
         known[i] = *on(&s, g->tensors[i]);
@@ -333,8 +469,10 @@ static void shard_axis(struct graph *g, const struct axis_cost *cost, const stru
         search_rules(g, cost, known, &s.arena, choice);
     memcpy(nodes, g->nodes, node_count * sizeof(nodes[0]));
     g->node_count = 0;
-    for (size_t k = 0; k < node_count; k++)
+    for (size_t k = 0; k < node_count; k++) {
+        deal_out_gradients(&s, nodes[k]);
         apply(&s, nodes[k], choice[k] ? choice[k] : cheapest(&s, nodes[k]));
+    }
     if (cost->axis == AXIS_TP)
         make_whole(&s, outputs, count);
     for (size_t i = 0; i < g->tensor_count; i++)
@@ -347,15 +485,16 @@ static void shard_axis(struct graph *g, const struct axis_cost *cost, const stru
     mem_free(known);
 }
 
-int shard_graph(struct graph *g, const struct mesh *mesh, const struct cluster *cluster,
-                const struct shard_known *known, struct tensor **const outputs[], int count)
+int shard_graph(struct graph *g, const struct shard_options *o, struct tensor **const outputs[], int count)
 {
-    for (int a = 0; a < PLACEMENT_AXES; a++)
-        if (mesh->size[a] > 1)
-            shard_axis(g,
-                       &(struct axis_cost){ .axis = (enum axis)a, .size = mesh->size[a], .cluster = cluster },
-                       known, outputs, count);
-    if (mesh_ranks(mesh) > 1)
+    static const enum axis order[] = { AXIS_TP, AXIS_DP };
+
+    for (size_t i = 0; i < sizeof(order) / sizeof(order[0]); i++) {
+        const struct axis_cost cost = { order[i], mesh_size(o->mesh, order[i]), o->cluster };
+        if (cost.size > 1)
+            shard_axis(g, &cost, o, outputs, count);
+    }
+    if (mesh_ranks(o->mesh) > 1)
         graph_check(g);
     return OK;
 }

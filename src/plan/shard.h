@@ -43,4 +43,8 @@ void node_rules(const struct node *n, const struct placement have[], const struc
 void search_rules(const struct graph *g, const struct axis_cost *c, const struct placement on[],
                   struct arena *arena, const struct shard_rule *choice[]);
 
+/* zero.c: [tensor] how each parameter, and its gradient, is dealt out over dp among `size` ranks (SHARD) or
+ * that it is not (REPLICATE), given where it lies on tp. In the arena. */
+struct placement *zero_shares(const struct graph *g, int size, struct arena *arena);
+
 #endif

@@ -126,18 +126,20 @@ static void update_adafactor(struct builder *b, struct tensor *control, struct t
 }
 
 static void update_params(struct builder *b, struct tensor *control, struct tensor *const params[],
-                          size_t count, const struct optimizer_options *o)
+                          size_t count, const struct optimizer_options *o, bool apart)
 {
-    if (o->kind == OPTIMIZER_ADAMW) {
-        update_adamw(b, control, params, count, o, true);
-        update_adamw(b, control, params, count, o, false);
+    size_t each = apart ? 1 : count;
+
+    for (size_t i = 0; o->kind == OPTIMIZER_ADAMW && i < count; i += each) {
+        update_adamw(b, control, params + i, each, o, true);
+        update_adamw(b, control, params + i, each, o, false);
     }
     for (size_t i = 0; o->kind == OPTIMIZER_ADAFACTOR && i < count; i++)
         update_adafactor(b, control, params[i], o);
 }
 
 struct tensor *update_build(struct builder *b, struct tensor *loss, struct tensor *count,
-                            const struct optimizer_options *o)
+                            const struct optimizer_options *o, bool apart)
 {
     struct graph *g = b->graph;
     const struct dim settings[] = { { CONTROL_SETTINGS, COUNT_FIXED } };
@@ -164,7 +166,7 @@ struct tensor *update_build(struct builder *b, struct tensor *loss, struct tenso
         struct node *n = graph_node(b, &op_step_control, 4, in, NULL);
         control = n ? n->out[0] : NULL;
     }
-    update_params(b, control, params, trained, o);
+    update_params(b, control, params, trained, o, apart);
     mem_free(params);
     mem_free(grads);
     return control;

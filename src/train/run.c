@@ -237,6 +237,7 @@ static int compile(struct run *r, enum task task, int stage_rank, struct plan **
                                  .loss_context = job->loss_context,
                                  .target_width = job->target_width,
                                  .recompute = job->recompute,
+                                 .zero_stage = job->zero_stage,
                                  .dtype = job->dtype };
 
     objective_sizes(&job->objective, task == TASK_TRAIN ? &job->train : &job->eval, &sizes);

@@ -252,6 +252,7 @@ static void fill_job(struct session *s, struct train_job *job)
                                .pipeline = o->pipeline,
                                .rules = o->rules,
                                .recompute = o->recompute,
+                               .zero_stage = o->zero_stage,
                                .dtype = o->dtype,
                                .memory = o->memory,
                                .save_dtype = o->save_dtype,

@@ -25,6 +25,7 @@ struct session_options {
     struct pipeline_options pipeline;
     struct partition_rules *rules; /* NULL: none */
     enum recompute recompute;
+    int zero_stage;
     enum dtype dtype;
     double memory;          /* bytes that may be taken; 0: not checked */
     const char *save_dtype; /* NULL: the model's own, float32 from scratch */

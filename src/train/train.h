@@ -34,6 +34,7 @@ struct train_job {
     const struct partition_rules *rules; /* see compile_options */
     struct pipeline_options pipeline;    /* microbatches 0: as accumulation and samples suggest */
     enum recompute recompute;
+    int zero_stage;                 /* see compile_options */
     enum dtype dtype;               /* see compile_options */
     double memory;                  /* bytes that the ranks of this host may take; 0: not checked */
     const char *save_dtype;         /* NULL: float32 */

@@ -96,7 +96,7 @@ static void finish(struct built *t, struct tensor *x, const struct mesh *mesh, c
     at->layout.on[AXIS_DP] = labels->layout.on[AXIS_DP] = t->x->layout.on[AXIS_DP];
     t->loss = head_loss(&t->b, x, &(struct head){ .weight = table, .out_first = true }, at, labels);
     assert_int_equal(autodiff(&t->b, t->loss), OK);
-    assert_int_equal(shard_graph(t->g, mesh, cluster, &(struct shard_known){ 0 },
+    assert_int_equal(shard_graph(t->g, &(struct shard_options){ mesh, cluster },
                                  (struct tensor * *const[]){ &t->loss }, 1),
                      OK);
 }

@@ -1,0 +1,133 @@
+/* ZeRO: whatever dp ranks deal out among them, losses and gradient norms are those of one rank, and a rank
+ * takes its share of the bytes. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "cpu/machine.h"
+#include "lib/golden_case.h"
+#include "lib/toy_run.h"
+
+#include <cmocka.h>
+
+static const struct toy_setting settings[] = {
+    { { { 2, 1, 1 } }, .zero_stage = 1 },
+    { { { 2, 1, 1 } }, .zero_stage = 2 },
+    { { { 2, 1, 1 } }, .zero_stage = 3, .recompute = RECOMPUTE_FULL },
+    { { { 2, 2, 1 } }, .zero_stage = 1 },
+    { { { 2, 2, 1 } }, .zero_stage = 2 },
+    { { { 2, 2, 1 } }, .zero_stage = 3 },
+    { { { 2, 1, 2 } }, SCHEDULE_1F1B, 1, .zero_stage = 1 },
+    { { { 2, 1, 2 } }, SCHEDULE_ZERO_BUBBLE, 1, .zero_stage = 2 },
+    { { { 2, 1, 2 } }, SCHEDULE_1F1B, 1, .zero_stage = 3 },
+};
+
+/* Of the first family alone. */
+static const struct toy_setting more[] = {
+    { { { 2, 1, 2 } }, SCHEDULE_ZERO_BUBBLE, 1, .zero_stage = 3 },
+    { { { 2, 2, 2 } }, SCHEDULE_1F1B, 1, .zero_stage = 3 },
+    { { { 2, 1, 2 } }, SCHEDULE_INTERLEAVED, 2, RECOMPUTE_FULL, .zero_stage = 3 },
+    { { { 2, 1, 1 } }, .dtype = DT_BF16, .zero_stage = 3 },
+};
+
+static void follows_one_rank(void **state)
+{
+    struct toy_run one;
+
+    toy_run(*state, &(struct toy_setting){ .schedule = SCHEDULE_1F1B }, &one);
+    for (size_t i = 0; i < sizeof(settings) / sizeof(settings[0]); i++)
+        toy_run_compare(*state, &settings[i], &one);
+    for (size_t i = 0; *state == &toy_families[0] && i < sizeof(more) / sizeof(more[0]); i++)
+        toy_run_compare(*state, &more[i], &one);
+}
+
+/* Sizes that four ranks do not divide (61 entries), with and without an encoder. */
+static void four_ranks(void **state)
+{
+    struct toy_setting l = { .samples = 4 };
+    struct toy_run one;
+
+    (void)state;
+    for (int f = 0; f < TOY_FAMILIES; f += TOY_FAMILIES - 1) {
+        l = (struct toy_setting){ .samples = 4 };
+        toy_run(&toy_families[f], &l, &one);
+        for (l.mesh.size[AXIS_DP] = 4; l.zero_stage <= 3; l.zero_stage++)
+            toy_run_compare(&toy_families[f], &l, &one);
+    }
+}
+
+static void adafactor(void **state)
+{
+    struct toy_setting l = { .optimizer = OPTIMIZER_ADAFACTOR };
+    struct toy_run one;
+
+    (void)state;
+    for (int f = 0; f < TOY_FAMILIES; f += TOY_FAMILIES - 1) {
+        l = (struct toy_setting){ .optimizer = OPTIMIZER_ADAFACTOR };
+        toy_run(&toy_families[f], &l, &one);
+        l.mesh.size[AXIS_DP] = 2;
+        for (l.zero_stage = 1; l.zero_stage <= 3; l.zero_stage++)
+            toy_run_compare(&toy_families[f], &l, &one);
+    }
+}
+
+/* ---- Bytes ---- */
+
+static struct plan *compile(const struct config *config, int zero_stage)
+{
+    struct compile_options o = { .task = TASK_TRAIN,
+                                 .mesh = { { 4 } },
+                                 .zero_stage = zero_stage,
+                                 .rows = 64,
+                                 .sequences = 1,
+                                 .labels = 64,
+                                 .optimizer = { .beta1 = 0.9, .beta2 = 0.98, .eps = 1e-6 } };
+    struct machine machine;
+    struct plan *p;
+
+    must(machine_detect(&machine));
+    must(plan_compile(config, &o, &machine, &p));
+    return p;
+}
+
+/* What is dealt out is a quarter, but vectors; what is made of one parameter at a time is there only then. */
+static void bytes_are_dealt_out(void **state)
+{
+    enum { D = 256, LAYERS = 4, VOCABULARY = 1000, VECTORS = (13 * LAYERS + 2) * D * 4 };
+    struct config config;
+    struct plan *p[4];
+
+    (void)state;
+    must(config_preset(&config, "gpt2"));
+    must(config_override(&config, "n_layer=4,n_embd=256,n_head=4,n_positions=64,vocab_size=1000"));
+    for (int z = 0; z < 4; z++)
+        p[z] = compile(&config, z);
+    for (int z = 0; z < 4; z++) {
+        int64_t whole = p[0]->param_bytes, dealt = (whole - VECTORS) / 4 + VECTORS;
+        int64_t once = (int64_t)VOCABULARY * D * 4 * 9 / 4 + /* the table, packed beside it, and its share */
+                       12 * D * D * 4;                       /* weights of the layer before, on their way */
+        assert_int_equal(p[z]->state_bytes, 2 * (z >= 1 ? dealt : whole));
+        assert_int_equal(p[z]->grad_bytes - 8, z >= 2 ? dealt : whole);
+        assert_int_equal(p[z]->param_bytes, z >= 3 ? dealt : whole);
+        if (z >= 2)
+            assert_true(plan_bytes(p[z]) - 2 * dealt - p[z]->grad_bytes - p[z]->param_bytes <=
+                        p[0]->program[PROGRAM_MICROBATCH].arena_bytes + p[0]->input_bytes + once);
+    }
+    for (int z = 0; z < 4; z++)
+        plan_free(p[z]);
+    config_release(&config);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(four_ranks),
+        cmocka_unit_test(adafactor),
+        cmocka_unit_test(bytes_are_dealt_out),
+    };
+    int failed = toy_run_families(follows_one_rank);
+
+    return failed + cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,37 @@
+/* toy_run -- a few steps of a toy model of each family on in-process ranks, with dropout on and gradients of
+ * several microbatches: however the work is laid out, losses and gradient norms are those of one rank. */
+#ifndef PLAIT_TESTS_TOY_RUN_H
+#define PLAIT_TESTS_TOY_RUN_H
+
+#include "plan/plan.h"
+
+enum { TOY_STEPS = 6, TOY_FAMILIES = 6 };
+
+struct toy_family {
+    const char *preset, *overrides;
+    bool encoder, causal;
+};
+extern const struct toy_family toy_families[TOY_FAMILIES];
+
+struct toy_setting {
+    struct mesh mesh;
+    enum schedule_kind schedule;
+    int chunks;
+    enum recompute recompute;
+    enum dtype dtype;
+    int zero_stage;
+    enum optimizer optimizer;
+    int samples; /* of a microbatch; 0: 2 */
+};
+
+struct toy_run {
+    double loss[TOY_STEPS], norm[TOY_STEPS];
+};
+
+void toy_run(const struct toy_family *family, const struct toy_setting *l, struct toy_run *out);
+/* Runs and compares with a run of one rank. */
+void toy_run_compare(const struct toy_family *family, const struct toy_setting *l, const struct toy_run *one);
+/* A cmocka program: the test is run for each family, as *state. */
+int toy_run_families(void (*test)(void **state));
+
+#endif
