@@ -126,6 +126,7 @@ static void ranks_change_nothing(void **state)
     for (int i = 0; i < 5; i++) {
         check_case(cases[i][0], cases[i][1], (const char *[]){ "tensor_parallel_size", "2", NULL });
         check_case(cases[i][0], cases[i][1], (const char *[]){ "data_parallel_size", "2", NULL });
+        check_case(cases[i][0], cases[i][1], (const char *[]){ "pipeline_parallel_size", "2", NULL });
     }
 }
 

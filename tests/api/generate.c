@@ -172,20 +172,24 @@ static void ends_where_it_is_told(void **state)
     plait_model_free(m);
 }
 
-/* Case "greedy" of t5/generate: the prompt goes to the encoder. On two ranks too. */
+/* Case "greedy" of t5/generate: the prompt goes to the encoder. On several ranks too. */
 static void an_encoder_reads_the_prompt(void **state)
 {
     static const int32_t short_one[] = { 46, 57, 32 }, long_one[] = { 7, 18, 26, 2, 33, 42, 53, 5, 49 };
     static const int32_t *const both[] = { short_one, long_one };
+    static const char *const layouts[][5] = {
+        { NULL },
+        { "tensor_parallel_size", "2", NULL },
+        { "pipeline_parallel_size", "2", "world_size", "2", NULL },
+    };
     static const int32_t expected[2][11] = { { 0, 16, 1 }, { 0, 15, 32, 28, 41, 18, 27, 26, 32, 11, 1 } };
     struct plait_generate_request r;
     struct plait_generation *g;
     struct plait_model *m;
 
     (void)state;
-    for (int ranks = 1; ranks <= 2; ranks++) {
-        const char *options[] = { "tensor_parallel_size", ranks == 1 ? "1" : "2", NULL };
-        must(plait_model_open(GOLDEN_DIR "/t5/generate/model", options, &m));
+    for (int i = 0; i < 3; i++) {
+        must(plait_model_open(GOLDEN_DIR "/t5/generate/model", layouts[i], &m));
         r = (struct plait_generate_request){
             .size = sizeof(r), .prompts = both, .lengths = (const int64_t[]){ 3, 9 }, .count = 2
         };

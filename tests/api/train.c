@@ -45,14 +45,22 @@ static void follows_pytorch(void **state)
 /* The layout is the one that the model was opened on. */
 static void ranks_follow_too(void **state)
 {
-    const char *layout[] = { "data_parallel_size", "2", "tensor_parallel_size", "2", NULL };
+    static const char *const layouts[][5] = {
+        { "data_parallel_size", "2", "tensor_parallel_size", "2", NULL },
+        { "data_parallel_size", "2", "pipeline_parallel_size", "2", NULL },
+    };
+    struct plait_evaluation e = { .size = sizeof(e) };
     struct run r;
 
-    run_open(&r, state, "run", "gpt2", layout);
-    set(&r, "per_device_train_batch_size", "2");
-    must(train(&r));
-    follow(&r, r.golden->loss, r.golden->norm);
-    run_end(&r);
+    for (int i = 0; i < 2; i++) {
+        run_open(&r, state, i == 0 ? "run" : "stages", "gpt2", layouts[i]);
+        set(&r, "per_device_train_batch_size", "2");
+        must(train(&r));
+        follow(&r, r.golden->loss, r.golden->norm);
+        must(plait_model_evaluate(r.m, NULL, &r.samples, NULL, &e));
+        assert_true(e.loss < r.golden->loss[0]);
+        run_end(&r);
+    }
 }
 
 /* Labels of tokens that are hidden already; what a decoder writes. */

@@ -54,6 +54,10 @@ for size in 1 7; do
     --per_device_eval_batch_size $size >by$size.json 2>/dev/null
 done
 near "$(value eval_loss by1.json)" "$(value eval_loss by7.json)" 1e-5 || stop "$(cat by1.json by7.json)"
+"$PLAIT" eval --model_name_or_path t5-class --validation_file classes.csv --label_column mood --block_size 24 \
+  --per_device_eval_batch_size 1 --pipeline_parallel_size 2 --world_size 4 >stages.json 2>/dev/null
+near "$(value eval_loss by1.json)" "$(value eval_loss stages.json)" 1e-5 || stop "$(cat by1.json stages.json)"
+[ "$(value eval_accuracy by1.json)" = "$(value eval_accuracy stages.json)" ] || stop "$(cat by1.json stages.json)"
 refuses 78 "no language-model head" "$PLAIT" generate --model_name_or_path t5-class --prompt fine
 # What was trained to write becomes a classifier: its trunk is kept.
 "$PLAIT" train --config_name t5 ${common/150/2} --train_file lines.txt --output_dir t5-spans 2>/dev/null
