@@ -71,6 +71,34 @@ static void find_places(struct cut *c)
     }
 }
 
+static enum unit unit_of(const struct cut *c, const struct node *n)
+{
+    return c->early[n->id] ? UNIT_BACKWARD_INPUT : n->unit;
+}
+
+/* What is made for a weight gradient may be read by others too (a gathered value): then it is not put off.
+ * From the last node to the first, as what such a node reads is not put off either. */
+static void find_early(struct cut *c)
+{
+    bool *wanted = mem_alloc_array(c->g->tensor_count + 1, sizeof(wanted[0]));
+
+    for (size_t k = c->g->node_count; k-- > 0;) {
+        const struct node *n = c->g->nodes[k];
+        if (is_update(n))
+            continue;
+        for (int j = 0; j < n->nout && n->unit == UNIT_BACKWARD_WEIGHT; j++)
+            c->early[k] = c->early[k] || (n->out[j] && !n->out[j]->into && wanted[n->out[j]->id]);
+        for (int i = 0; i < n->nin; i++) {
+            const struct tensor *t = n->in[i];
+            if (!t)
+                continue;
+            wanted[t->id] = wanted[t->id] || unit_of(c, n) == UNIT_BACKWARD_INPUT ||
+                            (t->producer && c->stage[t->producer->id] != c->stage[k]);
+        }
+    }
+    mem_free(wanted);
+}
+
 /* Parameters that n reads, itself or through what is repeated for it. */
 static void add_members(struct cut *c, const struct node *n, uint64_t rank)
 {
@@ -167,6 +195,7 @@ static struct node *copy_node(struct cut *c, const struct node *from)
 {
     struct node *n = cut_new_node(c, from);
 
+    n->unit = unit_of(c, from);
     for (int i = 0; i < from->nin; i++)
         n->in[i] = from->in[i] ? cut_take(c, from->in[i]) : NULL;
     cut_outputs(c, from, n);
@@ -252,7 +281,7 @@ static void copy_stage(struct cut *c, enum unit unit, bool whole)
     c->unit = unit;
     for (size_t k = 0; k < c->g->node_count; k++) {
         const struct node *n = c->g->nodes[k];
-        bool wanted = n->unit == unit || (whole && n->unit == UNIT_BACKWARD_WEIGHT);
+        bool wanted = unit_of(c, n) == unit || (whole && unit_of(c, n) == UNIT_BACKWARD_WEIGHT);
         if (wanted && c->stage[k] == stage && !c->free[k])
             copy_node(c, n);
     }
@@ -286,6 +315,14 @@ static void map_outputs(const struct cut *c, struct tensor **const outputs[], in
     }
 }
 
+/* Parameters that nothing reads belong to the model too: the first rank has them. */
+static void keep_unread(struct cut *c)
+{
+    for (size_t i = 0; i < c->g->tensor_count && c->rank == 0; i++)
+        if (c->g->tensors[i]->kind == TENSOR_PARAM && !c->g->tensors[i]->producer && !c->members[i])
+            cut_newest(c, c->g->tensors[i]);
+}
+
 static void map_gradients(const struct cut *c)
 {
     for (size_t i = 0; i < c->g->tensor_count; i++) {
@@ -303,6 +340,7 @@ struct graph *stages_cut(const struct stages *s, const struct graph *g, int rank
 
     c.stage = mem_alloc_array(g->node_count + 1, sizeof(c.stage[0]));
     c.free = mem_alloc_array(g->node_count + 1, sizeof(c.free[0]));
+    c.early = mem_alloc_array(g->node_count + 1, sizeof(c.early[0]));
     c.reach = mem_alloc_array(tensors, sizeof(c.reach[0]));
     c.members = mem_alloc_array(tensors, sizeof(c.members[0]));
     c.copy = mem_alloc_array(tensors * ((size_t)s->chunks + 1), sizeof(c.copy[0]));
@@ -313,13 +351,16 @@ struct graph *stages_cut(const struct stages *s, const struct graph *g, int rank
         if (*outputs[i])
             c.results[(*outputs[i])->id] = true;
     find_places(&c);
+    find_early(&c);
     find_members(&c);
     copy_passes(&c, split);
     cut_update(&c);
+    keep_unread(&c);
     map_outputs(&c, outputs, count);
     map_gradients(&c);
     mem_free(c.stage);
     mem_free(c.free);
+    mem_free(c.early);
     mem_free(c.reach);
     mem_free(c.members);
     mem_free(c.copy);

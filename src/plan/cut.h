@@ -12,6 +12,7 @@ struct cut {
     enum unit unit;    /* of the nodes that are being copied */
     int *stage;        /* [node] of the forward and backward pass */
     bool *free;        /* [node]: repeated on each stage that reads it */
+    bool *early;       /* [node]: of weight gradients, but made with the input gradients, which read it */
     int *reach;        /* [tensor]: the farthest stage that reads it */
     uint64_t *members; /* [tensor]: ranks that read this parameter, a bit each */
     struct tensor **copy; /* [chunk][tensor] */

@@ -25,23 +25,24 @@ float *golden_case_expected(const struct golden_case *c, const char *name, int64
 #define RUN_LEARNING_RATE 0.01
 enum { RUN_MOST_RANKS = 8, RUN_OUTPUTS = 3 };
 
-/* What came out of one microbatch of all samples and, in TASK_TRAIN, one step of AdamW. */
+/* What came out of all samples -- in one microbatch, or with stages in how.pipeline.microbatches of them --
+ * and, in TASK_TRAIN, one step of AdamW. */
 struct golden_run {
     const struct golden_case *c;
     struct compile_options how;
-    struct plan *plan;
+    struct plan *plans[RUN_MOST_RANKS]; /* [coordinate on pp] */
+    const struct plan *plan;            /* the last of them */
     struct store *stores[RUN_MOST_RANKS];
     double loss[RUN_MOST_RANKS]; /* each rank's share of the sum */
     int64_t label_count[RUN_MOST_RANKS];
     double norm; /* of the gradient, TASK_TRAIN */
     struct golden_output {
         const char *name; /* in expected.safetensors; NULL: there is no more */
-        const struct tensor *from;
-        int64_t sample; /* numbers of one sample */
-        float *data;    /* whole */
+        int64_t sample;   /* numbers of one sample */
+        float *data;      /* whole */
     } outputs[RUN_OUTPUTS];
 };
-/* how: task, mesh, dtype, recompute and stage count; the capacities follow from the case. */
+/* how: task, mesh, pipeline, dtype and recompute; the capacities follow from the case. */
 void golden_run_compile(struct golden_run *r, const struct golden_case *c, const struct compile_options *how);
 void golden_run_go(struct golden_run *r); /* after compile */
 void golden_run_release(struct golden_run *r);
