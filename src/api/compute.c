@@ -19,7 +19,7 @@ const struct option compute_options[] = {
       "precision of the computation, whatever the files hold", .choices = dtypes,
       .aliases = (const char *const[]){ "bf16=bfloat16", "fp16=float16", NULL } },
     { "device_memory", OPTION_STRING, offsetof(struct compute_options, device_memory), ".90",
-      "memory that may be taken: a size (8GB) or a fraction of what is free" },
+      "memory that may be taken: a size for each rank (8GB), or a fraction of what the host has free" },
     { 0 },
 };
 
@@ -33,7 +33,7 @@ const struct option no_compute_options[] = {
     { 0 },
 };
 
-static int memory_limit(const char *text, double *bytes)
+static int memory_limit(const char *text, int ranks, double *bytes)
 {
     char *end;
     double fraction = strtod(text, &end);
@@ -44,11 +44,11 @@ static int memory_limit(const char *text, double *bytes)
         return OK;
     }
     TRY(parse_bytes("device_memory", text, &size));
-    *bytes = (double)size;
+    *bytes = (double)size * ranks;
     return OK;
 }
 
-int compute_check(const struct compute_options *c, double *bytes)
+int compute_check(const struct compute_options *c, int ranks, double *bytes)
 {
     if (c->device == DEVICE_CUDA)
         return fail(ERR_CONFIG, "--device cuda: this plait was built without CUDA (expected cpu)");
@@ -56,7 +56,7 @@ int compute_check(const struct compute_options *c, double *bytes)
         return fail(ERR_CONFIG,
                     "--dtype float16 is not offered: its range is too small to train in without loss "
                     "scaling (expected float32 or bfloat16)");
-    return memory_limit(c->device_memory, bytes);
+    return memory_limit(c->device_memory, ranks, bytes);
 }
 
 enum dtype compute_dtype(const struct compute_options *c)

@@ -141,8 +141,8 @@ static const char *keep(struct plait_model *m, const char *text)
 
 static int open_handle(struct plait_model *m, const struct model_handle_options *o)
 {
-    TRY(compute_check(o->compute, &m->available));
     TRY(parallel_mesh(o->parallel, o->world, &m->mesh));
+    TRY(compute_check(o->compute, world_host_ranks(o->world, &m->mesh), &m->available));
     TRY(parallel_pipeline(o->parallel, &m->mesh, &m->pipeline));
     TRY(parallel_rules(o->parallel, o->world, &m->mesh, &m->rules));
     m->world = o->world;

@@ -14,8 +14,8 @@ struct compute_options {
     const char *device_memory;
 };
 extern const struct option compute_options[];
-/* Refuses what this build has not; *bytes: what may be taken for the model. */
-int compute_check(const struct compute_options *c, double *bytes);
+/* Refuses what this build has not; *bytes: what the ranks of a host may take for the model. */
+int compute_check(const struct compute_options *c, int ranks, double *bytes);
 enum dtype compute_dtype(const struct compute_options *c);
 /* The same names for commands that run none: accepted with a note. */
 extern const struct option no_compute_options[];
@@ -50,6 +50,9 @@ int parallel_rules(const struct parallel_options *p, const struct world *w, cons
 /* How a step runs through that mesh's stages. */
 int parallel_pipeline(const struct parallel_options *p, const struct mesh *mesh,
                       struct pipeline_options *out);
+/* What of all this is left to plait. */
+struct layout_wish;
+void parallel_wish(const struct parallel_options *p, const struct mesh *mesh, struct layout_wish *w);
 enum recompute parallel_recompute(const struct parallel_options *p);
 int parallel_zero_stage(const struct parallel_options *p, const struct mesh *mesh);
 

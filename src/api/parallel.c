@@ -14,7 +14,7 @@
 #include "comm/world.h"
 #include "core/placement.h"
 #include "plan/partition.h"
-#include "plan/plan.h"
+#include "plan/layout.h"
 
 enum { AUTO = 0 /* index of the word */, MOST_RANKS = 256 };
 
@@ -253,6 +253,20 @@ int parallel_zero_stage(const struct parallel_options *p, const struct mesh *mes
     if (p->zero > 0 && mesh_size(mesh, AXIS_DP) == 1)
         note("--zero_stage: with one copy of the model there is nothing to deal out among copies");
     return (int)p->zero;
+}
+
+void parallel_wish(const struct parallel_options *p, const struct mesh *mesh, struct layout_wish *w)
+{
+    *w = (struct layout_wish){ .world = mesh_ranks(mesh),
+                               .data = (int)p->data,
+                               .tensor = (int)p->tensor,
+                               .pipeline = (int)p->pipeline,
+                               .microbatches = (int)p->microbatches,
+                               .chunks = (int)p->chunks,
+                               .schedule = p->schedule > 0 ? p->schedule - 1 : PLANNED,
+                               .recompute = p->recompute > 0 ? (int)parallel_recompute(p) : PLANNED,
+                               .zero = p->zero >= 0 ? (int)p->zero : PLANNED,
+                               .most_zero = 3 };
 }
 
 enum recompute parallel_recompute(const struct parallel_options *p)

@@ -18,6 +18,7 @@ struct values {
     struct parallel_options parallel;
     struct {
         struct option_list dump;
+        bool json;
     } plan;
 };
 
@@ -28,6 +29,8 @@ static const struct option type_options[] = {
 };
 
 static const struct option plan_options[] = {
+    { "json", OPTION_BOOL, offsetof(struct values, plan.json) - offsetof(struct values, plan), "false",
+      "one JSON object instead of text" },
     {
         "dump",
         OPTION_LIST,
@@ -83,7 +86,7 @@ static int run(void *values, struct options *o)
 
 struct dump {
     const struct option_list *wanted;
-    struct str text;
+    struct str text, report;
 };
 
 static bool wants(const struct option_list *list, const char *stage)
@@ -158,6 +161,27 @@ static void take_stage(const char *name, const struct plan *p, void *context)
         plan_print(p, d->wanted->count > 0, &d->text);
 }
 
+/* The report first, then what has been asked for beside it. */
+static int report_plan(const struct values *v, struct session_options *s, struct dump *d)
+{
+    struct json_writer json;
+
+    if (v->plan.json) {
+        json_writer_init(&json, &d->report, 2);
+        json_write_object_begin(&json);
+        s->plan_json = &json;
+    } else if (v->plan.dump.count == 0) {
+        s->plan = &d->report;
+    }
+    TRY(session_train(s));
+    if (v->plan.json)
+        json_write_object_end(&json);
+    str_append(&d->report, v->plan.json ? "\n" : "");
+    if (!v->plan.json)
+        str_append_bytes(&d->report, d->text.data, d->text.length);
+    return OK;
+}
+
 static int plan_in(struct values *v, struct options *o, const struct world *w)
 {
     struct dump d = { .wanted = &v->plan.dump };
@@ -171,10 +195,12 @@ static int plan_in(struct values *v, struct options *o, const struct world *w)
     s.stage = take_stage;
     s.stage_context = &d;
     str_init(&d.text);
-    status = session_train(&s);
+    str_init(&d.report);
+    status = report_plan(v, &s, &d);
     if (status == OK && world_is_first(w))
-        status = write_text(NULL, &d.text);
+        status = write_text(NULL, &d.report);
     str_release(&d.text);
+    str_release(&d.report);
     partition_rules_free(s.rules);
     return status;
 }

@@ -6,12 +6,13 @@
 
 int session_place(struct session_options *s, const struct compute_options *c, struct parallel_options *p)
 {
-    TRY(compute_check(c, &s->memory));
     s->dtype = compute_dtype(c);
     TRY(parallel_mesh(p, s->world, &s->mesh));
+    TRY(compute_check(c, world_host_ranks(s->world, &s->mesh), &s->memory));
     TRY(parallel_pipeline(p, &s->mesh, &s->pipeline));
     s->recompute = parallel_recompute(p);
     s->zero_stage = parallel_zero_stage(p, &s->mesh);
+    parallel_wish(p, &s->mesh, &s->wish);
     return parallel_rules(p, s->world, &s->mesh, &s->rules);
 }
 

@@ -274,13 +274,15 @@ static int cut_stages(struct compilation *c, struct tensor **const outputs[])
                                                .microbatches = or_one(o->pipeline.microbatches),
                                                .forward_only = !has_backward(o->task) };
 
+    p->layers = p->graph->layers;
+    p->piece_seconds = stages_piece_seconds(p->graph, &o->cluster, p->layers);
     if (schedule.ranks == 1)
         return OK;
     p->stages = mem_alloc(sizeof(*p->stages));
     if (o->beside)
         stages_copy(o->beside->stages, p->stages);
     else
-        TRY(stages_find(p->graph, &o->cluster, schedule.ranks, schedule.chunks, p->stages));
+        TRY(stages_balance(p->piece_seconds, p->layers, schedule.ranks, schedule.chunks, p->stages));
     TRY(schedule_create(&schedule, &p->schedule));
     p->whole = p->graph;
     p->graph = stages_cut(p->stages, p->whole, o->stage_rank, p->schedule->split, outputs, OUTPUTS);
@@ -399,6 +401,7 @@ void plan_free(struct plan *p)
         stages_release(p->stages);
     mem_free(p->stages);
     mem_free(p->chunk);
+    mem_free(p->piece_seconds);
     mem_free(p->region);
     mem_free(p->offset);
     mem_free(p->kernels);

@@ -7,6 +7,7 @@
 #include "core/kernel.h"
 #include "models/config.h"
 #include "pipe/schedule.h"
+#include "plan/cluster.h"
 
 enum task {
     TASK_TRAIN,    /* microbatch: loss sum and gradients; update: the optimizer */
@@ -48,14 +49,6 @@ struct loss_inputs {
     struct tensor *count;   /* may be set to a scalar: what the sum is divided by, in place of labels */
 };
 typedef struct tensor *loss_fn(struct builder *b, struct loss_inputs *x, void *context);
-
-/* What computing and communicating cost on the machines a plan is for. Zero: figures of one ordinary host. */
-struct cluster {
-    double flops;           /* of one rank, per second */
-    double memory_bytes;    /* moved per second by one rank */
-    double link_bytes;      /* per second between ranks */
-    double message_seconds; /* for any message, however small */
-};
 
 struct plan;
 struct partition_rules;
@@ -140,11 +133,13 @@ struct plan {
     struct plan_chunk *chunk;
     struct schedule *schedule;
     struct stages *stages;
-    struct graph *whole;           /* of all stages: parameters' places and much else is shared with it */
-    uint8_t *region;               /* [tensor]: enum region */
-    int64_t *offset;               /* [tensor]: of a value, in its region; -1: has no place there */
-    const struct kernel **kernels; /* [node] */
-    int64_t *workspace;            /* [node]: offset in the arena */
+    int layers;            /* -1 and this are what stands before and after them */
+    double *piece_seconds; /* [1 + layer], layers + 2 of them: of the whole model, to balance stages by */
+    struct graph *whole;   /* of all stages: parameters' places and much else is shared with it */
+    uint8_t *region;       /* [tensor]: enum region */
+    int64_t *offset;       /* [tensor]: of a value, in its region; -1: has no place there */
+    const struct kernel **kernels;                             /* [node] */
+    int64_t *workspace;                                        /* [node]: offset in the arena */
     int64_t param_bytes, state_bytes, grad_bytes, input_bytes; /* one rank's */
     /* What the host reads; NULL where the task makes none. */
     struct tensor *loss, *logits, *hidden, *pooled /* (R, D), of a headless model that has such */, *control;
@@ -166,6 +161,9 @@ const struct graph *plan_whole(const struct plan *p);
 int plan_stage_of(const struct plan *p, const struct tensor *t);
 /* The bytes of one rank as text; nodes: also each node's kernel, and where its outputs and workspace lie. */
 void plan_print(const struct plan *p, bool nodes, struct str *out);
+
+/* placements.c: how tp divides the model, in a line; nothing with one rank of tp. */
+void placements_print(const struct graph *g, const struct mesh *mesh, struct str *out);
 
 /* How long a step through the stages of a pipeline takes by the cost of its nodes, instruction by
  * instruction. cluster of zeros: figures of one ordinary host. The caller releases with timeline_release. */

@@ -58,8 +58,9 @@ struct searched {   /* a layer */
 };
 
 /* ---- search_again.c ---- */
-/* The forward nodes first..end-1 of a layer are to be searched next. Where they, what they read and the states
- * before them are those of a layer that has been searched, its states and rules are taken over: true. */
+/* The forward nodes first..end-1 of a layer are to be searched next. Where they, what they read and the
+ * states before them are those of a layer that has been searched, its states and rules are taken over: true.
+ */
 bool search_take_layer(struct search *s, int first, int end);
 /* They have been searched. */
 void search_keep_layer(struct search *s);

@@ -18,6 +18,10 @@ double redistribute_seconds(const struct axis_cost *c, const struct tensor *t, s
 /* Seconds one rank computes for n when it does `work` of it. */
 double node_seconds(const struct axis_cost *c, const struct node *n, double work);
 
+/* timing.c: of the whole node, the part that one rank does: as much as of its most divided tensor it has. */
+double node_share(const struct node *n, const struct mesh *mesh);
+bool node_moves(const struct node *n); /* it is a transfer among ranks */
+
 /* A tensor's placement may still be free (a parameter nobody has read yet): it takes what the first reader
  * wants. */
 #define PLACEMENT_FREE ((struct placement){ .kind = (enum placement_kind)(-1) })

@@ -10,7 +10,7 @@
 #include "base/err.h"
 #include "plan/shard.h"
 
-static double *piece_seconds(const struct graph *g, const struct cluster *cluster, int layers)
+double *stages_piece_seconds(const struct graph *g, const struct cluster *cluster, int layers)
 {
     const struct axis_cost alone = { .axis = AXIS_TP, .size = 1, .cluster = cluster };
     double *seconds = mem_alloc_array((size_t)layers + 2, sizeof(seconds[0]));
@@ -49,11 +49,9 @@ static void find_cuts(const double *seconds, int pieces, int stages, int *from)
     mem_free(best);
 }
 
-int stages_find(const struct graph *g, const struct cluster *cluster, int ranks, int chunks,
-                struct stages *out)
+int stages_balance(const double *seconds, int layers, int ranks, int chunks, struct stages *out)
 {
-    int layers = g->layers, pieces = layers + 2, stages = ranks * chunks, *from;
-    double *seconds;
+    int pieces = layers + 2, stages = ranks * chunks, *from;
 
     if (layers < stages)
         return fail(
@@ -63,7 +61,6 @@ int stages_find(const struct graph *g, const struct cluster *cluster, int ranks,
             ranks, chunks, layers, layers / chunks);
     *out = (struct stages){ .ranks = ranks, .chunks = chunks, .layers = layers };
     out->first_layer = mem_alloc_array((size_t)stages, sizeof(out->first_layer[0]));
-    seconds = piece_seconds(g, cluster, layers);
     from = mem_alloc_array((size_t)stages * ((size_t)pieces + 1), sizeof(from[0]));
     find_cuts(seconds, pieces, stages, from);
     for (int s = stages - 1, end = pieces; s >= 0; s--) {
@@ -71,7 +68,6 @@ int stages_find(const struct graph *g, const struct cluster *cluster, int ranks,
         out->first_layer[s] = end - 1;
     }
     mem_free(from);
-    mem_free(seconds);
     return OK;
 }
 

@@ -13,10 +13,11 @@ struct stages {
     int *first_layer;  /* [stage]: -1 is what stands before all layers, `layers` what stands after them */
 };
 
+/* Seconds of the whole model's pieces, [1 + layer]: layers + 2 of them. The caller frees. */
+double *stages_piece_seconds(const struct graph *g, const struct cluster *cluster, int layers);
 /* Cuts between layers so that the stage that computes longest takes the least time: the embedding and the
  * head count, stages may have unequally many layers. ERR_CONFIG when there are more stages than layers. */
-int stages_find(const struct graph *g, const struct cluster *cluster, int ranks, int chunks,
-                struct stages *out);
+int stages_balance(const double *seconds, int layers, int ranks, int chunks, struct stages *out);
 void stages_copy(const struct stages *from, struct stages *out);
 void stages_release(struct stages *s);
 static inline int stage_count(const struct stages *s)

@@ -4,8 +4,7 @@
 #include "plan/shard.h"
 #include "plan/stage.h"
 
-/* Of the whole node, the part that one rank does: as much as of its most divided tensor it has. */
-static double share_of(const struct node *n, const struct mesh *mesh)
+double node_share(const struct node *n, const struct mesh *mesh)
 {
     double least = 1;
 
@@ -20,11 +19,16 @@ static double share_of(const struct node *n, const struct mesh *mesh)
     return least;
 }
 
+bool node_moves(const struct node *n)
+{
+    return n->op == &op_all_reduce || n->op == &op_all_gather || n->op == &op_reduce_scatter;
+}
+
 static void add_node(const struct plan *p, const struct cluster *cluster, const struct node *n,
                      struct schedule_cost *c, struct stage_cost *stage)
 {
     const struct axis_cost axis = { .axis = AXIS_TP, .size = 1, .cluster = cluster };
-    double seconds = node_seconds(&axis, n, share_of(n, &p->mesh));
+    double seconds = node_seconds(&axis, n, node_share(n, &p->mesh));
 
     stage = &stage[stage_of_layer(p->stages, n->layer)];
     switch (n->unit) {

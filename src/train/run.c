@@ -51,6 +51,9 @@ static int load_state(struct run *r)
     TRY(checkpoint_verify(job->checkpoint, CHECKPOINT_SIZES, &m));
     snprintf(r->id, sizeof(r->id), "%s", m.run);
     status = check_notes(job, &m);
+    if (status == OK && manifest_note(&m, "layout") &&
+        layout_read(manifest_note(&m, "layout"), &r->kept) != OK)
+        error_clear(); /* of another version: it is found anew */
     if (status == OK && !manifest_find(&m, TRAINER_STATE_NAME))
         status =
             fail(ERR_DATA, "%s: saved with --save_only_model, so nothing can go on from it", job->checkpoint);
@@ -89,7 +92,7 @@ static int64_t type_limit(const struct run *r)
  * rank divides its samples into at most four for each stage, or one each. */
 static int settle_microbatches(const struct run *r, struct loader_options *b, int64_t samples)
 {
-    const struct pipeline_options *p = &r->job->pipeline;
+    const struct pipeline_options *p = &r->layout.pipeline;
     int64_t stages = mesh_size(&r->mesh, AXIS_PP), count = p->microbatches;
 
     if (stages == 1)
@@ -149,6 +152,11 @@ static int settle_batches(struct run *r)
         b->accumulation = ceil_div(wanted, b->microbatch * dp);
     }
     r->state.global_batch_size = b->global_batch = wanted ? wanted : product;
+    if (r->search.count > 0) {
+        b->microbatch = r->layout.microbatch;
+        b->accumulation = r->layout.pipeline.microbatches;
+        return OK;
+    }
     return settle_microbatches(r, b, ceil_div(b->global_batch, dp));
 }
 
@@ -220,24 +228,26 @@ static int round_of_evaluation(const struct run *r)
     return (int)(steps < 1 ? 1 : steps < most ? steps : most);
 }
 
-static int compile(struct run *r, enum task task, int stage_rank, struct plan **out)
+int run_compile(struct run *r, enum task task, const struct layout_choice *l, int stage_rank,
+                struct plan **out)
 {
     const struct train_job *job = r->job;
     const struct train_options *o = r->o;
-    int64_t samples = task == TASK_TRAIN ? r->batches.microbatch : r->eval_batches.microbatch;
+    int64_t samples = task == TASK_TRAIN ? l->microbatch : r->eval_batches.microbatch;
     struct example_sizes sizes;
     struct compile_options c = { .task = task,
                                  .scores = task == TASK_EVAL && objective_has_hits(&job->objective),
-                                 .mesh = r->mesh,
-                                 .pipeline = r->job->pipeline,
+                                 .mesh = l->mesh,
+                                 .cluster = job->wish.cluster,
+                                 .pipeline = l->pipeline,
                                  .rules = r->job->rules,
                                  .stage_rank = stage_rank,
                                  .beside = task == TASK_EVAL && r->plans ? r->plans[stage_rank] : NULL,
                                  .loss = job->loss,
                                  .loss_context = job->loss_context,
                                  .target_width = job->target_width,
-                                 .recompute = job->recompute,
-                                 .zero_stage = job->zero_stage,
+                                 .recompute = l->recompute,
+                                 .zero_stage = l->zero,
                                  .dtype = job->dtype };
 
     objective_sizes(&job->objective, task == TASK_TRAIN ? &job->train : &job->eval, &sizes);
@@ -245,14 +255,14 @@ static int compile(struct run *r, enum task task, int stage_rank, struct plan **
     c.encoder_rows = samples * sizes.encoder_rows;
     c.sequences = samples * sizes.sequences;
     c.labels = job->objective.kind == OBJECTIVE_CLASSIFICATION ? samples : c.rows;
-    c.pipeline.microbatches = task == TASK_TRAIN ? (int)r->batches.accumulation : round_of_evaluation(r);
+    c.pipeline.microbatches = task == TASK_TRAIN ? l->pipeline.microbatches : round_of_evaluation(r);
     if (task == TASK_TRAIN) {
         c.optimizer = optimizer_options(o);
         c.label_smoothing = o->label_smoothing_factor;
         c.z_loss = o->z_loss;
         c.frozen = freeze_matches;
         c.frozen_context = &r->freeze;
-        c.stage = job->stage;
+        c.stage = l == &r->layout ? job->stage : NULL;
         c.stage_context = job->stage_context;
     }
     return plan_compile(&job->model->config, &c, &r->machine, out);
@@ -268,7 +278,7 @@ static int compile_stages(struct run *r, enum task task, struct plan ***out, con
     for (int s = 0; s < ranks; s++) {
         if (w && w->comm && mesh_coordinate(&r->mesh, w->rank, AXIS_PP) != s)
             continue;
-        TRY(compile(r, task, s, &(*out)[s]));
+        TRY(run_compile(r, task, &r->layout, s, &(*out)[s]));
         if (!*largest || plan_bytes((*out)[s]) > plan_bytes(*largest))
             *largest = (*out)[s];
     }
@@ -310,17 +320,27 @@ static int check_memory(const struct run *r)
     return ERR_SYSTEM;
 }
 
-static int make_plans(struct run *r)
+static int look_around(struct run *r)
 {
     const struct train_job *job = r->job;
     bool adamw = r->o && r->o->optim < OPTIM_ADAFACTOR;
     int copies = adamw ? 4 : r->o ? 2 : 1; /* weights, gradients, and AdamW's moments */
+    int hosts = mesh_ranks(&r->mesh) / world_host_ranks(job->world, &r->mesh);
 
     r->machine.threads = parallel_threads();
     TRY(machine_detect(&r->machine));
     r->machine.threads = world_threads(job->world, &r->mesh);
-    if (job->memory > 0)
-        TRY(model_check_memory(&job->model->config, copies, job->memory));
+    if (job->memory <= 0)
+        return OK;
+    return model_check_memory(&job->model->config, copies, job->memory * (hosts > 1 ? hosts : 1));
+}
+
+static int make_plans(struct run *r)
+{
+    const struct train_job *job = r->job;
+
+    r->layout.microbatch = r->batches.microbatch;
+    r->layout.pipeline.microbatches = (int)r->batches.accumulation;
     if (r->o)
         TRY(compile_stages(r, TASK_TRAIN, &r->plans, &r->plan));
     if (job->eval.count > 0)
@@ -337,6 +357,7 @@ static void begin(struct run *r, const struct train_job *job)
     *r = (struct run){ .job = job, .mesh = job->mesh, .evaluated = -1, .saved = -1 };
     for (int a = 0; a < AXIS_COUNT; a++)
         r->mesh.size[a] = r->mesh.size[a] > 0 ? r->mesh.size[a] : 1;
+    r->layout = (struct layout_choice){ r->mesh, job->pipeline, job->recompute, job->zero_stage, 0 };
     r->eval_batches = (struct loader_options){ .microbatch = job->eval_batch,
                                                .dp = r->mesh.size[AXIS_DP],
                                                .no_shuffle = true,
@@ -358,6 +379,8 @@ static int settle(struct run *r)
     if (train_wants_accuracy(r->o) && !objective_has_hits(&r->job->objective))
         return fail(ERR_USAGE, "--metric_for_best_model accuracy: objective %s has none (expected loss)",
                     objective_names[r->job->objective.kind]);
+    TRY(look_around(r));
+    TRY(run_plan_layout(r));
     TRY(settle_batches(r));
     TRY(settle_steps(r));
     TRY(make_plans(r));
@@ -380,7 +403,9 @@ int run_init_evaluation(struct run *r, const struct train_job *job)
     int status;
 
     begin(r, job);
-    status = make_plans(r);
+    status = look_around(r);
+    if (status == OK)
+        status = make_plans(r);
     if (status != OK)
         run_release(r);
     return status;
@@ -400,4 +425,5 @@ void run_release(struct run *r)
     free_plans(r, r->eval_plans);
     freeze_release(&r->freeze);
     trainer_state_release(&r->state);
+    layout_search_release(&r->search);
 }

@@ -21,6 +21,10 @@ struct run {
     const struct train_job *job;
     const struct train_options *o;
     struct mesh mesh;
+    struct layout_choice layout;  /* its mesh is that one */
+    struct layout_search search;  /* what was weighed; nothing: all was given */
+    struct layout_choice kept;    /* of the checkpoint; microbatch 0: it has none */
+    struct layout_cost predicted; /* of a step; seconds 0: nobody has weighed it */
     struct machine machine;
     struct loader_options batches, eval_batches;
     struct lr_schedule lr;
@@ -45,6 +49,17 @@ struct run {
     int failed_saves;             /* in a row */
     double save_seconds;          /* the last save took */
 };
+
+/* The plan of one rank of a layout, which need not be that of the run. */
+int run_compile(struct run *r, enum task task, const struct layout_choice *l, int stage_rank,
+                struct plan **out);
+/* plan_layout.c: finds what is left to plait. */
+int run_plan_layout(struct run *r);
+
+/* plan_report.c: what would run, for people; and as members of a JSON object. */
+void plan_report_print(const struct run *r, struct str *out);
+struct json_writer;
+void plan_report_write(const struct run *r, struct json_writer *w);
 
 int run_init(struct run *r, const struct train_job *job);
 int run_init_evaluation(struct run *r, const struct train_job *job);

@@ -26,6 +26,9 @@ struct session_options {
     struct partition_rules *rules; /* NULL: none */
     enum recompute recompute;
     int zero_stage;
+    struct str *plan; /* these three as in struct train_job */
+    struct json_writer *plan_json;
+    struct layout_wish wish; /* as in struct train_job */
     enum dtype dtype;
     double memory;          /* bytes that may be taken; 0: not checked */
     const char *save_dtype; /* NULL: the model's own, float32 from scratch */

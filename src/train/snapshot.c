@@ -163,10 +163,15 @@ static int write_all(struct run *r, struct gather *g, struct save *s, bool with_
 {
     size_t count;
     struct weights_param *params;
+    struct str layout;
     int status;
 
     for (size_t i = 0; i < r->job->note_count; i++)
         save_note(s, r->job->notes[i].key, r->job->notes[i].value);
+    str_init(&layout);
+    layout_write(&r->layout, &layout);
+    save_note(s, "layout", layout.data);
+    str_release(&layout);
     if (with_state && r->o->save_sharded)
         return write_pieces(r, g, s);
     params = gather_params(g, TENSOR_PARAM, &count);

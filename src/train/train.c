@@ -39,6 +39,10 @@ int train(const struct train_job *job)
 
     TRY(run_init(&r, job));
     report_header(&r);
+    if (job->plan)
+        plan_report_print(&r, job->plan);
+    if (job->plan_json)
+        plan_report_write(&r, job->plan_json);
     status = job->options->dry_run ? OK : begin(&r);
     run_release(&r);
     return status;

@@ -6,6 +6,7 @@
 #include "ckpt/hf.h"
 #include "comm/world.h"
 #include "data/objective.h"
+#include "plan/layout.h"
 #include "train/options.h"
 #include "train/stop.h"
 
@@ -35,6 +36,9 @@ struct train_job {
     struct pipeline_options pipeline;    /* microbatches 0: as accumulation and samples suggest */
     enum recompute recompute;
     int zero_stage;                 /* see compile_options */
+    struct str *plan;               /* what would run, for people; NULL: nobody asks */
+    struct json_writer *plan_json;  /* the same as members of an object; NULL: nobody asks */
+    struct layout_wish wish;        /* how these three are found instead; world 0: they are as above */
     enum dtype dtype;               /* see compile_options */
     double memory;                  /* bytes that the ranks of this host may take; 0: not checked */
     const char *save_dtype;         /* NULL: float32 */

@@ -38,6 +38,7 @@ for l in one pp gpipe zero all chunks; do
   done | awk '{ v[NR] = $1 } END { d = v[1] - v[2]; exit NR != 2 || d > 1e-4 || d < -1e-4 }' || stop "evaluation of $l"
 done
 grep -q '(data 2 x tensor 2 x pipeline 2), 1f1b with 2 microbatches' <("$PLAIT" train $common ${layout[all]} \
+  --pipeline_schedule 1f1b --num_microbatches 2 \
   --output_dir other --dry_run 2>&1) || stop "the layout is not told"
 
 # ---- saved on one layout, gone on with on another

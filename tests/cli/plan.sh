@@ -47,3 +47,27 @@ stage "schedule" | grep -qE '^by the cost of its nodes a step takes [0-9.e-]+ s,
 "$PLAIT" plan $common $stages --dump trace 2>/dev/null >trace.json
 "$PLAIT" plan $common --dump trace 2>/dev/null | cmp - /dev/null || stop "a trace without a pipeline"
 [ "$(head -c 2 trace.json | tr -d '\n')" = "[" ] && [ "$(grep -c '"name":"FORWARD' trace.json)" = 8 ] || stop "trace: $(head -3 trace.json)"
+
+# ---- what is left open is found, and said: what was chosen, what it takes, and why the others were not
+open="--world_size 4 --global_batch_size 16"
+prints "global batch: 16 samples" "$PLAIT" plan $common $open
+for line in "^layout: " "^memory of a rank: .* of .*: parameters " "^step: .* s predicted: computing " "^chosen among [0-9]* layouts in " "% slower: "; do
+  "$PLAIT" plan $common $open 2>/dev/null | grep -q "$line" || stop "no $line"
+done
+"$PLAIT" plan $common $open --json 2>/dev/null >plan.json
+number() { sed -n "s/^ *\"$1\": \([0-9.e+-]*\),\?$/\1/p" plan.json | head -1; }
+[ $(($(number data_parallel_size) * $(number tensor_parallel_size) * $(number pipeline_parallel_size))) = 4 ] ||
+  stop "sizes: $(cat plan.json)"
+[ "$(number global_batch_size)" = 16 ] && [ "$(grep -c '"why": "' plan.json)" -gt 3 ] || stop "plan.json: $(cat plan.json)"
+awk -v a="$(number needed)" -v b="$(number available)" -v c="$(number step_seconds)" 'BEGIN { exit !(a > 0 && a <= b && c > 0) }' ||
+  stop "figures: $(cat plan.json)"
+# The same sizes under other names give the same plan; each that is given stays.
+for given in "--data_parallel_size 4" "--tensor_parallel_size 2 --pipeline_parallel_size 2" "--pipeline_parallel_size 2 --pipeline_schedule 1f1b"; do
+  "$PLAIT" plan $common $open $given 2>/dev/null >given.txt || stop "$given"
+done
+grep -q "^layout: .*pipeline 2, 1f1b, " given.txt || stop "given: $(cat given.txt)"
+prints "layout: data 4, 2 microbatches of 8" "$PLAIT" plan $common --world_size 4 --per_device_train_batch_size 8 --gradient_accumulation_steps 2
+prints "global batch: 64 samples" "$PLAIT" plan $common --world_size 4 --gradient_accumulation_steps 2
+refuses 71 "not enough memory for this run (found " "$PLAIT" plan $common --world_size 2 --device_memory 400KB
+refuses 78 "--global_batch_size leaves ranks without a sample (found 3, expected at least 4" "$PLAIT" plan $common \
+  --data_parallel_size 4 --global_batch_size 3

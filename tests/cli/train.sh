@@ -93,7 +93,7 @@ tail -n 1 flat/train_log.jsonl | grep -q '"learning_rate": 0.01,' && stop "the r
   "$(grep -o '"learning_rate": [0-9.e-]*' flat3/train_log.jsonl)" ] || stop "another rate on ranks"
 
 # On other ranks it is the same within rounding.
-says "Layout = 2 ranks (data 2 x tensor 1)" "$PLAIT" train $common --output_dir ranks --world_size 2 --global_batch_size 4
+says "Layout = 2 ranks (data 2 x tensor 1)" "$PLAIT" train $common --output_dir ranks --data_parallel_size 2 --global_batch_size 4
 grep -o '"loss": [0-9.]*' ranks/train_log.jsonl | cut -d' ' -f2 | paste - <(echo "$losses") |
   awk '{ d = $1 / $2 - 1; if (d > 1e-4 || d < -1e-4) { print "ranks: loss " $1 ", expected " $2; exit 1 } }'
 

@@ -1,0 +1,83 @@
+/* Layouts in words. */
+#include <inttypes.h>
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "plan/layout.h"
+
+static void print_sizes(const struct mesh *m, struct str *out)
+{
+    static const char *const names[AXIS_COUNT] = { "data", "tensor", "pipeline" };
+    const char *between = "";
+
+    if (mesh_ranks(m) == 1)
+        str_append(out, "one rank");
+    for (int a = 0; a < AXIS_COUNT; a++) {
+        if (mesh_size(m, (enum axis)a) == 1)
+            continue;
+        str_appendf(out, "%s%s %d", between, names[a], mesh_size(m, (enum axis)a));
+        between = " x ";
+    }
+}
+
+void layout_print(const struct layout_choice *l, struct str *out)
+{
+    print_sizes(&l->mesh, out);
+    if (mesh_size(&l->mesh, AXIS_PP) > 1)
+        str_appendf(out, ", %s", schedule_name(l->pipeline.schedule));
+    if (l->pipeline.chunks > 1)
+        str_appendf(out, " (%d chunks)", l->pipeline.chunks);
+    str_appendf(out, ", %d microbatch%s of %" PRId64, l->pipeline.microbatches,
+                l->pipeline.microbatches == 1 ? "" : "es", l->microbatch);
+    if (l->zero > 0)
+        str_appendf(out, ", ZeRO %d", l->zero);
+    if (l->recompute == RECOMPUTE_FULL)
+        str_append(out, ", recompute full");
+}
+
+static const char *const recomputes[] = { "selective", "none", "full" }; /* as enum recompute */
+
+void layout_write(const struct layout_choice *l, struct str *out)
+{
+    str_appendf(out,
+                "data %d, tensor %d, pipeline %d, %s, chunks %d, microbatches %d of %" PRId64
+                ", zero %d, recompute %s",
+                mesh_size(&l->mesh, AXIS_DP), mesh_size(&l->mesh, AXIS_TP), mesh_size(&l->mesh, AXIS_PP),
+                schedule_name(l->pipeline.schedule), l->pipeline.chunks > 1 ? l->pipeline.chunks : 1,
+                l->pipeline.microbatches, l->microbatch, l->zero, recomputes[l->recompute]);
+}
+
+static bool is_possible(const struct layout_choice *l)
+{
+    for (int a = 0; a < AXIS_COUNT; a++)
+        if (l->mesh.size[a] < 1 || l->mesh.size[a] > 1 << 10)
+            return false;
+    return l->pipeline.chunks >= 1 && l->pipeline.chunks <= 1 << 10 && l->pipeline.microbatches >= 1 &&
+           l->microbatch >= 1 && l->microbatch <= 1 << 20 && l->zero >= 0 && l->zero <= 3;
+}
+
+int layout_read(const char *text, struct layout_choice *out)
+{
+    struct layout_choice l = { 0 };
+    char schedule[16], recompute[16];
+    int found = sscanf(text,
+                       "data %d, tensor %d, pipeline %d, %15[a-z0-9_], chunks %d, microbatches %d of %" SCNd64
+                       ", zero %d, recompute %15[a-z]",
+                       &l.mesh.size[AXIS_DP], &l.mesh.size[AXIS_TP], &l.mesh.size[AXIS_PP], schedule,
+                       &l.pipeline.chunks, &l.pipeline.microbatches, &l.microbatch, &l.zero, recompute);
+    int kind = 0, way = 0;
+
+    while (found == 9 && kind < SCHEDULE_KINDS &&
+           strcmp(schedule, schedule_name((enum schedule_kind)kind)) != 0)
+        kind++;
+    while (found == 9 && way < 3 && strcmp(recompute, recomputes[way]) != 0)
+        way++;
+    if (found != 9 || kind == SCHEDULE_KINDS || way == 3 || !is_possible(&l))
+        return fail(ERR_DATA, "the layout is none (found \"%.80s\")", text);
+    l.pipeline.schedule = (enum schedule_kind)kind;
+    l.recompute = (enum recompute)way;
+    *out = l;
+    return OK;
+}

@@ -1,0 +1,129 @@
+/* The layout of a run, as far as it is left to plait. The first rank searches and tells the others. */
+#include "base/err.h"
+#include "train/run.h"
+
+/* ---- what the search asks for ---- */
+
+static int compile_alone(void *context, const struct layout_choice *l, struct plan **out)
+{
+    return run_compile(context, TASK_TRAIN, l, 0, out);
+}
+
+static int64_t bytes_beside(const struct plan *p)
+{
+    return p->program[PROGRAM_MICROBATCH].arena_bytes + p->input_bytes;
+}
+
+static int measure_stage(struct run *r, const struct layout_choice *l, int stage, int64_t *bytes)
+{
+    struct plan *p;
+
+    TRY(run_compile(r, TASK_TRAIN, l, stage, &p));
+    *bytes = plan_bytes(p);
+    plan_free(p);
+    if (r->job->eval.count == 0)
+        return OK;
+    TRY(run_compile(r, TASK_EVAL, l, stage, &p));
+    *bytes += bytes_beside(p);
+    plan_free(p);
+    return OK;
+}
+
+static int measure(void *context, const struct layout_choice *l, int64_t *bytes)
+{
+    int64_t most = 0, mine;
+
+    for (int s = 0; s < mesh_size(&l->mesh, AXIS_PP); s++) {
+        TRY(measure_stage(context, l, s, &mine));
+        most = mine > most ? mine : most;
+    }
+    *bytes = most;
+    return OK;
+}
+
+/* ---- the search ---- */
+
+static bool is_wished(int wish, int found)
+{
+    return wish == 0 || wish == found;
+}
+
+static bool is_planned(int wish, int found)
+{
+    return wish == PLANNED || wish == found;
+}
+
+/* What the run has begun with goes on, to the same bits, where nothing says otherwise. */
+static bool may_stay(const struct run *r, const struct layout_wish *w)
+{
+    const struct layout_choice *l = &r->kept;
+    bool pipeline = mesh_size(&l->mesh, AXIS_PP) > 1;
+    int64_t rank_samples = (int64_t)l->pipeline.microbatches * l->microbatch;
+
+    return l->microbatch > 0 && l->microbatch <= r->o->per_device_batch && mesh_ranks(&l->mesh) == w->world &&
+           is_wished(w->data, mesh_size(&l->mesh, AXIS_DP)) &&
+           is_wished(w->tensor, mesh_size(&l->mesh, AXIS_TP)) &&
+           is_wished(w->pipeline, mesh_size(&l->mesh, AXIS_PP)) &&
+           rank_samples * mesh_size(&l->mesh, AXIS_DP) >= w->global_batch && l->zero <= w->most_zero &&
+           is_planned(w->zero, l->zero) && is_planned(w->recompute, (int)l->recompute) &&
+           (!pipeline || (is_wished(w->chunks, l->pipeline.chunks) &&
+                          is_wished(w->microbatches, l->pipeline.microbatches) &&
+                          is_planned(w->schedule, (int)l->pipeline.schedule)));
+}
+
+static int search(struct run *r)
+{
+    const struct layout_maker maker = { compile_alone, measure, r };
+    const struct train_job *job = r->job;
+    struct layout_wish w = job->wish;
+
+    w.per_device = r->o->per_device_batch;
+    w.accumulation = r->o->accumulation;
+    w.global_batch = job->checkpoint ? r->state.global_batch_size : r->o->global_batch;
+    w.memory = job->memory / world_host_ranks(job->world, &r->mesh);
+    w.fixed = may_stay(r, &w) ? &r->kept : NULL;
+    if (w.fixed && layout_search(&w, &maker, &r->search) == OK)
+        return OK;
+    error_clear();
+    w.fixed = NULL;
+    return layout_search(&w, &maker, &r->search);
+}
+
+struct told { /* by the first rank */
+    int status;
+    struct layout_option option;
+};
+
+static int share(struct run *r)
+{
+    struct told told = { .status = ERR_SYSTEM };
+
+    if (world_is_first(r->job->world)) {
+        told.status = search(r);
+        if (told.status == OK)
+            told.option = r->search.option[0];
+    }
+    TRY(world_share(r->job->world, &told, sizeof(told)));
+    if (world_is_first(r->job->world))
+        return told.status;
+    if (told.status != OK)
+        return fail(told.status, "the first rank has found no layout");
+    r->search.option = mem_alloc(sizeof(told.option));
+    r->search.option[0] = told.option;
+    r->search.count = 1;
+    return OK;
+}
+
+int run_plan_layout(struct run *r)
+{
+    const struct world *w = r->job->world;
+
+    if (r->job->wish.world == 0)
+        return OK;
+    TRY(w && w->comm ? share(r) : search(r));
+    r->layout = r->search.option[0].layout;
+    r->predicted = r->search.option[0].cost;
+    r->mesh = r->layout.mesh;
+    r->eval_batches.dp = r->mesh.size[AXIS_DP];
+    return OK;
+}
