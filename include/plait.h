@@ -112,9 +112,9 @@ PLAIT_API void plait_model_free(struct plait_model *m);
 
 /* Writes a model directory that transformers' from_pretrained opens: all files appear, config.json last, or
  * none. Options: those of `plait init` under What to change and Files: vocab_size, new_rows, tokenizer_name,
- * save_dtype, max_shard_size. */
+ * save_dtype, max_shard_size; and save_sharded: in the pieces of the layout that the model was opened for. */
 PLAIT_API int plait_model_save(struct plait_model *m, const char *directory, const char *const *options);
-/* The model of a checkpoint in pieces, which the option save_sharded of training makes, as such a directory;
+/* The model of a checkpoint in pieces, which the option save_sharded makes, as such a directory;
  * whatever its size, little of it is in memory at a time. Options: max_shard_size. PLAIT_ERROR_OPEN, _DATA,
  * _CREATE. A checkpoint in pieces opens on any layout without that. */
 PLAIT_API int plait_checkpoint_merge(const char *source, const char *directory, const char *const *options);

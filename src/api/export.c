@@ -6,6 +6,7 @@
 
 #include "base/err.h"
 #include "base/log.h"
+#include "ckpt/deal.h"
 #include "ckpt/hub.h"
 
 enum new_rows { ROWS_ZERO, ROWS_NORMAL, ROWS_MEAN };
@@ -146,6 +147,20 @@ static int making_init(struct making *m, const struct export_values *v, const st
 
 /* ---- the command ---- */
 
+static int write(const struct export_values *v, const struct model *model, const struct making *m,
+                 struct model_save_options *o)
+{
+    struct deal *deal = NULL;
+    int status;
+
+    if (v->mesh)
+        TRY(deal_create(&model->config, v->mesh, v->rules, &deal));
+    o->deal = deal;
+    status = model_save(v->output_dir, &model->config, m->list, m->params.count, o);
+    deal_free(deal);
+    return status;
+}
+
 static int save(const struct export_values *v, const struct model *model, const struct making *m,
                 const char *tokenizer)
 {
@@ -157,7 +172,7 @@ static int save(const struct export_values *v, const struct model *model, const 
     TRY(saving_shard_bytes(&v->saving, &o.max_shard_bytes));
     if (!o.dtype)
         o.dtype = model_saved_dtype(model);
-    TRY(model_save(v->output_dir, &model->config, m->list, m->params.count, &o));
+    TRY(write(v, model, m, &o));
     str_init(&count);
     str_append_count(&count, m->params.total);
     inform("%s: %s, %s parameters, %s", v->output_dir, model->config.def->name, count.data, o.dtype);

@@ -6,8 +6,10 @@
 #include "ckpt/hf.h"
 
 struct export_values {
-    const char *output_dir; /* these two are no options here */
+    const char *output_dir; /* these four are no options here */
     uint64_t seed;
+    const struct mesh *mesh; /* in the pieces of this layout; NULL: whole */
+    const struct partition_rules *rules;
     const char *tokenizer;
     int64_t vocab_size; /* 0: as it is */
     int new_rows;

@@ -302,18 +302,37 @@ static int read_elements(const struct plait_model *m, const struct param *p, int
     return OK;
 }
 
+struct save_values {
+    struct export_values export;
+    bool sharded;
+};
+
+static const struct option sharded_options[] = {
+    { "save_sharded", OPTION_BOOL, offsetof(struct save_values, sharded), "false",
+      "in the pieces of the layout that the model was opened for" },
+    { 0 },
+};
+
+static const struct option_part save_parts[] = {
+    { .parts = export_parts, .offset = offsetof(struct save_values, export) },
+    { "", sharded_options, 0 },
+    { 0 },
+};
+
 int plait_model_save(struct plait_model *m, const char *directory, const char *const *options)
 {
-    struct export_values v;
+    struct save_values v;
     struct api_options given;
     int status;
 
     TRY(api_begin("plait_model_save", m, "m"));
     TRY(api_require("plait_model_save", directory, "directory"));
-    TRY(api_options_read(&given, "init", export_parts, &v, options));
-    v.output_dir = directory;
-    v.seed = m->names.seed;
-    status = export_model(&v, &m->names);
+    TRY(api_options_read(&given, "init", save_parts, &v, options));
+    v.export.output_dir = directory;
+    v.export.seed = m->names.seed;
+    v.export.mesh = v.sharded ? &m->mesh : NULL;
+    v.export.rules = m->rules;
+    status = export_model(&v.export, &m->names);
     api_options_release(&given);
     return status;
 }

@@ -60,18 +60,14 @@ static void look_at_files(struct search *s)
 /* exp_avg.NAME is as large as NAME; what Adafactor has of rows and columns is not. */
 static int check_moment(const struct model *m, const struct weights_tensor *t)
 {
-    static const char *const prefixes[] = { "exp_avg.", "exp_avg_sq.", "exp_avg_sq_row.", "exp_avg_sq_col." };
-    const struct weights_tensor *param;
+    const char *name = optimizer_state_param(t->name);
+    const struct weights_tensor *param = name ? model_source(m, name) : NULL;
 
-    for (size_t i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]); i++) {
-        if (!str_starts_with(t->name, prefixes[i]))
-            continue;
-        param = model_source(m, t->name + strlen(prefixes[i]));
-        if (!param)
-            break;
-        return i < 2 ? weights_check_shape(t, param->info->ndim, param->info->shape) : OK;
-    }
-    return safetensors_fail(t->file->path, t->name, "state of nothing that the model has");
+    if (!param)
+        return safetensors_fail(t->file->path, t->name, "state of nothing that the model has");
+    if (str_starts_with(t->name, "exp_avg_sq_row.") || str_starts_with(t->name, "exp_avg_sq_col."))
+        return OK;
+    return weights_check_shape(t, param->info->ndim, param->info->shape);
 }
 
 static void look_at_base(struct search *s, const struct model *m, const char *base)

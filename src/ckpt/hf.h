@@ -70,9 +70,11 @@ void model_init_store(struct store *s, uint64_t seed);
 
 /* ---- hf_save.c ---- */
 
+struct deal;
 struct model_save_options {
     const char *dtype;          /* "float32", "bfloat16", "float16"; NULL: "float32" */
     uint64_t max_shard_bytes;   /* 0: as weights_save */
+    const struct deal *deal;    /* in the pieces of a layout (ckpt/deal.h); NULL: whole */
     const char *tag;            /* of shards; NULL: none */
     const char *tokenizer_dir;  /* tokenizer files are copied from there; NULL: none */
     const char *generation_dir; /* its generation_config.json is kept, if there is one; else, and with NULL,

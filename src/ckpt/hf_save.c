@@ -4,6 +4,7 @@
 
 #include "base/err.h"
 #include "base/file.h"
+#include "ckpt/deal.h"
 #include "ckpt/hf.h"
 
 /* ---- config.json and generation_config.json ---- */
@@ -122,8 +123,13 @@ int model_write(struct save *s, const struct config *c, const struct weights_par
     const struct weights_save_options weights = {
         .dtype = o->dtype, .max_shard_bytes = o->max_shard_bytes, .kind = MANIFEST_MODEL, .tag = o->tag
     };
+    const struct deal_save_options pieces = {
+        .base = "model", .dtype = o->dtype, .kind = MANIFEST_MODEL, .tag = o->tag
+    };
 
     TRY(model_write_beside(s, c, o));
+    if (o->deal)
+        return deal_save(o->deal, s, params, count, &pieces);
     return weights_save(s, params, count, &weights);
 }
 
@@ -133,6 +139,7 @@ int model_save(const char *directory, const struct config *c, const struct weigh
     const struct weights_save_options weights = { .dtype = o->dtype };
     const struct save_options options = { .directory = directory,
                                           .name = "model",
+                                          .manifest = o->deal != NULL,
                                           .bytes = weights_save_bytes(params, count, &weights) };
     struct save *s;
     int status;

@@ -9,11 +9,13 @@
 #include "ckpt/optimizer_state.h"
 #include "ckpt/trainer_state.h"
 
-/* The weights of one base, as they are to be written. */
-struct source {
-    struct weights weights;
-    struct weights_param *params;
-    const char *dtype;
+struct merging {
+    const struct merge_options *o;
+    struct model model;
+    struct params params;
+    struct deal *deal;        /* NULL: whole */
+    struct manifest manifest; /* of none: all zero */
+    bool has_manifest, state;
 };
 
 static int read_source(const struct weights_param *p, int64_t first, int64_t count, float *out)
@@ -21,107 +23,105 @@ static int read_source(const struct weights_param *p, int64_t first, int64_t cou
     return weights_read_range(p->context, first, count, out);
 }
 
-static const char *dtype_of(const struct weights *w)
-{
-    for (size_t i = 0; i < w->count; i++) {
-        const char *name = weights_save_dtype(w->tensors[i].info->element->name);
-        if (name)
-            return name;
-    }
-    return "F32";
-}
+/* ---- weights, of one base ---- */
 
-static void list_params(struct source *s)
-{
-    struct weights *w = &s->weights;
-
-    s->dtype = dtype_of(w);
-    s->params = mem_alloc_array(w->count + 1, sizeof(s->params[0]));
-    for (size_t i = 0; i < w->count; i++)
-        s->params[i] = (struct weights_param){ .name = w->tensors[i].name,
-                                               .ndim = w->tensors[i].info->ndim,
-                                               .shape = w->tensors[i].info->shape,
-                                               .read = read_source,
-                                               .context = &w->tensors[i] };
-}
-
-static void source_close(struct source *s)
-{
-    weights_close(&s->weights);
-    mem_free(s->params);
-}
-
-struct merging {
-    const char *source;
-    const struct merge_options *o;
-    struct source model;
-    struct manifest manifest; /* of none: all zero */
-    bool has_manifest, state;
+struct base {
+    const char *name, *dtype;
+    enum manifest_kind kind;
+    struct weights_param *params;
+    size_t count;
 };
 
-/* ---- beside the weights ---- */
-
-static int copy(struct save *s, const char *from, const char *name, enum manifest_kind kind)
+static int write_base(struct save *s, const struct merging *m, const struct base *b)
 {
-    char *path = path_join(from, name);
+    const struct weights_save_options whole = { .base = b->name,
+                                                .dtype = b->dtype,
+                                                .max_shard_bytes = b->kind == MANIFEST_STATE
+                                                                       ? UINT64_MAX
+                                                                       : m->o->max_shard_bytes,
+                                                .kind = b->kind };
+    const struct deal_save_options pieces = { .base = b->name, .dtype = b->dtype, .kind = b->kind };
+
+    if (m->deal)
+        return deal_save(m->deal, s, b->params, b->count, &pieces);
+    return weights_save(s, b->params, b->count, &whole);
+}
+
+static struct weights_param param_of(const char *name, const struct weights_tensor *t)
+{
+    return (struct weights_param){ .name = name,
+                                   .ndim = t->info->ndim,
+                                   .shape = t->info->shape,
+                                   .read = read_source,
+                                   .context = (void *)(uintptr_t)t };
+}
+
+static int write_model(struct save *s, const struct merging *m)
+{
+    struct base b = { "model", model_saved_dtype(&m->model), MANIFEST_MODEL, NULL, m->params.count };
+    int status;
+
+    b.params = mem_alloc_array(b.count + 1, sizeof(b.params[0]));
+    for (size_t i = 0; i < b.count; i++)
+        b.params[i] = param_of(m->params.list[i].name, model_source(&m->model, m->params.list[i].name));
+    status = write_base(s, m, &b);
+    mem_free(b.params);
+    return status;
+}
+
+static int write_state_of(struct save *s, const struct merging *m, const char *base)
+{
+    struct base b = { base, "F32", MANIFEST_STATE, NULL, 0 };
+    struct weights w;
+    int status;
+
+    if (!weights_base_found(m->model.directory, base))
+        return OK;
+    TRY(weights_open_base(&w, m->model.directory, base));
+    b.count = w.count;
+    b.params = mem_alloc_array(b.count + 1, sizeof(b.params[0]));
+    for (size_t i = 0; i < b.count; i++)
+        b.params[i] = param_of(w.tensors[i].name, &w.tensors[i]);
+    status = write_base(s, m, &b);
+    mem_free(b.params);
+    weights_close(&w);
+    return status;
+}
+
+/* ---- all of it ---- */
+
+static int copy(struct save *s, const struct merging *m, const char *name, enum manifest_kind kind)
+{
+    char *path = path_join(m->model.directory, name);
     int status = file_exists(path) ? save_file_copy(s, name, kind, path) : OK;
 
     mem_free(path);
     return status;
 }
 
-static int write_base(struct save *s, const char *from, const char *base)
-{
-    struct source x;
-    int status;
-
-    if (!weights_base_found(from, base))
-        return OK;
-    TRY(weights_open_base(&x.weights, from, base));
-    list_params(&x);
-    status = weights_save(
-        s, x.params, x.weights.count,
-        &(struct weights_save_options){
-            .base = base, .dtype = x.dtype, .max_shard_bytes = UINT64_MAX, .kind = MANIFEST_STATE });
-    source_close(&x);
-    return status;
-}
-
-static int write_state(struct save *s, const struct merging *m)
-{
-    for (size_t i = 0; i < m->manifest.note_count; i++)
-        save_note(s, m->manifest.notes[i].key, m->manifest.notes[i].value);
-    TRY(write_base(s, m->source, MASTER_BASE));
-    TRY(write_base(s, m->source, OPTIMIZER_STATE_BASE));
-    return copy(s, m->source, TRAINER_STATE_NAME, MANIFEST_STATE);
-}
-
-/* ---- all of it ---- */
-
 static int write_all(struct save *s, const struct merging *m)
 {
-    const struct weights_save_options weights = { .dtype = m->model.dtype,
-                                                  .max_shard_bytes = m->o->max_shard_bytes,
-                                                  .kind = MANIFEST_MODEL };
-
-    TRY(copy(s, m->source, "config.json", MANIFEST_MODEL));
-    TRY(copy(s, m->source, "generation_config.json", MANIFEST_MODEL));
-    TRY(model_copy_tokenizer(s, m->source));
-    TRY(weights_save(s, m->model.params, m->model.weights.count, &weights));
-    return m->state ? write_state(s, m) : OK;
+    TRY(copy(s, m, "config.json", MANIFEST_MODEL));
+    TRY(copy(s, m, "generation_config.json", MANIFEST_MODEL));
+    TRY(model_copy_tokenizer(s, m->model.directory));
+    TRY(write_model(s, m));
+    if (!m->state)
+        return OK;
+    for (size_t i = 0; i < m->manifest.note_count; i++)
+        save_note(s, m->manifest.notes[i].key, m->manifest.notes[i].value);
+    TRY(write_state_of(s, m, MASTER_BASE));
+    TRY(write_state_of(s, m, OPTIMIZER_STATE_BASE));
+    return copy(s, m, TRAINER_STATE_NAME, MANIFEST_STATE);
 }
 
 static int write_directory(const struct merging *m, const char *directory)
 {
-    const struct weights_save_options weights = { .dtype = m->model.dtype };
-    const struct save_options o = {
-        .directory = directory,
-        .name = "model",
-        .run = m->manifest.run,
-        .step = m->manifest.step,
-        .manifest = m->state,
-        .bytes = weights_save_bytes(m->model.params, m->model.weights.count, &weights),
-    };
+    const struct save_options o = { .directory = directory,
+                                    .name = "model",
+                                    .run = m->manifest.run,
+                                    .step = m->manifest.step,
+                                    .manifest = m->state || m->deal,
+                                    .bytes = (uint64_t)m->params.total * (m->state ? 14 : 4) };
     struct save *s;
     int status;
 
@@ -135,7 +135,7 @@ static int write_directory(const struct merging *m, const char *directory)
 
 static void read_manifest(struct merging *m)
 {
-    char *path = path_join(m->source, MANIFEST_NAME);
+    char *path = path_join(m->model.directory, MANIFEST_NAME);
 
     m->has_manifest = checkpoint_read_manifest(path, &m->manifest) == OK;
     if (!m->has_manifest)
@@ -144,19 +144,25 @@ static void read_manifest(struct merging *m)
     mem_free(path);
 }
 
-int merge_checkpoint(const char *source, const char *directory, const struct merge_options *o, bool *state)
+int merge_checkpoint(const char *source, const char *directory, const struct merge_options *o,
+                     struct merge_result *result)
 {
-    struct merging m = { .source = source, .o = o };
+    struct merging m = { .o = o };
     int status;
 
-    TRY(weights_open(&m.model.weights, source));
-    list_params(&m.model);
+    TRY(model_open(&m.model, &(struct model_options){ .name = source }));
     read_manifest(&m);
-    status = write_directory(&m, directory);
-    if (status == OK && state)
-        *state = m.state;
+    status = params_init(&m.params, &m.model.config);
+    if (status == OK && o->mesh)
+        status = deal_create(&m.model.config, o->mesh, NULL, &m.deal);
+    if (status == OK)
+        status = write_directory(&m, directory);
+    if (status == OK && result)
+        *result = (struct merge_result){ m.model.weights.count, m.model.weights.file_count, m.state };
+    deal_free(m.deal);
+    params_release(&m.params);
     if (m.has_manifest)
         manifest_release(&m.manifest);
-    source_close(&m.model);
+    model_close(&m.model);
     return status;
 }

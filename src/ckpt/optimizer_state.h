@@ -21,4 +21,7 @@ int optimizer_state_save(struct save *s, const struct weights_param *states, siz
  * weights_close. */
 int optimizer_state_open(struct weights *w, const char *checkpoint);
 
+/* "exp_avg.NAME" -> "NAME"; NULL when the name is none of these. */
+const char *optimizer_state_param(const char *name);
+
 #endif

@@ -1,4 +1,4 @@
-/* plait checkpoint merge, verify, list -- checkpoints on disk, whatever layout has written them. */
+/* plait checkpoint merge, shard, verify, list -- checkpoints on disk, whatever layout has written them. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -10,7 +10,6 @@
 #include "base/log.h"
 #include "ckpt/checkpoint.h"
 #include "ckpt/faults.h"
-#include "ckpt/hf.h"
 #include "ckpt/merge.h"
 #include "ckpt/pieces.h"
 #include "ckpt/trainer_state.h"
@@ -46,46 +45,25 @@ static const struct option_part merge_parts[] = { { "Merging", merge_options_tab
                                                   { "", no_compute_options, 0 },
                                                   { 0 } };
 
-/* The weights are those of the config: what is written can be opened. */
-static int check_model(const char *source, struct str *what)
+static void tell(const char *directory, const struct merge_result *r)
 {
-    struct model m;
-
-    TRY(model_open(&m, &(struct model_options){ .name = source }));
-    str_appendf(what, "%s, %zu tensors of %zu file%s", m.config.def->name, m.weights.count,
-                m.weights.file_count, m.weights.file_count == 1 ? "" : "s");
-    model_close(&m);
-    return OK;
-}
-
-static int merge(const struct merge_values *v, const char *source, struct str *what)
-{
-    struct merge_options o = { .state = true };
-    bool state;
-
-    TRY(parse_bytes("max_shard_size", v->max_shard_size, &o.max_shard_bytes));
-    if (!file_is_directory(source))
-        return fail(ERR_OPEN, "%s: no such directory", source);
-    TRY(check_model(source, what));
-    TRY(merge_checkpoint(source, v->output_dir, &o, &state));
-    inform("%s: %s%s", v->output_dir, what->data,
-           state ? ", and the state of a run, which can go on from there" : "; no state of a run");
-    return OK;
+    inform("%s: %zu tensors of %zu file%s%s", directory, r->tensors, r->files, r->files == 1 ? "" : "s",
+           r->state ? ", and the state of a run, which can go on from there" : "; no state of a run");
 }
 
 static int run_merge(void *values, struct options *o)
 {
     const struct merge_values *v = values;
+    struct merge_options merge = { .state = true };
+    struct merge_result result;
     const char *source = NULL;
-    struct str what;
-    int status;
 
     TRY(take_word(o, "a sharded checkpoint", &source));
     TRY(require_text("output_dir", v->output_dir));
-    str_init(&what);
-    status = merge(v, source, &what);
-    str_release(&what);
-    return status;
+    TRY(parse_bytes("max_shard_size", v->max_shard_size, &merge.max_shard_bytes));
+    TRY(merge_checkpoint(source, v->output_dir, &merge, &result));
+    tell(v->output_dir, &result);
+    return OK;
 }
 
 const struct command command_checkpoint_merge = {
@@ -96,6 +74,53 @@ const struct command command_checkpoint_merge = {
     .bytes = sizeof(struct merge_values),
     .takes_words = true,
     .run = run_merge,
+};
+
+/* ---- shard ---- */
+
+struct shard_values {
+    const char *output_dir;
+    int64_t tensor, pipeline;
+};
+
+static const struct option shard_options_table[] = {
+    { "output_dir", OPTION_STRING, offsetof(struct shard_values, output_dir), NULL,
+      "directory for the pieces; it may be that of the source" },
+    { "tensor_parallel_size", OPTION_INT, offsetof(struct shard_values, tensor), "1",
+      "ranks among which each layer is divided", .min = 1, .max = 1 << 10 },
+    { "pipeline_parallel_size", OPTION_INT, offsetof(struct shard_values, pipeline), "1",
+      "stages of consecutive layers", .min = 1, .max = 1 << 10 },
+    { 0 },
+};
+
+static const struct option_part shard_parts[] = { { "Sharding", shard_options_table, 0 },
+                                                  { "", no_compute_options, 0 },
+                                                  { 0 } };
+
+static int run_shard(void *values, struct options *o)
+{
+    const struct shard_values *v = values;
+    const struct mesh mesh = { .size = { 1, (int)v->tensor, (int)v->pipeline } };
+    const struct merge_options merge = { .mesh = &mesh, .state = true };
+    struct merge_result result;
+    const char *source = NULL;
+
+    TRY(take_word(o, "a model directory or a checkpoint", &source));
+    TRY(require_text("output_dir", v->output_dir));
+    TRY(merge_checkpoint(source, v->output_dir, &merge, &result));
+    tell(v->output_dir, &result);
+    return OK;
+}
+
+const struct command command_checkpoint_shard = {
+    .name = "checkpoint shard",
+    .summary = "write a model or checkpoint in the pieces of a layout's ranks",
+    .example = "plait checkpoint shard llama-13b --tensor_parallel_size 4 --pipeline_parallel_size 2 "
+               "--output_dir pieces",
+    .parts = shard_parts,
+    .bytes = sizeof(struct shard_values),
+    .takes_words = true,
+    .run = run_shard,
 };
 
 /* ---- verify ---- */

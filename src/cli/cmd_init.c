@@ -36,22 +36,31 @@ static const struct option_part parts[] = {
 };
 
 /* The weights are the same on any layout, so the first rank makes them for all. */
-static int run_in(struct values *v, const struct world *w)
+static int make(struct values *v, const struct mesh *mesh, const struct partition_rules *rules)
 {
-    struct partition_rules *rules;
     struct model_options names;
-    struct mesh mesh;
 
-    TRY(parallel_mesh(&v->parallel, w, &mesh));
-    TRY(parallel_rules(&v->parallel, w, &mesh, &rules));
-    partition_rules_free(rules);
-    if (!world_is_first(w))
-        return OK;
     model_choice_options(&v->model, &names);
     names.new_head = true;
     names.seed = v->export.seed = (uint64_t)v->own.seed;
     v->export.output_dir = v->own.output_dir;
+    if (mesh_size(mesh, AXIS_TP) > 1 || mesh_size(mesh, AXIS_PP) > 1)
+        v->export.mesh = mesh;
+    v->export.rules = rules;
     return export_model(&v->export, &names);
+}
+
+static int run_in(struct values *v, const struct world *w)
+{
+    struct partition_rules *rules;
+    struct mesh mesh;
+    int status;
+
+    TRY(parallel_mesh(&v->parallel, w, &mesh));
+    TRY(parallel_rules(&v->parallel, w, &mesh, &rules));
+    status = world_is_first(w) ? make(v, &mesh, rules) : OK;
+    partition_rules_free(rules);
+    return status;
 }
 
 static int run(void *values, struct options *o)
@@ -69,6 +78,7 @@ const struct command command_init = {
     .name = "init",
     .summary = "make a model directory: random weights, or known ones with another vocabulary",
     .example = "plait init --config_name my-gpt2 --output_dir my-gpt2\n"
+               "plait init --config_name my-gpt2 --tensor_parallel_size 4 --output_dir pieces\n"
                "plait init --model_name_or_path gpt2 --vocab_size 50304 --output_dir wider",
     .parts = parts,
     .bytes = sizeof(struct values),

@@ -6,7 +6,8 @@ extern const struct command command_train, command_plan, command_eval, command_g
 extern const struct command command_bench, command_config, command_init, command_inspect, command_forward;
 extern const struct command command_tokenizer_train, command_tokenizer_encode, command_tokenizer_decode;
 
-extern const struct command command_checkpoint_merge, command_checkpoint_verify, command_checkpoint_list;
+extern const struct command command_checkpoint_merge, command_checkpoint_shard, command_checkpoint_verify,
+    command_checkpoint_list;
 
 static int run_manual(void *values, struct options *o)
 {
@@ -35,6 +36,7 @@ const struct command *const command_table[] = {
     &command_generate,
     &command_forward,
     &command_checkpoint_merge,
+    &command_checkpoint_shard,
     &command_checkpoint_verify,
     &command_checkpoint_list,
     &command_inspect,

@@ -34,6 +34,8 @@ struct stored *store_find(const struct store *s, const char *name); /* NULL when
 /* Gives its memory back; no executor may use it any more. */
 void store_remove(struct store *s, const char *name);
 
+/* All but name and data of what a rank would have of a tensor. */
+void stored_describe(struct stored *e, const struct tensor *t, const struct mesh *mesh, int rank);
 /* Copies a stored share, without its padding, into the whole tensor as files hold it (fp32, row-major, file
  * dims = logical dims), which has room for all elements of dims. Parts of other ranks are left alone. */
 void stored_to_whole(const struct stored *s, float *whole);

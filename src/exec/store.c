@@ -69,7 +69,7 @@ void store_remove(struct store *s, const char *name)
     mem_free(e);
 }
 
-static void describe(struct stored *e, const struct tensor *t, const struct mesh *mesh, int rank)
+void stored_describe(struct stored *e, const struct tensor *t, const struct mesh *mesh, int rank)
 {
     e->kind = t->kind;
     e->dtype = t->dtype;
@@ -113,7 +113,7 @@ int store_bind(struct store *s, const struct tensor *t, const struct mesh *mesh,
         goto out;
     }
     e = mem_alloc(sizeof(*e));
-    describe(e, t, mesh, rank);
+    stored_describe(e, t, mesh, rank);
     e->data = mem_map((size_t)e->bytes);
     if (!e->data) {
         status = fail(ERR_SYSTEM, "%s: no memory (asked for %" PRId64 " bytes, %" PRIu64 " available)",

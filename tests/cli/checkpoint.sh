@@ -11,7 +11,7 @@ common="--config_name mid --tokenizer_name mid --train_file text.txt --block_siz
 "$PLAIT" train $common --tensor_parallel_size 2 --pipeline_parallel_size 2 --save_sharded --output_dir run 2>err || stop "$(cat err)"
 
 # ---- merge
-says "whole: gpt2, 28 tensors of 4 files, and the state of a run, which can go on from there" \
+says "whole: 28 tensors of 4 files, and the state of a run, which can go on from there" \
   "$PLAIT" checkpoint merge run/checkpoint-4 --output_dir whole
 [ "$(ls whole | tr '\n' ' ')" = "config.json generation_config.json manifest.json merges.txt model.safetensors optimizer.safetensors tokenizer.json tokenizer_config.json trainer_state.json vocab.json " ] ||
   stop "merged: $(ls whole)"
@@ -34,7 +34,39 @@ ls whole | grep -q '^model-00002-of-00002.safetensors$' || stop "in several file
 [ "$("$PLAIT" generate --model_name_or_path whole --prompt "line 7")" = "$("$PLAIT" generate --model_name_or_path run --prompt "line 7")" ] ||
   stop "another model in several files"
 
+# ---- shard
+"$PLAIT" checkpoint merge run/checkpoint-4 --output_dir whole 2>/dev/null
+for sizes in "3 1" "1 2" "4 2" "1 1"; do
+  rm -rf pieces again
+  says "pieces: 28 tensors of 1 file, and the state of a run" \
+    "$PLAIT" checkpoint shard whole --tensor_parallel_size ${sizes% *} --pipeline_parallel_size ${sizes#* } --output_dir pieces
+  count=$((${sizes% *} * ${sizes#* }))
+  prints "28 tensors in $count file$([ $count = 1 ] || echo s) of weights, state of a run" "$PLAIT" checkpoint verify pieces
+  [ $(ls pieces | grep -c '^optimizer_tp_._pp_._dp_0.safetensors$') = $count ] || stop "$sizes: $(ls pieces)"
+  "$PLAIT" checkpoint merge pieces --output_dir again 2>/dev/null
+  cmp again/model.safetensors whole/model.safetensors && cmp again/optimizer.safetensors whole/optimizer.safetensors || stop "$sizes: changed"
+done
+"$PLAIT" checkpoint shard pieces --tensor_parallel_size 2 --output_dir pieces 2>/dev/null
+[ "$(ls pieces | grep _tp_ | tr '\n' ' ')" = "model_tp_0_pp_0.safetensors model_tp_1_pp_0.safetensors optimizer_tp_0_pp_0_dp_0.safetensors optimizer_tp_1_pp_0_dp_0.safetensors " ] ||
+  stop "into itself: $(ls pieces)"
+"$PLAIT" train $common --output_dir on.pieces --resume_from_checkpoint pieces --save_strategy no 2>err || stop "$(cat err)"
+cmp on.run/model.safetensors on.pieces/model.safetensors || stop "a sharded checkpoint is another one"
+refuses 78 "the model has 2 (nearest: 2)" "$PLAIT" checkpoint shard whole --pipeline_parallel_size 3 --output_dir nothing
+
+# ---- init
+"$PLAIT" init --config_name mid --output_dir begin --log_level warning
+"$PLAIT" init --config_name mid --tensor_parallel_size 2 --pipeline_parallel_size 2 --output_dir pieces --log_level warning
+prints "28 tensors in 4 files of weights; " "$PLAIT" checkpoint verify pieces
+[ ! -e pieces/trainer_state.json ] && [ ! -e pieces/optimizer_tp_0_pp_0_dp_0.safetensors ] || stop "an old state is left: $(ls pieces)"
+"$PLAIT" checkpoint merge pieces --output_dir again 2>/dev/null
+cmp again/model.safetensors begin/model.safetensors || stop "other random weights in pieces"
+"$PLAIT" init --model_name_or_path pieces --vocab_size 301 --new_rows mean --save_dtype bfloat16 --tensor_parallel_size 2 --output_dir more --log_level warning
+"$PLAIT" init --model_name_or_path begin --vocab_size 301 --new_rows mean --save_dtype bfloat16 --output_dir again --log_level warning
+"$PLAIT" checkpoint merge more --output_dir more 2>/dev/null
+cmp more/model.safetensors again/model.safetensors || stop "other rows in pieces"
+
 # ---- verify
+"$PLAIT" checkpoint merge run/checkpoint-6 --output_dir whole 2>/dev/null
 prints "28 tensors in 4 files of weights, state of a run; 15 files, " "$PLAIT" checkpoint verify run/checkpoint-6
 prints "no manifest, so sizes and checksums are not known" "$PLAIT" checkpoint verify run
 [ $("$PLAIT" checkpoint verify whole | wc -l) = 1 ] || stop "verify whole"

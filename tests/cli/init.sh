@@ -11,6 +11,7 @@ says "m: gpt2, 77,376 parameters, float32" "$PLAIT" init --config_name m --outpu
 "$PLAIT" init --config_name m --output_dir one --threads 1
 cmp m/model.safetensors one/model.safetensors || stop "threads change the weights"
 "$PLAIT" init --config_name m --output_dir stages --tensor_parallel_size 2 --pipeline_parallel_size 2
+"$PLAIT" checkpoint merge stages --output_dir stages --log_level warning
 cmp m/model.safetensors stages/model.safetensors || stop "the layout changes the weights"
 cmp m/tokenizer.json one/tokenizer.json || stop "the tokenizer was not copied"
 "$PLAIT" init --config_name m --output_dir two --seed 7

@@ -1,5 +1,5 @@
-/* What a rank reads of a model directory, and what it takes in memory for that, is its share of the model: measured at
- * several layouts on files of some 400 MB (with holes where their zeros would be). */
+/* What a rank reads of a model directory, and what it takes in memory for that, is its share of the model:
+ * measured at several layouts on files of some 400 MB (with holes where their zeros would be). */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
