@@ -145,7 +145,7 @@ static int train(void *context, int rank, struct comm *comm)
         &f.b, &(struct batch_capacity){ .rows = r->setting->samples * LENGTH,
                                         .encoder_rows = r->family->encoder ? r->setting->samples * LENGTH : 0,
                                         .sequences = r->setting->samples });
-    for (f.step = 0; f.step < TOY_STEPS; f.step++) {
+    for (f.step = 0; f.step < r->setting->steps; f.step++) {
         const struct run_options o = {
             .seed = 7, .step = (uint64_t)f.step, .first_microbatch = true, .last_microbatch = true
         };
@@ -202,6 +202,7 @@ void toy_run(const struct toy_family *family, const struct toy_setting *setting,
     struct run r = { .family = family, .setting = &l, .mesh = l.mesh, .out = out };
 
     l.samples = l.samples ? l.samples : 2;
+    l.steps = l.steps ? l.steps : TOY_STEPS;
     must(config_preset(&r.config, family->preset));
     must(config_override(&r.config, family->overrides));
     compile(&r, &l);
@@ -217,7 +218,7 @@ void toy_run_compare(const struct toy_family *family, const struct toy_setting *
     struct toy_run r;
 
     toy_run(family, l, &r);
-    for (int s = 0; s < TOY_STEPS; s++)
+    for (int s = 0; s < (l->steps ? l->steps : TOY_STEPS); s++)
         if (!(fabs(r.loss[s] - one->loss[s]) <= 1e-4 * loose * one->loss[s]) ||
             !(fabs(r.norm[s] - one->norm[s]) <= 1e-3 * loose * one->norm[s]))
             fail_msg("%s dp %d tp %d pp %d %s zero %d: step %d: loss %.7f, norm %.7f, expected %.7f, %.7f",

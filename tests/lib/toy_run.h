@@ -5,7 +5,7 @@
 
 #include "plan/plan.h"
 
-enum { TOY_STEPS = 6, TOY_FAMILIES = 6 };
+enum { TOY_STEPS = 6, TOY_MOST_STEPS = 40, TOY_FAMILIES = 6 };
 
 struct toy_family {
     const char *preset, *overrides;
@@ -22,14 +22,15 @@ struct toy_setting {
     int zero_stage;
     enum optimizer optimizer;
     int samples; /* of a microbatch; 0: 2 */
+    int steps;   /* 0: TOY_STEPS */
 };
 
 struct toy_run {
-    double loss[TOY_STEPS], norm[TOY_STEPS];
+    double loss[TOY_MOST_STEPS], norm[TOY_MOST_STEPS];
 };
 
 void toy_run(const struct toy_family *family, const struct toy_setting *l, struct toy_run *out);
-/* Runs and compares with a run of one rank. */
+/* Runs and compares with a run of one rank that has as many steps at least. */
 void toy_run_compare(const struct toy_family *family, const struct toy_setting *l, const struct toy_run *one);
 /* A cmocka program: the test is run for each family, as *state. */
 int toy_run_families(void (*test)(void **state));
