@@ -84,7 +84,7 @@ static void run_sums(const struct kernel_args *a)
 
 /* ---- Norms, and the step ---- */
 
-static struct work work_of(const struct kernel_args *a)
+static struct work work_of(const struct kernel_args *a, double mean)
 {
     const struct view *v = &a->in[ADAFACTOR_V], *col = &a->in[ADAFACTOR_COL];
     struct work w = { .a = a,
@@ -93,7 +93,6 @@ static struct work work_of(const struct kernel_args *a)
                       .rows = view_count(v),
                       .cols = view_count(col),
                       .scale = (float)ref_load(&a->in[ADAFACTOR_CONTROL], CONTROL_SCALE) };
-    double mean = factored_mean(a);
 
     w.unit = unit_of(w.cols);
     w.step = a->workspace;
@@ -136,7 +135,7 @@ static void norm_tile(void *context, int64_t tile)
 
 static void run_norms(const struct kernel_args *a)
 {
-    double *out = a->out[0].data;
+    double *out = a->out[0].data, mean;
     struct work w;
 
     if (ref_load(&a->in[ADAFACTOR_CONTROL], CONTROL_APPLY) == 0 || !a->in[ADAFACTOR_GRAD].data) {
@@ -144,13 +143,17 @@ static void run_norms(const struct kernel_args *a)
         return;
     }
     factored_update_both(a);
-    w = work_of(a);
+    mean = factored_share_mean(a);
+    w = work_of(a, mean);
     parallel_for(ceil_div(w.rows, w.unit), norm_tile, &w);
     out[ADAFACTOR_NORM_STEP] = out[ADAFACTOR_NORM_PARAM] = 0;
     for (int64_t t = 0; t < ceil_div(w.rows, w.unit); t++) {
         out[ADAFACTOR_NORM_STEP] += w.step[t];
         out[ADAFACTOR_NORM_PARAM] += w.size[t];
     }
+    if (out[ADAFACTOR_NORM_STEP] > 0)
+        out[ADAFACTOR_NORM_STEP] /= mean;
+    out[ADAFACTOR_NORM_MOMENT] = factored_moment(a);
 }
 
 static void step_tile(void *context, int64_t tile)
@@ -175,7 +178,7 @@ static void run_step(const struct kernel_args *a)
         return;
     }
     s = factored_step(a);
-    w = work_of(a);
+    w = work_of(a, factored_mean(a));
     w.shrink = (float)s.shrink;
     w.rate = (float)s.rate;
     parallel_for(ceil_div(w.rows, w.unit), step_tile, &w);

@@ -34,19 +34,41 @@ static inline int64_t view_product(const struct view *v, int from, int to)
     return n;
 }
 
-static inline double view_mean(const struct view *v)
+/* Of the entries that are no padding. */
+struct entries {
+    double sum, count;
+};
+
+static inline struct entries view_entries(const struct view *v)
 {
-    double sum = 0;
-    for (int64_t i = 0; i < view_count(v); i++)
-        sum += ref_load(v, i);
-    return sum / (double)view_count(v);
+    struct entries e = { 0 };
+    for (int64_t i = 0; i < view_count(v); i++) {
+        if (view_is_padding(v, i))
+            continue;
+        e.sum += ref_load(v, i);
+        e.count++;
+    }
+    return e;
 }
 
-/* Mean of the moments of rows, which is that of the columns' too: of the one that this rank has whole. */
+/* Any mean does for norms, which are freed of it: that of this share, 0 where it is all padding. */
+static inline double factored_share_mean(const struct kernel_args *a)
+{
+    struct entries rows = view_entries(&a->in[ADAFACTOR_V]);
+    return rows.count > 0 ? rows.sum / rows.count : 0;
+}
+
+/* This share's part of the sum of the moments of rows, which every share of the columns has. */
+static inline double factored_moment(const struct kernel_args *a)
+{
+    const struct view *col = &a->in[ADAFACTOR_COL];
+    return view_entries(&a->in[ADAFACTOR_V]).sum * view_entries(col).count / view_whole_count(col);
+}
+
+/* Of all moments of rows. */
 static inline double factored_mean(const struct kernel_args *a)
 {
-    const struct view *v = &a->in[ADAFACTOR_V];
-    return view_mean((double)view_count(v) == view_whole_count(v) ? v : &a->in[ADAFACTOR_COL]);
+    return ref_load(&a->in[ADAFACTOR_NORM], ADAFACTOR_NORM_MOMENT) / view_whole_count(&a->in[ADAFACTOR_V]);
 }
 
 /* What a moment multiplies its row or column with. */
@@ -95,7 +117,8 @@ static inline struct factored_step factored_step(const struct kernel_args *a)
     const struct view *norms = &a->in[ADAFACTOR_NORM], *control = &a->in[ADAFACTOR_CONTROL];
     const double *attr = a->node->attr;
     double count = view_whole_count(&a->in[ADAFACTOR_PARAM]);
-    double rms = sqrt(ref_load(norms, ADAFACTOR_NORM_STEP) / count) / attr[ADAFACTOR_CLIP];
+    double mean = a->in[ADAFACTOR_COL].data ? factored_mean(a) : 1;
+    double rms = sqrt(ref_load(norms, ADAFACTOR_NORM_STEP) * mean / count) / attr[ADAFACTOR_CLIP];
     double scale = sqrt(ref_load(norms, ADAFACTOR_NORM_PARAM) / count);
     double rate = ref_load(control, CONTROL_LEARNING_RATE);
 

@@ -51,21 +51,23 @@ static void update_whole(const struct kernel_args *a)
 void ref_adafactor_norms(const struct kernel_args *a)
 {
     bool apply = ref_load(&a->in[ADAFACTOR_CONTROL], CONTROL_APPLY) != 0;
+    bool factored = a->in[ADAFACTOR_COL].data != NULL;
     double step = 0, size = 0, mean = 0;
 
-    if (apply && a->in[ADAFACTOR_COL].data)
+    if (apply && factored)
         factored_update_both(a);
     else if (apply)
         update_whole(a);
-    if (a->in[ADAFACTOR_COL].data)
-        mean = factored_mean(a);
+    if (factored)
+        mean = factored_share_mean(a);
     for (int64_t i = 0; apply && i < view_count(&a->in[ADAFACTOR_PARAM]); i++) {
         double u = step_of(a, i, mean), p = ref_load(&a->in[ADAFACTOR_PARAM], i);
         step += u * u;
         size += p * p;
     }
-    ref_put(a, 0, ADAFACTOR_NORM_STEP, step);
+    ref_put(a, 0, ADAFACTOR_NORM_STEP, factored && step > 0 ? step / mean : step);
     ref_put(a, 0, ADAFACTOR_NORM_PARAM, size);
+    ref_put(a, 0, ADAFACTOR_NORM_MOMENT, apply && factored ? factored_moment(a) : 0);
 }
 
 void ref_adafactor(const struct kernel_args *a)

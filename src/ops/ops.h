@@ -358,18 +358,17 @@ enum { ADAMW_BETA1, ADAMW_BETA2, ADAMW_EPS, ADAMW_DECAY };
  * squares. adafactor_norms: with beta = 1 - t^-power, g = grad * scale and those sums for g:
  *     v = beta v + (1-beta) (mean of g^2 over the row's columns + eps)      col likewise       in place
  *     u = g / sqrt(v col / mean(v))              col absent: v (R, C) of g^2 + eps, u = g / sqrt(v)
- * and norms F64 [ADAFACTOR_NORMS] = sum of u^2, sum of param^2.
+ * and norms F64 [ADAFACTOR_NORMS] = sum of u^2 (with col: over mean(v)), sum of param^2, sum of v (with col).
  * adafactor: with rms(u), rms(param) = sqrt(norm / count) and rate = lr, times max(least_scale, rms(param))
  * when relative:
  *     param = param * (1 - rate * decay) - rate * u / max(1, rms(u) / clip)                    in place
- * (Shazeer and Stern 2018, as transformers' Adafactor, and with `relative` as optax.adafactor.) The mean of v
- * is that of col, and is taken of the one that a rank holds whole. apply 0: nothing is touched. Padding stays
- * 0. */
+ * (Shazeer and Stern 2018, as transformers' Adafactor, and with `relative` as optax.adafactor.) mean(v) is
+ * known when the norms have been summed over the shares. apply 0: nothing is touched. Padding stays 0. */
 enum { ADAFACTOR_CONTROL, ADAFACTOR_PARAM, ADAFACTOR_GRAD, ADAFACTOR_V, ADAFACTOR_COL };
 enum { ADAFACTOR_ROWS = ADAFACTOR_COL + 1, ADAFACTOR_COLS }; /* of adafactor_norms */
 enum { ADAFACTOR_NORM = ADAFACTOR_COL + 1 };                 /* of adafactor */
 enum { ADAFACTOR_SUMS_ROWS, ADAFACTOR_SUMS_COLS };
-enum { ADAFACTOR_NORM_STEP, ADAFACTOR_NORM_PARAM, ADAFACTOR_NORMS };
+enum { ADAFACTOR_NORM_STEP, ADAFACTOR_NORM_PARAM, ADAFACTOR_NORM_MOMENT, ADAFACTOR_NORMS };
 enum { ADAFACTOR_SPLIT, ADAFACTOR_POWER, ADAFACTOR_EPS };
 enum { ADAFACTOR_DECAY = 1, ADAFACTOR_CLIP, ADAFACTOR_RELATIVE, ADAFACTOR_LEAST_SCALE }; /* of adafactor */
 

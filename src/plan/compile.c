@@ -304,18 +304,6 @@ static int check_ranks(const struct compilation *c)
                 ranks, width);
 }
 
-/* A parameter's moments of rows and columns have a mean, which a rank must have one of them whole for. */
-static int check_zero_stage(const struct compile_options *o)
-{
-    if (o->task != TASK_TRAIN || o->zero_stage == 0 || o->optimizer.kind != OPTIMIZER_ADAFACTOR ||
-        mesh_size(&o->mesh, AXIS_TP) == 1 || mesh_size(&o->mesh, AXIS_DP) == 1)
-        return OK;
-    return fail(ERR_CONFIG,
-                "--zero_stage %d: Adafactor's moments are dealt out among copies or tensor ranks, not both "
-                "(found tensor_parallel_size %d, expected 1; AdamW has no such limit)",
-                o->zero_stage, mesh_size(&o->mesh, AXIS_TP));
-}
-
 static int run_passes(struct compilation *c, const struct machine *machine)
 {
     const struct compile_options *o = c->o;
@@ -331,7 +319,6 @@ static int run_passes(struct compilation *c, const struct machine *machine)
 
     TRY(check_ranks(c));
     TRY(partition_rules_check(o->rules, p->graph));
-    TRY(check_zero_stage(o));
     TRY(shard_graph(p->graph, &shard, read, o->task == TASK_TRAIN ? 0 : 7));
     p->anywhere.logits = p->logits;
     p->anywhere.hidden = p->hidden;

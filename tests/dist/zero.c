@@ -68,8 +68,10 @@ static void adafactor(void **state)
         l = (struct toy_setting){ .optimizer = OPTIMIZER_ADAFACTOR };
         toy_run(&toy_families[f], &l, &one);
         l.mesh.size[AXIS_DP] = 2;
-        for (l.zero_stage = 1; l.zero_stage <= 3; l.zero_stage++)
+        for (l.zero_stage = 1; l.zero_stage <= 3; l.zero_stage++) {
+            l.mesh.size[AXIS_TP] = l.zero_stage == 1 ? 1 : 2;
             toy_run_compare(&toy_families[f], &l, &one);
+        }
     }
 }
 

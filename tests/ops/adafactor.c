@@ -133,6 +133,14 @@ static const struct ops_case_def list_norms[] = {
 
 const struct op_cases cases_adafactor_norms = { .tolerance = 1e-5, .cases = list_norms };
 
+static void free_of_mean(struct ops_case *c, const struct tensor *row, double *norms)
+{
+    norms[ADAFACTOR_NORM_MOMENT] = 0;
+    for (int64_t i = 0; i < tensor_count(row); i++)
+        norms[ADAFACTOR_NORM_MOMENT] += ops_data(c, row)[i];
+    norms[ADAFACTOR_NORM_STEP] /= norms[ADAFACTOR_NORM_MOMENT] / (double)tensor_count(row);
+}
+
 static void build_step(struct ops_case *c)
 {
     const struct step_form *f = c->with;
@@ -144,6 +152,8 @@ static void build_step(struct ops_case *c)
     c->updated[ADAFACTOR_PARAM] = true;
     in[ADAFACTOR_NORM] = ops_double(c, SHAPE(FIX(ADAFACTOR_NORMS)));
     ops_data(c, in[ADAFACTOR_NORM])[ADAFACTOR_NORM_STEP] = f->step * (double)(f->rows * f->cols);
+    if (f->factored)
+        free_of_mean(c, in[ADAFACTOR_V], ops_data(c, in[ADAFACTOR_NORM]));
     ops_data(c, in[ADAFACTOR_NORM])[ADAFACTOR_NORM_PARAM] = 1e-4 * f->step * (double)(f->rows * f->cols);
     ops_under_test(c,
                    graph_node(&c->b, &op_adafactor, ADAFACTOR_NORM + 1, in,

@@ -501,11 +501,13 @@ def factored_of(c, moments):
 def adafactor_norms(c):
     apply, factor, _, _, rate, step = (float(x) for x in c.x[0])
     moments = [m.clone() for m in c.x[3:5] if m is not None]
-    norms = torch.zeros(2)
+    norms = torch.zeros(3)
     if apply:
         _, _, moments = adafactor_step(c.x[1].clone(), c.x[2] * factor, moments, rate, step)
         u = c.x[2] * factor * factored_of(c, moments)
-        norms = torch.stack([(u**2).sum(), (c.x[1]**2).sum()])
+        row = moments[0] if len(moments) > 1 else torch.ones(())
+        norms = torch.stack([(u**2).sum() / row.mean(), (c.x[1]**2).sum(),
+                             row.sum() if len(moments) > 1 else torch.zeros(())])
     return {"norms": norms, "in3": moments[0].reshape(c.x[3].shape), **({"in4": moments[1]} if len(moments) > 1 else {})}
 
 
@@ -525,7 +527,10 @@ def adafactor(c):
     u = grad * factored_of(c, after)
     found = formula(after, float((u**2).sum()), float((p**2).sum()))
     assert torch.allclose(found, want.reshape(p.shape), rtol=1e-9, atol=1e-12), "not transformers' Adafactor"
-    return {"in1": formula(moments, *(float(x) for x in c.x[5])) if apply else p}
+    steps, sizes, _ = (float(x) for x in c.x[5])
+    if len(moments) > 1:
+        steps *= float(moments[0].mean())
+    return {"in1": formula(moments, steps, sizes) if apply else p}
 
 
 def main():
