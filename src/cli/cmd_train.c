@@ -4,6 +4,7 @@
 
 #include "api/run_options.h"
 #include "base/err.h"
+#include "base/log.h"
 #include "cli/cli.h"
 #include "comm/world.h"
 #include "plan/partition.h"
@@ -161,6 +162,11 @@ static void take_stage(const char *name, const struct plan *p, void *context)
         plan_print(p, d->wanted->count > 0, &d->text);
 }
 
+static bool has_no_data(const struct input_options *in)
+{
+    return in->train_file.count == 0 && in->validation_file.count == 0 && !in->dataset_name;
+}
+
 /* The report first, then what has been asked for beside it. */
 static int report_plan(const struct values *v, struct session_options *s, struct dump *d)
 {
@@ -185,6 +191,7 @@ static int report_plan(const struct values *v, struct session_options *s, struct
 static int plan_in(struct values *v, struct options *o, const struct world *w)
 {
     struct dump d = { .wanted = &v->plan.dump };
+    struct session_samples assumed = { .assumed = true };
     struct session_options s;
     int status;
 
@@ -192,6 +199,10 @@ static int plan_in(struct values *v, struct options *o, const struct world *w)
     if (!v->train.train.resume)
         v->train.train.output_dir = NULL; /* what is in there is not looked at */
     TRY(make_session(v, o, w, &s));
+    if (has_no_data(&v->train.input)) {
+        note("without --train_file a large text is assumed");
+        s.samples = &assumed;
+    }
     s.stage = take_stage;
     s.stage_context = &d;
     str_init(&d.text);

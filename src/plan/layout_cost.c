@@ -410,38 +410,52 @@ static int simulate(const struct weighing *w, const struct stages *stages, const
     return status;
 }
 
-static int weigh_pipeline(const struct weighing *w)
+/* Seconds of a step of so many microbatches, and what the ranks take. */
+static int weigh_steps(const struct weighing *w, const struct stages *stages, int microbatches,
+                       struct layout_cost *out)
 {
-    const struct schedule_options o = { .kind = w->l->pipeline.schedule,
-                                        .ranks = w->stages,
-                                        .chunks = w->chunks,
-                                        .microbatches = w->l->pipeline.microbatches };
-    struct stages stages;
-    struct schedule *schedule;
+    const struct schedule_options o = {
+        .kind = w->l->pipeline.schedule, .ranks = w->stages, .chunks = w->chunks, .microbatches = microbatches
+    };
     struct layout_cost slowest = { 0 }, most = { 0 };
+    struct schedule *schedule;
     double seconds = 0;
     int status;
 
+    TRY(schedule_create(&o, &schedule));
+    for (int r = 0; r < w->stages; r++) {
+        struct layout_cost c;
+        weigh_rank(w, stages, schedule, r, &c);
+        slowest = c.seconds > slowest.seconds ? c : slowest;
+        most = c.bytes > most.bytes ? c : most;
+    }
+    status = simulate(w, stages, schedule, &seconds);
+    schedule_free(schedule);
+    *out = most;
+    out->compute = slowest.compute;
+    out->exchange = slowest.exchange;
+    out->seconds = seconds;
+    return status;
+}
+
+/* Beyond the first few rounds every further microbatch takes as long as the one before. */
+static int weigh_pipeline(const struct weighing *w)
+{
+    int m = w->l->pipeline.microbatches, few = 4 * w->stages * w->chunks;
+    struct layout_cost *c = w->out, half;
+    struct stages stages;
+    int status;
+
     TRY(stages_balance(w->p->balance, w->p->layers, w->stages, w->chunks, &stages));
-    status = schedule_create(&o, &schedule);
-    if (status == OK) {
-        for (int r = 0; r < w->stages; r++) {
-            struct layout_cost c;
-            weigh_rank(w, &stages, schedule, r, &c);
-            slowest = c.seconds > slowest.seconds ? c : slowest;
-            most = c.bytes > most.bytes ? c : most;
-        }
-        status = simulate(w, &stages, schedule, &seconds);
-        schedule_free(schedule);
+    status = weigh_steps(w, &stages, m > 2 * few ? 2 * few : m, c);
+    if (status == OK && m > 2 * few) {
+        status = weigh_steps(w, &stages, few, &half);
+        c->seconds += (c->seconds - half.seconds) / few * (m - 2 * few);
     }
     stages_release(&stages);
-    TRY(status);
-    *w->out = most;
-    w->out->compute = slowest.compute;
-    w->out->exchange = slowest.exchange;
-    w->out->seconds = fmax(seconds, slowest.seconds);
-    w->out->bubble = w->out->seconds - slowest.seconds;
-    return OK;
+    c->seconds = fmax(c->seconds, c->compute + c->exchange);
+    c->bubble = c->seconds - c->compute - c->exchange;
+    return status;
 }
 
 int layout_weigh(const struct profile *p, const struct layout_choice *l, const struct cluster *cluster,

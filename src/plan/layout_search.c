@@ -148,6 +148,11 @@ static bool weigh_zero(struct search *s, const struct profile *p, struct layout_
     return fits;
 }
 
+static bool stores_alone(const struct search *s, const struct layout_cost *c)
+{
+    return c->bytes - c->values > s->w->memory;
+}
+
 static bool weigh_microbatch(struct search *s, struct layout_choice *l)
 {
     static const enum recompute kinds[] = { RECOMPUTE_SELECTIVE, RECOMPUTE_FULL };
@@ -165,6 +170,8 @@ static bool weigh_microbatch(struct search *s, struct layout_choice *l)
         l->recompute = kind;
         fits = weigh_zero(s, p, l);
         profile_free(p);
+        if (s->count > 0 && !fits && stores_alone(s, &s->option[s->count - 1].cost))
+            break; /* keeping less is no help */
     }
     return fits;
 }

@@ -257,8 +257,9 @@ static int open_all(struct corpus *c, const struct corpus_options *o)
         TRY(check_rows(c, o));
         TRY(check_tokenizer(c, &o->files->train));
         TRY(check_tokenizer(c, &o->files->validation));
-        TRY(choose_block_size(c, o));
     }
+    if (o->max_length == 0)
+        TRY(choose_block_size(c, o));
     TRY(objective_choice_make(o->choice, &o->model->config, c->tokenizer, c->block_size, &c->memory,
                               &c->objective));
     return o->files ? make_datasets(c, o) : OK;

@@ -126,7 +126,7 @@ static enum objective_kind choose_own(const struct objective_choice *c, const st
     bool headless = config->head == HEAD_NONE || config->head == HEAD_ENCODER;
     enum objective_kind usual = choose(c->in, config);
 
-    if (c->in->objective >= 0)
+    if (c->in->objective >= 0 || c->assumed)
         return usual;
     if (usual == OBJECTIVE_SPAN_CORRUPTION || (headless && config_has_encoder(config)))
         return OBJECTIVE_SEQ2SEQ;

@@ -22,6 +22,7 @@ struct objective_choice {
     const struct option_list *files; /* that labels are read from */
     const char *spool_directory;     /* for data that is no regular file; may be NULL */
     bool own_samples;                /* of the caller, in place of files: classes are those of the config */
+    bool assumed;                    /* these are none but stand for a text's */
     bool own_loss;                   /* the same: it may do without a head, so the model's stays */
     enum objective_kind kind;
     struct label_set labels; /* of classification */

@@ -40,6 +40,8 @@ static int check_samples(const struct session *s, bool train, bool evaluate)
                     in->train_file.count > 0        ? "train_file"
                     : in->validation_file.count > 0 ? "validation_file"
                                                     : "dataset_name");
+    if (own->assumed)
+        return OK;
     if ((train && own->train.count == 0) || (evaluate && own->eval.count == 0))
         return fail(ERR_USAGE, "there are no samples to %s",
                     train && own->train.count == 0 ? "train on" : "evaluate");
@@ -54,6 +56,7 @@ static int find_files(struct session *s, bool train, bool evaluate)
     s->choice.in = s->o->in;
     s->choice.given = s->o->given;
     s->choice.own_samples = s->o->samples != NULL;
+    s->choice.assumed = s->o->samples && s->o->samples->assumed;
     s->choice.own_loss = s->o->loss != NULL;
     if (s->o->samples)
         return check_samples(s, train, evaluate);
@@ -117,7 +120,14 @@ static void settle_source(const struct session *s, const struct session_samples 
 
 static void settle_samples(const struct session *s, struct session_samples *own)
 {
+    int64_t targets;
+
     own->objective = s->corpus.objective;
+    if (own->assumed)
+        own->train = (struct sample_source){ .count = 1 << 20, .max_length = s->corpus.block_size };
+    if (own->assumed && own->objective.kind == OBJECTIVE_SPAN_CORRUPTION)
+        span_lengths(s->corpus.block_size, own->objective.noise, own->objective.mean_span,
+                     &own->train.max_length, &targets);
     settle_source(s, own, &own->train);
     settle_source(s, own, &own->eval);
 }

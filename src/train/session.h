@@ -14,6 +14,7 @@ struct session_samples {
     const char *name;                 /* of the data to train on, for checkpoints; NULL: not named */
     int64_t target_width;             /* numbers that go with each label, for a loss that asks; 0: none */
     struct objective objective;       /* set before the first one is read */
+    bool assumed;                     /* none is ever read: as many and as long as those of a large text */
 };
 
 struct session_options {
