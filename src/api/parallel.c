@@ -13,8 +13,8 @@
 #include "base/map.h"
 #include "comm/world.h"
 #include "core/placement.h"
-#include "plan/partition.h"
 #include "plan/layout.h"
+#include "plan/partition.h"
 
 enum { AUTO = 0 /* index of the word */, MOST_RANKS = 256 };
 

@@ -1,27 +1,11 @@
-/* plait train -- trains a model on files of text or tokens. plait plan -- takes the same command line, goes
- * as far as the first step, and prints what would run. */
+/* plait train -- trains a model on files of text or tokens. */
 #include <string.h>
 
-#include "api/run_options.h"
 #include "base/err.h"
 #include "base/log.h"
-#include "cli/cli.h"
+#include "cli/train_command.h"
 #include "comm/world.h"
 #include "plan/partition.h"
-
-struct values {
-    struct model_choice model;
-    struct { /* beside model_choice: its name alone */
-        const char *type;
-    } from;
-    struct train_values train;
-    struct compute_options compute;
-    struct parallel_options parallel;
-    struct {
-        struct option_list dump;
-        bool json;
-    } plan;
-};
 
 static const struct option type_options[] = {
     { "model_type", OPTION_STRING, 0, NULL,
@@ -29,32 +13,26 @@ static const struct option type_options[] = {
     { 0 },
 };
 
-static const struct option plan_options[] = {
-    { "json", OPTION_BOOL, offsetof(struct values, plan.json) - offsetof(struct values, plan), "false",
-      "one JSON object instead of text" },
-    {
-        "dump",
-        OPTION_LIST,
-        0,
-        NULL,
-        "what to print: graph, grad, optimizer, shard, stages, recompute, fuse, precision, overlap, memory; "
-        "schedule; or all of these; or trace, the schedule for a browser's trace viewer",
-    },
+static const struct option cluster_options[] = {
+    { "cluster", OPTION_STRING, 0, NULL,
+      "JSON file with what ranks compute, move and hold, for the layout that is chosen; without it the "
+      "figures of an ordinary host" },
     { 0 },
 };
 
-static const struct option_part plan_parts[] = {
-    { "What to print", plan_options, offsetof(struct values, plan) },
-    { "Which model", model_options_table, offsetof(struct values, model) },
-    { "Or which architecture", type_options, offsetof(struct values, from) },
-    { .parts = train_parts, .offset = offsetof(struct values, train) },
-    { "Where it is computed", compute_options, offsetof(struct values, compute) },
-    { "Ranks", parallel_options, offsetof(struct values, parallel) },
+const struct option_part train_command_parts[] = {
+    { "Which model", model_options_table, offsetof(struct train_command, model) },
+    { "Or which architecture", type_options, offsetof(struct train_command, from) },
+    { .parts = train_parts, .offset = offsetof(struct train_command, train) },
+    { "Where it is computed", compute_options, offsetof(struct train_command, compute) },
+    { "Ranks", parallel_options, offsetof(struct train_command, parallel) },
+    { "", cluster_options, offsetof(struct train_command, machines) },
     { "", hub_notes, 0 },
     { 0 },
 };
 
-static int make_session(struct values *v, struct options *o, const struct world *w, struct session_options *s)
+int train_command_session(struct train_command *v, struct options *o, const struct world *w,
+                          struct session_options *s)
 {
     *s = (struct session_options){ .given = o, .world = w };
     model_choice_options(&v->model, &s->model);
@@ -63,7 +41,13 @@ static int make_session(struct values *v, struct options *o, const struct world 
     else
         option_tell_idle(o, "model_type", true, "the config says it");
     TRY(train_values_take(&v->train, s));
-    return session_place(s, &v->compute, &v->parallel);
+    TRY(session_place(s, &v->compute, &v->parallel));
+    if (!v->machines.cluster)
+        return OK;
+    TRY(cluster_load(&s->wish.cluster, v->machines.cluster));
+    if (s->wish.cluster.memory > 0 && !options_given(o, "device_memory"))
+        s->memory = s->wish.cluster.memory * world_host_ranks(w, &s->mesh);
+    return OK;
 }
 
 static int train_in(void *values, struct options *o, const struct world *w, struct stop *stop)
@@ -71,7 +55,7 @@ static int train_in(void *values, struct options *o, const struct world *w, stru
     struct session_options s;
     int status;
 
-    TRY(make_session(values, o, w, &s));
+    TRY(train_command_session(values, o, w, &s));
     s.stop = stop;
     status = session_train(&s);
     partition_rules_free(s.rules);
@@ -80,161 +64,8 @@ static int train_in(void *values, struct options *o, const struct world *w, stru
 
 static int run(void *values, struct options *o)
 {
-    return session_run(&((struct values *)values)->parallel, train_in, values, o);
+    return session_run(&((struct train_command *)values)->parallel, train_in, values, o);
 }
-
-/* ---- plan ---- */
-
-struct dump {
-    const struct option_list *wanted;
-    struct str text, report;
-};
-
-static bool wants(const struct option_list *list, const char *stage)
-{
-    for (size_t i = 0; i < list->count; i++)
-        if (strcmp(list->items[i], stage) == 0 || strcmp(list->items[i], "all") == 0)
-            return true;
-    return false;
-}
-
-static const char *const other_dumps[] = { "schedule", "trace", "all", NULL };
-
-static bool is_among(const char *const list[], const char *word)
-{
-    for (size_t k = 0; list[k]; k++)
-        if (strcmp(list[k], word) == 0)
-            return true;
-    return false;
-}
-
-static int check_stages(const struct option_list *list)
-{
-    for (size_t i = 0; i < list->count; i++)
-        if (!is_among(plan_stages, list->items[i]) && !is_among(other_dumps, list->items[i]))
-            return fail(
-                ERR_USAGE,
-                "--dump %s: no such stage (expected graph, grad, optimizer, shard, stages, recompute, "
-                "fuse, precision, overlap, memory, schedule, trace or all)",
-                list->items[i]);
-    return OK;
-}
-
-/* Of the pipeline, once. */
-static void take_schedule(struct dump *d, const struct plan *p)
-{
-    struct timeline t;
-    bool schedule = wants(d->wanted, "schedule"), trace = false;
-
-    for (size_t i = 0; i < d->wanted->count; i++)
-        trace = trace || strcmp(d->wanted->items[i], "trace") == 0;
-    if ((!schedule && !trace) || plan_timeline(p, &(struct cluster){ 0 }, &t) != OK)
-        return;
-    if (schedule) {
-        str_append(&d->text, "# schedule\n");
-        schedule_print(p->schedule, &d->text);
-        str_appendf(&d->text, "by the cost of its nodes a step takes %.3g s, %.1f %% of it idle\n", t.seconds,
-                    100 * t.bubble);
-    }
-    if (trace)
-        timeline_trace(&t, &d->text);
-    timeline_release(&t);
-}
-
-/* Up to the cut the stages of a pipeline are one graph, which is shown once. */
-static void take_stage(const char *name, const struct plan *p, void *context)
-{
-    struct dump *d = context;
-    bool last = strcmp(name, "memory") == 0;
-
-    if (strcmp(name, "stages") == 0 && p->schedule && p->stage_rank == 0)
-        take_schedule(d, p);
-    if ((!wants(d->wanted, name) && !(last && d->wanted->count == 0)) || (p->stage_rank > 0 && !p->whole))
-        return;
-    if (d->wanted->count > 0)
-        str_appendf(&d->text, "# %s", name);
-    if (d->wanted->count > 0 && p->whole)
-        str_appendf(&d->text, " of pipeline rank %d", p->stage_rank);
-    str_append(&d->text, d->wanted->count > 0 ? "\n" : "");
-    if (!last)
-        graph_print(p->graph, &d->text);
-    else
-        plan_print(p, d->wanted->count > 0, &d->text);
-}
-
-static bool has_no_data(const struct input_options *in)
-{
-    return in->train_file.count == 0 && in->validation_file.count == 0 && !in->dataset_name;
-}
-
-/* The report first, then what has been asked for beside it. */
-static int report_plan(const struct values *v, struct session_options *s, struct dump *d)
-{
-    struct json_writer json;
-
-    if (v->plan.json) {
-        json_writer_init(&json, &d->report, 2);
-        json_write_object_begin(&json);
-        s->plan_json = &json;
-    } else if (v->plan.dump.count == 0) {
-        s->plan = &d->report;
-    }
-    TRY(session_train(s));
-    if (v->plan.json)
-        json_write_object_end(&json);
-    str_append(&d->report, v->plan.json ? "\n" : "");
-    if (!v->plan.json)
-        str_append_bytes(&d->report, d->text.data, d->text.length);
-    return OK;
-}
-
-static int plan_in(struct values *v, struct options *o, const struct world *w)
-{
-    struct dump d = { .wanted = &v->plan.dump };
-    struct session_samples assumed = { .assumed = true };
-    struct session_options s;
-    int status;
-
-    v->train.train.dry_run = true;
-    if (!v->train.train.resume)
-        v->train.train.output_dir = NULL; /* what is in there is not looked at */
-    TRY(make_session(v, o, w, &s));
-    if (has_no_data(&v->train.input)) {
-        note("without --train_file a large text is assumed");
-        s.samples = &assumed;
-    }
-    s.stage = take_stage;
-    s.stage_context = &d;
-    str_init(&d.text);
-    str_init(&d.report);
-    status = report_plan(v, &s, &d);
-    if (status == OK && world_is_first(w))
-        status = write_text(NULL, &d.report);
-    str_release(&d.text);
-    str_release(&d.report);
-    partition_rules_free(s.rules);
-    return status;
-}
-
-static int run_plan(void *values, struct options *o)
-{
-    struct values *v = values;
-    struct world w;
-
-    TRY(check_stages(&v->plan.dump));
-    TRY(parallel_open(&v->parallel, &w, tell_error));
-    return world_close(&w, plan_in(v, o, &w));
-}
-
-const struct command command_plan = {
-    .name = "plan",
-    .summary = "what plait train with the same options would run and take",
-    .example =
-        "plait plan --config_name gpt2 --tokenizer_name my-gpt2 --train_file train.txt --dump graph memory",
-    .parts = plan_parts,
-    .bytes = sizeof(struct values),
-    .run = run_plan,
-};
 
 const struct command command_train = {
     .name = "train",
@@ -243,7 +74,7 @@ const struct command command_train = {
         "plait train --config_name my-gpt2 --tokenizer_name my-gpt2 --train_file train.txt --output_dir run\n"
         "plait train --model_name_or_path gpt2 --train_file train.txt --do_train --do_eval --output_dir run\n"
         "plait train run/run.json --resume_from_checkpoint auto",
-    .parts = plan_parts + 1,
-    .bytes = sizeof(struct values),
+    .parts = train_command_parts,
+    .bytes = sizeof(struct train_command),
     .run = run,
 };

@@ -69,6 +69,9 @@ struct layout_maker {
  * caller releases with layout_search_release. */
 int layout_search(const struct layout_wish *w, const struct layout_maker *maker, struct layout_search *out);
 void layout_search_release(struct layout_search *s);
+/* What a step of a layout takes by other figures than it was found by; bytes stay. */
+int layout_predict(const struct layout_maker *maker, const struct layout_choice *l,
+                   const struct cluster *cluster, struct layout_cost *cost);
 
 /* ---- layout_cost.c ---- */
 
@@ -83,6 +86,9 @@ int layout_weigh(const struct profile *p, const struct layout_choice *l, const s
 
 /* ---- layout_print.c ---- */
 /* "data 2 x tensor 2 x pipeline 2, 1f1b with 8 microbatches of 1, ZeRO 1, recompute full"; "one rank, ..." */
+/* Why `best` was chosen instead. The caller frees. */
+char *layout_reason(const struct layout_wish *w, const struct layout_option *o,
+                    const struct layout_option *best);
 /* As a checkpoint keeps it, and back. ERR_DATA for what is no such text. */
 void layout_write(const struct layout_choice *l, struct str *out);
 int layout_read(const char *text, struct layout_choice *out);

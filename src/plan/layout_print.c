@@ -37,6 +37,38 @@ void layout_print(const struct layout_choice *l, struct str *out)
         str_append(out, ", recompute full");
 }
 
+/* ---- Why another one was chosen ---- */
+
+char *layout_reason(const struct layout_wish *w, const struct layout_option *o,
+                    const struct layout_option *best)
+{
+    double seconds = o->cost.seconds / (double)o->global_batch,
+           least = best->cost.seconds / (double)best->global_batch;
+    struct str s;
+
+    str_init(&s);
+    if (!o->fits) {
+        str_append(&s, "needs ");
+        str_append_bytes_human(&s, o->cost.bytes);
+        str_append(&s, " of ");
+        str_append_bytes_human(&s, w->memory);
+        return str_detach(&s);
+    }
+    if (o->global_batch < best->global_batch)
+        str_appendf(&s, "fewer copies of the model (%d of %d)", mesh_size(&o->layout.mesh, AXIS_DP),
+                    mesh_size(&best->layout.mesh, AXIS_DP));
+    else if (seconds > least * 1.0005)
+        str_appendf(&s, "%.3g %% slower", 100 * (seconds / least - 1));
+    else
+        str_append(&s, "as fast, but less simple");
+    str_appendf(&s, ": transfers %.0f %%", 100 * o->cost.exchange / o->cost.seconds);
+    if (mesh_size(&o->layout.mesh, AXIS_PP) > 1)
+        str_appendf(&s, ", bubble %.0f %%", 100 * o->cost.bubble / o->cost.seconds);
+    return str_detach(&s);
+}
+
+/* ---- In a checkpoint ---- */
+
 static const char *const recomputes[] = { "selective", "none", "full" }; /* as enum recompute */
 
 void layout_write(const struct layout_choice *l, struct str *out)

@@ -40,19 +40,31 @@ static int64_t largest_microbatch(const struct layout_wish *w)
     return w->global_batch > 0 && w->global_batch < w->per_device ? w->global_batch : w->per_device;
 }
 
+static int compile_profile(const struct layout_maker *maker, const struct layout_choice *l,
+                           const struct cluster *cluster, struct profile **out)
+{
+    struct plan *p;
+
+    TRY(maker->compile(maker->context, l, &p));
+    *out = profile_create(p, cluster, l->microbatch);
+    plan_free(p);
+    return OK;
+}
+
+static struct layout_choice alone(int tensor, enum recompute recompute, int64_t microbatch)
+{
+    return (struct layout_choice){ .mesh = { .size = { 1, tensor, 1 } },
+                                   .pipeline = { .chunks = 1, .microbatches = 1 },
+                                   .recompute = recompute,
+                                   .microbatch = microbatch };
+}
+
 static int make_profile(const struct search *s, const struct sides *x, int64_t microbatch,
                         struct profile **out)
 {
-    const struct layout_choice l = { .mesh = { .size = { 1, x->tensor, 1 } },
-                                     .pipeline = { .chunks = 1, .microbatches = 1 },
-                                     .recompute = x->recompute,
-                                     .microbatch = microbatch };
-    struct plan *p;
+    const struct layout_choice l = alone(x->tensor, x->recompute, microbatch);
 
-    TRY(s->maker->compile(s->maker->context, &l, &p));
-    *out = profile_create(p, &s->w->cluster, microbatch);
-    plan_free(p);
-    return OK;
+    return compile_profile(s->maker, &l, &s->w->cluster, out);
 }
 
 static struct sides *sides_of(struct search *s, int tensor, enum recompute recompute)
@@ -384,34 +396,6 @@ static int refuse(const struct search *s)
 
 /* ---- The others ---- */
 
-static char *reason(const struct layout_wish *w, const struct layout_option *o,
-                    const struct layout_option *best)
-{
-    double seconds = o->cost.seconds / (double)o->global_batch,
-           least = best->cost.seconds / (double)best->global_batch;
-    struct str s;
-
-    str_init(&s);
-    if (!o->fits) {
-        str_append(&s, "needs ");
-        str_append_bytes_human(&s, o->cost.bytes);
-        str_append(&s, " of ");
-        str_append_bytes_human(&s, w->memory);
-        return str_detach(&s);
-    }
-    if (o->global_batch < best->global_batch)
-        str_appendf(&s, "fewer copies of the model (%d of %d)", mesh_size(&o->layout.mesh, AXIS_DP),
-                    mesh_size(&best->layout.mesh, AXIS_DP));
-    else if (seconds > least * 1.0005)
-        str_appendf(&s, "%.3g %% slower", 100 * (seconds / least - 1));
-    else
-        str_append(&s, "as fast, but less simple");
-    str_appendf(&s, ": transfers %.0f %%", 100 * o->cost.exchange / o->cost.seconds);
-    if (mesh_size(&o->layout.mesh, AXIS_PP) > 1)
-        str_appendf(&s, ", bubble %.0f %%", 100 * o->cost.bubble / o->cost.seconds);
-    return str_detach(&s);
-}
-
 static bool same_kind(const struct layout_choice *a, const struct layout_choice *b)
 {
     return memcmp(&a->mesh, &b->mesh, sizeof(a->mesh)) == 0 && a->pipeline.schedule == b->pipeline.schedule;
@@ -430,7 +414,7 @@ static void tell_others(struct search *s)
         if (seen || s->option[i].cost.bytes == INFINITY)
             continue;
         s->option[kept] = s->option[i];
-        s->option[kept].why = reason(s->w, &s->option[i], &s->option[0]);
+        s->option[kept].why = layout_reason(s->w, &s->option[i], &s->option[0]);
         kept++;
     }
     s->count = kept;
@@ -469,4 +453,23 @@ void layout_search_release(struct layout_search *s)
         mem_free(s->option[i].why);
     mem_free(s->option);
     *s = (struct layout_search){ 0 };
+}
+
+int layout_predict(const struct layout_maker *maker, const struct layout_choice *l,
+                   const struct cluster *cluster, struct layout_cost *cost)
+{
+    const struct layout_choice one = alone(mesh_size(&l->mesh, AXIS_TP), l->recompute, l->microbatch);
+    struct layout_cost found;
+    struct profile *p;
+    int status;
+
+    TRY(compile_profile(maker, &one, cluster, &p));
+    status = layout_weigh(p, l, cluster, &found);
+    profile_free(p);
+    TRY(status);
+    cost->seconds = found.seconds;
+    cost->compute = found.compute;
+    cost->exchange = found.exchange;
+    cost->bubble = found.bubble;
+    return OK;
 }

@@ -12,7 +12,7 @@
 #include "ops/ops.h"
 #include "plan/cluster.h"
 
-enum { ROWS = 512, WIDTH = 768, INNER = 3072, FLOATS = 1 << 22, TILE = 1 << 16, MOVED = 1 << 20, TIMES = 3 };
+enum { ROWS = 256, WIDTH = 768, INNER = 3072, FLOATS = 1 << 21, TILE = 1 << 16, MOVED = 1 << 20, TIMES = 2 };
 
 struct probing {
     struct cluster *rank; /* [rank] */

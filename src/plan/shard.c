@@ -490,9 +490,9 @@ int shard_graph(struct graph *g, const struct shard_options *o, struct tensor **
     static const enum axis order[] = { AXIS_TP, AXIS_DP };
 
     for (size_t i = 0; i < sizeof(order) / sizeof(order[0]); i++) {
-        const struct axis_cost cost = { order[i], mesh_size(o->mesh, order[i]), o->cluster };
-        if (cost.size > 1)
-            shard_axis(g, &cost, o, outputs, count);
+        const struct cluster on = cluster_on_axis(o->cluster, o->mesh, order[i]);
+        if (mesh_size(o->mesh, order[i]) > 1)
+            shard_axis(g, &(struct axis_cost){ order[i], o->mesh->size[order[i]], &on }, o, outputs, count);
     }
     if (mesh_ranks(o->mesh) > 1)
         graph_check(g);

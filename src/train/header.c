@@ -114,6 +114,12 @@ static void tell_layout(const struct run *r, struct str *s)
     append_bytes(s, ", gradients ", p->grad_bytes);
     append_bytes(s, ", activations ", arena_bytes(r));
     line(ranks > 1 ? "Memory of each rank" : "Memory", s);
+    if (r->predicted.seconds > 0) {
+        str_appendf(s, "%.3g s predicted (transfers %.0f %%, bubble %.0f %%)", r->predicted.seconds,
+                    100 * r->predicted.exchange / r->predicted.seconds,
+                    100 * r->predicted.bubble / r->predicted.seconds);
+        line("A step takes", s);
+    }
     append_bytes(s, "", (int64_t)r->checkpoint_bytes);
     line("A checkpoint takes", s);
 }

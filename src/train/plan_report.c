@@ -102,6 +102,18 @@ static void print_time(const struct layout_cost *c, struct str *out)
         100 * c->bubble / c->seconds);
 }
 
+static void print_cluster(const struct cluster *given, struct str *out)
+{
+    const struct cluster c = cluster_complete(given);
+
+    str_appendf(
+        out,
+        "figures%s: a rank computes %.3g GFLOP/s and moves %.3g GB/s of memory, links move %.3g GB/s, "
+        "a message takes %.3g us\n",
+        given->flops > 0 ? "" : " of an ordinary host", c.flops / 1e9, c.memory_bytes / 1e9,
+        c.link_bytes / 1e9, c.message_seconds * 1e6);
+}
+
 static void print_search(const struct layout_search *s, struct str *out)
 {
     str_appendf(out, "chosen among %zu layouts in %.2g s%s\n", s->weighed, s->seconds,
@@ -132,6 +144,7 @@ void plan_report_print(const struct run *r, struct str *out)
     if (r->search.count == 0)
         return;
     print_time(&r->predicted, out);
+    print_cluster(&r->job->wish.cluster, out);
     print_search(&r->search, out);
 }
 
@@ -238,6 +251,7 @@ static void write_search(struct json_writer *w, const struct layout_search *s)
 
 void plan_report_write(const struct run *r, struct json_writer *w)
 {
+    struct cluster cluster;
     struct str placements;
 
     write_int(w, "global_batch_size", r->state.global_batch_size);
@@ -254,5 +268,8 @@ void plan_report_write(const struct run *r, struct json_writer *w)
     if (r->search.count == 0)
         return;
     write_seconds(w, &r->predicted);
+    json_write_key(w, "cluster");
+    cluster = cluster_complete(&r->job->wish.cluster);
+    cluster_write(&cluster, w);
     write_search(w, &r->search);
 }

@@ -261,8 +261,12 @@ static void log_file(struct report *p, const struct run *r, double loss)
         write_number(&w, "exposed_ms", of_a_step(p, p->waiting));
     }
     write_number(&w, "mfu", p->peak > 0 ? rate * r->row_flops / p->peak : NAN);
+    if (r->predicted.seconds > 0)
+        write_number(&w, "predicted_step_ms", r->predicted.seconds * 1e3);
     json_write_key(&w, "memory_bytes");
     json_write_uint64(&w, mem_peak_resident());
+    json_write_key(&w, "predicted_bytes");
+    json_write_int(&w, run_process_bytes(r));
     if (r->state.skipped_steps > 0) {
         json_write_key(&w, "skipped_steps");
         json_write_int(&w, r->state.skipped_steps);

@@ -296,17 +296,24 @@ static int64_t stage_bytes(const struct run *r, int s)
     return bytes;
 }
 
-static int check_memory(const struct run *r)
+/* It has the plan of one rank, or those of all stages. */
+int64_t run_process_bytes(const struct run *r)
 {
     int stages = mesh_size(&r->mesh, AXIS_PP);
-    double needed = 0, available = r->job->memory;
-    struct str need, have;
+    int64_t bytes = 0;
 
     for (int s = 0; s < stages; s++)
-        needed += (double)stage_bytes(r, s);
-    if (!r->job->world || !r->job->world->comm)
-        needed /= stages; /* this process has a rank of one stage, or those of all */
-    needed *= world_host_ranks(r->job->world, &r->mesh);
+        bytes += stage_bytes(r, s);
+    return r->job->world && r->job->world->comm ? bytes : bytes * (mesh_ranks(&r->mesh) / stages);
+}
+
+static int check_memory(const struct run *r)
+{
+    double needed = (double)run_process_bytes(r), available = r->job->memory;
+    struct str need, have;
+
+    if (r->job->world && r->job->world->comm)
+        needed *= world_host_ranks(r->job->world, &r->mesh);
     if (available <= 0 || needed <= available)
         return OK;
     str_init(&need);
@@ -384,6 +391,7 @@ static int settle(struct run *r)
     TRY(settle_batches(r));
     TRY(settle_steps(r));
     TRY(make_plans(r));
+    TRY(run_predict(r));
     return snapshot_bytes(r, &r->checkpoint_bytes);
 }
 

@@ -53,8 +53,12 @@ struct run {
 /* The plan of one rank of a layout, which need not be that of the run. */
 int run_compile(struct run *r, enum task task, const struct layout_choice *l, int stage_rank,
                 struct plan **out);
+int64_t run_process_bytes(const struct run *r); /* that the ranks of this process take */
 /* plan_layout.c: finds what is left to plait. */
 int run_plan_layout(struct run *r);
+/* Measures what this machine does, for a run that takes longer than that: how long a step will take. What was
+ * chosen stays. */
+int run_predict(struct run *r);
 
 /* plan_report.c: what would run, for people; and as members of a JSON object. */
 void plan_report_print(const struct run *r, struct str *out);

@@ -71,3 +71,23 @@ prints "global batch: 64 samples" "$PLAIT" plan $common --world_size 4 --gradien
 refuses 71 "not enough memory for this run (found " "$PLAIT" plan $common --world_size 2 --device_memory 400KB
 refuses 78 "--global_batch_size leaves ranks without a sample (found 3, expected at least 4" "$PLAIT" plan $common \
   --data_parallel_size 4 --global_batch_size 3
+
+# ---- without data a text is assumed; machines as they are measured or described
+prints "layout: data 8, 1 microbatch of 1, ZeRO 3" "$PLAIT" plan --config_name huggyllama/llama-13b --block_size 2048 --world_size 8 \
+  --device_memory 80GB --per_device_train_batch_size 1 --tensor_parallel_size 1 --pipeline_parallel_size 1
+refuses 71 "not enough memory for this run (found " "$PLAIT" plan --config_name huggyllama/llama-13b --block_size 2048 --world_size 8 \
+  --device_memory 30GB --per_device_train_batch_size 8 --tensor_parallel_size 1 --pipeline_parallel_size 1
+"$PLAIT" plan --probe --world_size 2 --threads 1 >cluster.json 2>/dev/null || stop "no probe"
+grep -q '"ranks_per_host": 2,' cluster.json && grep -q '"link_bytes_per_second": [1-9]' cluster.json || stop "$(cat cluster.json)"
+prints "figures: a rank computes " "$PLAIT" plan $common --cluster cluster.json
+"$PLAIT" plan $common --cluster cluster.json --json 2>/dev/null | grep -q '"data_parallel_size": 2' || stop "the cluster has 2 ranks"
+# Links between hosts a thousand times slower than within: what is copied most lies on one host.
+echo '{"hosts": 2, "ranks_per_host": 2, "memory_per_rank": 1e9, "flops_per_second": 1e12, "memory_bytes_per_second": 1e12,
+  "link_bytes_per_second": 1e11, "message_seconds": 1e-7, "host_link_bytes_per_second": 1e6, "host_message_seconds": 1e-3}' >slow.json
+"$PLAIT" plan $common --cluster slow.json --global_batch_size 16 2>/dev/null | grep '^layout: ' >slow.txt
+grep -q 'pipeline' slow.txt || stop "over slow links: $(cat slow.txt)"
+echo '{"hosts": 2, "ranks": 3}' >bad.json
+refuses 65 'bad.json:1:14: $.ranks: unknown key (expected hosts, ' "$PLAIT" plan $common --cluster bad.json
+echo '{"flops_per_second": -1}' >bad.json
+refuses 65 "not a number above zero" "$PLAIT" plan $common --cluster bad.json
+refuses 66 "none.json" "$PLAIT" plan $common --cluster none.json
