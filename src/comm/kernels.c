@@ -105,26 +105,38 @@ static void run_keep_shard(const struct kernel_args *a)
     take_share(&a->in[0], &a->out[0], (int)a->node->attr[COLLECTIVE_DIM]);
 }
 
-/* Shares always lie one after the other in the whole, and none has padding. */
-static bool is_always_direct(const struct tensor *whole, const struct tensor *share, int dim,
-                             const struct mesh *mesh, enum axis axis)
+static struct tensor *whole_of(const struct node *n)
 {
+    return n->op == &op_all_gather ? n->out[0] : n->op == &op_reduce_scatter ? n->in[0] : NULL;
+}
+
+const struct tensor *collective_whole(const struct node *n, const struct mesh *mesh, int64_t *bytes)
+{
+    const struct tensor *whole = whole_of(n), *share = n->op == &op_all_gather ? n->in[0] : n->out[0];
+    int dim = (int)n->attr[COLLECTIVE_DIM];
+    int64_t padded;
+
+    if (!whole || whole->dims[dim].count != COUNT_FIXED)
+        return NULL;
     for (int d = 0; d < dim; d++)
         if (tensor_local_dim(whole, d, mesh) != 1)
-            return false;
-    return whole->dims[dim].count == COUNT_FIXED &&
-           tensor_local_dim(whole, dim, mesh) == tensor_local_dim(share, dim, mesh) * mesh_size(mesh, axis);
+            return NULL;
+    padded = tensor_local_bytes(share, mesh) * mesh_size(mesh, (enum axis)n->attr[COLLECTIVE_AXIS]);
+    if (padded != tensor_local_bytes(whole, mesh) && tensor_storage(whole_of(n))->kind != TENSOR_VALUE)
+        return NULL;
+    *bytes = padded;
+    return whole;
 }
 
 /* Shares of all ranks at capacity: a rank may use fewer rows than another. */
 static int64_t gather_bytes(const struct node *n, const struct mesh *mesh, const struct machine *m)
 {
-    enum axis axis = (enum axis)n->attr[COLLECTIVE_AXIS];
+    int64_t bytes;
 
     (void)m;
-    if (is_always_direct(n->out[0], n->in[0], (int)n->attr[COLLECTIVE_DIM], mesh, axis))
+    if (collective_whole(n, mesh, &bytes))
         return 0;
-    return tensor_local_bytes(n->in[0], mesh) * mesh_size(mesh, axis);
+    return tensor_local_bytes(n->in[0], mesh) * mesh_size(mesh, (enum axis)n->attr[COLLECTIVE_AXIS]);
 }
 
 static int64_t share_capacity(const struct kernel_args *a, int dim)
@@ -158,12 +170,14 @@ static int64_t scattered_count(const struct kernel_args *a)
     return share.outer * tensor_local_dim(a->node->out[0], dim, &a->comm->mesh) * share.inner;
 }
 
-/* Shares lie as they are dealt. */
+/* Shares lie in the whole as they are dealt, or may: there is room for padding behind them. */
 static bool lies_dealt(const struct kernel_args *a, const struct view *whole, int64_t capacity)
 {
     struct span w = span_of(whole, (int)a->node->attr[COLLECTIVE_DIM]);
+    int64_t bytes;
 
-    return w.outer == 1 && w.n == capacity * mesh_size(&a->comm->mesh, axis_of(a));
+    return (w.outer == 1 && w.n == capacity * mesh_size(&a->comm->mesh, axis_of(a))) ||
+           collective_whole(a->node, &a->comm->mesh, &bytes);
 }
 
 static bool scatters_directly(const struct kernel_args *a)
@@ -195,13 +209,24 @@ static void finish_reduce_scatter(const struct kernel_args *a)
         memcpy(a->out[0].data, scattered(a), (size_t)view_count(&a->out[0]) * dtype_bytes(a->in[0].dtype));
 }
 
+/* Zeros behind the whole, where there are fewer entries than are dealt out. */
+static void pad_whole(const struct kernel_args *a, int64_t dealt)
+{
+    int64_t count = view_count(&a->in[0]);
+    size_t bytes = dtype_bytes(a->in[0].dtype);
+
+    memset((char *)a->in[0].data + (size_t)count * bytes, 0, (size_t)(dealt - count) * bytes);
+}
+
 static void run_reduce_scatter(const struct kernel_args *a)
 {
     int dim = (int)a->node->attr[COLLECTIVE_DIM];
     struct transfer x = transfer_of(a, TRANSFER_REDUCE_SCATTER, scattered_count(a));
     bool direct = scatters_directly(a);
 
-    if (!direct)
+    if (direct)
+        pad_whole(a, x.count * mesh_size(&a->comm->mesh, axis_of(a)));
+    else
         pack_shares(a, tensor_local_dim(a->node->out[0], dim, &a->comm->mesh), dim, a->workspace);
     if (carry(a, &x, direct ? a->in[0].data : a->workspace,
               direct && !a->add[0] ? a->out[0].data : scattered(a)))
@@ -210,13 +235,12 @@ static void run_reduce_scatter(const struct kernel_args *a)
 
 static int64_t scatter_bytes(const struct node *n, const struct mesh *mesh, const struct machine *m)
 {
-    enum axis axis = (enum axis)n->attr[COLLECTIVE_AXIS];
-    int64_t share = tensor_local_bytes(n->out[0], mesh);
+    int64_t share = tensor_local_bytes(n->out[0], mesh), bytes;
 
     (void)m;
-    if (is_always_direct(n->in[0], n->out[0], (int)n->attr[COLLECTIVE_DIM], mesh, axis))
+    if (collective_whole(n, mesh, &bytes))
         return n->accumulate[0] ? share : 0;
-    return share * (1 + mesh_size(mesh, axis));
+    return share * (1 + mesh_size(mesh, (enum axis)n->attr[COLLECTIVE_AXIS]));
 }
 
 static void finish_all_gather(const struct kernel_args *a)

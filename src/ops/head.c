@@ -75,6 +75,15 @@ struct chain {
     struct node *loss, *seed, *loss_grad, *grad;
 };
 
+/* The gradient reads what the loss reads, but may have gathered it, or made it, again. */
+static bool lies_alike(const struct tensor *a, const struct tensor *b)
+{
+    for (int axis = 0; a && b && axis < PLACEMENT_AXES; axis++)
+        if (!placement_equal(a->layout.on[axis], b->layout.on[axis]))
+            return false;
+    return !a == !b;
+}
+
 static bool find_chain(const struct rewrite *r, const struct node *stats, struct chain *c)
 {
     struct tensor *lse = stats->out[HEAD_STATS_LSE], *target = stats->out[HEAD_STATS_TARGET];
@@ -101,7 +110,7 @@ static bool find_chain(const struct rewrite *r, const struct node *stats, struct
     if (!c->loss_grad || c->loss_grad->in[TOKEN_LOSS_GRAD_DLOSS]->producer->op != &op_fill)
         return false;
     for (int i = HEAD_STATS_X; i <= HEAD_STATS_LABELS; i++)
-        if (c->grad->in[i] != stats->in[i])
+        if (!lies_alike(c->grad->in[i], stats->in[i]))
             return false; /* one has the vocabulary whole, the other a share of it */
     for (int j = HEAD_GRAD_DX; j <= HEAD_GRAD_DBIAS; j++)
         if (c->grad->out[j] && c->grad->out[j]->into && !rewrite_precedes(r, c->grad->out[j]->into, stats))

@@ -13,6 +13,7 @@
 struct life {
     int owner;       /* tensor id whose interval this tensor lies in; -1: not in an arena */
     int first, last; /* of an owner */
+    int64_t bytes;
     enum region region;
     int chunk; /* of a slot */
 };
@@ -137,6 +138,8 @@ static void join(struct life *life, int id, int owner)
     life[id].owner = owner;
     if (life[id].last > life[owner].last)
         life[owner].last = life[id].last;
+    if (life[id].bytes > life[owner].bytes)
+        life[owner].bytes = life[id].bytes;
 }
 
 /* The input whose storage output j may take: made in the arena, read here for the last time, as large. */
@@ -151,6 +154,22 @@ static const struct tensor *overwritable(const struct node *n, int j, const stru
         if (i != n->op->in_place[j] - 1 && n->in[i] && life[n->in[i]->id].owner == life[in->id].owner)
             return NULL;
     return tensor_local_bytes(in, mesh) == tensor_local_bytes(n->out[j], mesh) ? in : NULL;
+}
+
+/* Also the room for the padding of what is dealt out. */
+static void find_bytes(const struct plan *p, struct life *life)
+{
+    const struct graph *g = p->graph;
+    const struct tensor *t;
+    int64_t bytes;
+
+    for (size_t i = 0; i < g->tensor_count; i++)
+        life[i].bytes = tensor_local_bytes(g->tensors[i], &p->mesh);
+    for (size_t k = 0; k < g->node_count; k++) {
+        t = collective_whole(g->nodes[k], &p->mesh, &bytes);
+        if (t && bytes > life[t->id].bytes)
+            life[t->id].bytes = bytes;
+    }
 }
 
 static void find_owners(const struct plan *p, struct life *life)
@@ -236,7 +255,7 @@ static void add_value(struct packing *s, size_t i)
 {
     const struct life *l = &s->life[i];
 
-    add_interval(s, (int)i, -1, tensor_local_bytes(s->p->graph->tensors[i], &s->p->mesh), l->first, l->last);
+    add_interval(s, (int)i, -1, l->bytes, l->first, l->last);
 }
 
 static int64_t pack_slot(struct packing *s, int chunk, enum region region, int64_t *live)
@@ -349,6 +368,7 @@ int plan_assign(struct plan *p, const struct machine *machine, struct tensor *co
     for (int i = 0; i < count; i++)
         if (outputs[i] && outputs[i]->producer)
             life[outputs[i]->id].last = p->program[program_of(p, outputs[i]->producer->id)].end - 1;
+    find_bytes(p, life);
     find_owners(p, life);
     widen_transfers(p, life);
     check_programs(p, life);

@@ -10,6 +10,9 @@
 
 #include "plan/shard.h"
 
+/* Shares along the first dim lie side by side: padding of a hundredth is better than to copy them. */
+static const double COPIED = 0.01;
+
 static struct placement share_of(const struct tensor *param, int size)
 {
     struct placement best = { .kind = REPLICATE };
@@ -18,7 +21,7 @@ static struct placement share_of(const struct tensor *param, int size)
     for (int d = 0; d < param->ndim && param->param->file_ndim > 1; d++) {
         struct placement tp = param->layout.on[AXIS_TP];
         int64_t n = param->dims[d].size;
-        double padded = (double)((n + size - 1) / size * size) / (double)n;
+        double padded = (double)((n + size - 1) / size * size) / (double)n + (d > 0 ? COPIED : 0);
         if (n < size || (tp.kind == SHARD && tp.dim == d) || padded >= least)
             continue;
         least = padded;

@@ -9,6 +9,7 @@
 #include "cpu/machine.h"
 #include "lib/golden_case.h"
 #include "lib/toy_run.h"
+#include "ops/ops.h"
 
 #include <cmocka.h>
 
@@ -94,6 +95,15 @@ static struct plan *compile(const struct config *config, int zero_stage)
     return p;
 }
 
+static int count_nodes(const struct graph *g, const struct op_def *op)
+{
+    int count = 0;
+
+    for (size_t k = 0; k < g->node_count; k++)
+        count += g->nodes[k]->op == op;
+    return count;
+}
+
 /* What is dealt out is a quarter, but vectors; what is made of one parameter at a time is there only then. */
 static void bytes_are_dealt_out(void **state)
 {
@@ -113,6 +123,7 @@ static void bytes_are_dealt_out(void **state)
         assert_int_equal(p[z]->state_bytes, 2 * (z >= 1 ? dealt : whole));
         assert_int_equal(p[z]->grad_bytes - 8, z >= 2 ? dealt : whole);
         assert_int_equal(p[z]->param_bytes, z >= 3 ? dealt : whole);
+        assert_int_equal(count_nodes(p[z]->graph, &op_head_loss), 1);
         if (z >= 2)
             assert_true(plan_bytes(p[z]) - 2 * dealt - p[z]->grad_bytes - p[z]->param_bytes <=
                         p[0]->program[PROGRAM_MICROBATCH].arena_bytes + p[0]->input_bytes + once);

@@ -44,6 +44,14 @@ static void set_layouts(struct node *n, enum axis axis)
                                                                 : dealt(n);
 }
 
+/* As the plan has it. */
+static int64_t room_of(const struct meeting *m, const struct tensor *t)
+{
+    int64_t bytes = tensor_local_bytes(t, &m->mesh), padded;
+
+    return collective_whole(m->c->node, &m->mesh, &padded) == t && padded > bytes ? padded : bytes;
+}
+
 static struct view view_of(const struct meeting *m, const struct tensor *t, int rank)
 {
     struct view v = { .dtype = t->dtype, .ndim = t->ndim };
@@ -56,7 +64,7 @@ static struct view view_of(const struct meeting *m, const struct tensor *t, int 
         left = v.whole[d] - v.first[d] > 0 ? v.whole[d] - v.first[d] : 0;
         v.dim[d] = g && left < capacity ? left : capacity;
     }
-    v.data = mem_alloc((size_t)tensor_local_bytes(t, &m->mesh));
+    v.data = mem_alloc((size_t)room_of(m, t));
     return v;
 }
 
