@@ -113,7 +113,7 @@ static int64_t width_of(const struct check *c, const struct plait_model *m)
 }
 
 /* Inputs of the stored case, with numbers beside its labels. */
-static void setting_begin(struct setting *s, const struct check *c)
+static void setting_begin(struct setting *s, const struct check *c, const char *const *layout)
 {
     const struct plait_array *labels;
     char path[512];
@@ -121,7 +121,7 @@ static void setting_begin(struct setting *s, const struct check *c)
 
     *s = (struct setting){ .loss = { c->build, NULL } };
     snprintf(path, sizeof(path), GOLDEN_DIR "/%s/%s", c->family, c->name);
-    must(plait_model_open(path, NULL, &s->m));
+    must(plait_model_open(path, layout, &s->m));
     snprintf(path, sizeof(path), GOLDEN_DIR "/%s/%s/inputs.safetensors", c->family, c->name);
     tensors_read(&s->in, path);
     for (; s->count < s->in.count; s->count++)
@@ -191,20 +191,29 @@ static double loss_at(struct setting *s, const char *directory, const char *para
     return loss;
 }
 
-/* Along its own direction the slope is the gradient's norm. */
-static void check_slope(struct setting *s, const struct check *c, const char *param, const char *directory)
+static float *gradient_of(struct setting *s, const char *param, int64_t *count)
 {
-    int64_t dims[4], count = 1;
-    double norm = 0, up, down, step;
+    int64_t dims[4];
     float *g;
 
+    *count = 1;
     for (int64_t i = 0; i < plait_model_param_count(s->m); i++)
         if (strcmp(plait_model_param_name(s->m, i), param) == 0)
             for (int d = 0; d < plait_model_param_shape(s->m, i, dims, 4); d++)
-                count *= dims[d];
-    g = malloc((size_t)count * sizeof(float));
+                *count *= dims[d];
+    g = malloc((size_t)*count * sizeof(float));
     must(plait_model_forward(s->m, s->list, s->count, PLAIT_GRADIENTS, &s->loss));
-    must(plait_model_gradient_read(s->m, param, g, count));
+    must(plait_model_gradient_read(s->m, param, g, *count));
+    return g;
+}
+
+/* Along its own direction the slope is the gradient's norm. */
+static void check_slope(struct setting *s, const struct check *c, const char *param, const char *directory)
+{
+    int64_t count;
+    double norm = 0, up, down, step;
+    float *g = gradient_of(s, param, &count);
+
     for (int64_t i = 0; i < count; i++)
         norm += (double)g[i] * g[i];
     norm = sqrt(norm);
@@ -221,40 +230,74 @@ static void check_slope(struct setting *s, const struct check *c, const char *pa
     free(g);
 }
 
+static const struct check checks[] = {
+    { "gpt2", "plain", focal, true, 0, { "transformer.wte.weight", "transformer.ln_f.bias" } },
+    { "gpt2", "plain", taught, false, -1, { "transformer.h.0.mlp.c_fc.weight", "transformer.wte.weight" } },
+    { "gpt2", "pad_right", weighted, false, 3, { "transformer.wpe.weight" } },
+    { "llama", "plain", focal, false, 0, { "lm_head.weight", "model.norm.weight" } },
+    { "bert", "plain", focal, true, 0, { "cls.predictions.transform.dense.weight", "cls.predictions.bias" } },
+    { "bert", "class", weighted, false, 1, { "classifier.weight", "bert.pooler.dense.weight" } },
+    { "bert", "base", near, false, -2, { "encoder.layer.0.output.dense.weight" } },
+    { "t5", "plain", taught, false, -1, { "decoder.final_layer_norm.weight", "shared.weight" } },
+};
+enum { CHECKS = sizeof(checks) / sizeof(checks[0]) };
+
 static void gradients_are_slopes(void **state)
 {
-    static const struct check checks[] = {
-        { "gpt2", "plain", focal, true, 0, { "transformer.wte.weight", "transformer.ln_f.bias" } },
-        { "gpt2",
-          "plain",
-          taught,
-          false,
-          -1,
-          { "transformer.h.0.mlp.c_fc.weight", "transformer.wte.weight" } },
-        { "gpt2", "pad_right", weighted, false, 3, { "transformer.wpe.weight" } },
-        { "llama", "plain", focal, false, 0, { "lm_head.weight", "model.norm.weight" } },
-        { "bert",
-          "plain",
-          focal,
-          true,
-          0,
-          { "cls.predictions.transform.dense.weight", "cls.predictions.bias" } },
-        { "bert", "class", weighted, false, 1, { "classifier.weight", "bert.pooler.dense.weight" } },
-        { "bert", "base", near, false, -2, { "encoder.layer.0.output.dense.weight" } },
-        { "t5", "plain", taught, false, -1, { "decoder.final_layer_norm.weight", "shared.weight" } },
-    };
     struct path p;
     char name[20];
 
-    for (size_t i = 0; i < sizeof(checks) / sizeof(checks[0]); i++) {
+    for (int i = 0; i < CHECKS; i++) {
         struct setting s;
-        setting_begin(&s, &checks[i]);
+        setting_begin(&s, &checks[i], NULL);
         s.weights.shape[0] = plait_model_vocab_size(s.m);
         for (int k = 0; checks[i].params[k]; k++) {
-            snprintf(name, sizeof(name), "%zu.%d", i, k);
+            snprintf(name, sizeof(name), "%d.%d", i, k);
             check_slope(&s, &checks[i], checks[i].params[k], within(state, name, &p));
         }
         setting_end(&s);
+    }
+}
+
+/* The gradient is the same on ranks that share the model. */
+static void check_layout(const struct check *c, const char *const *layout)
+{
+    struct setting one, r;
+    double difference = 0, norm = 0;
+    int64_t count;
+    float *g, *h;
+
+    setting_begin(&one, c, NULL);
+    setting_begin(&r, c, layout);
+    for (int k = 0; c->params[k]; k++) {
+        r.weights.shape[0] = one.weights.shape[0] = plait_model_vocab_size(one.m);
+        g = gradient_of(&one, c->params[k], &count);
+        h = gradient_of(&r, c->params[k], &count);
+        for (int64_t i = 0; i < count; i++) {
+            difference += ((double)g[i] - h[i]) * ((double)g[i] - h[i]);
+            norm += (double)g[i] * g[i];
+        }
+        free(g);
+        free(h);
+    }
+    if (!(difference < 1e-8 * norm))
+        fail_msg("%s/%s on %s %s: %g of %g", c->family, c->name, layout[0], layout[1], difference, norm);
+    assert_true(fabs(loss_of(r.m) - loss_of(one.m)) < 1e-5 * fabs(loss_of(one.m)));
+    setting_end(&one);
+    setting_end(&r);
+}
+
+static void gradients_on_layouts(void **state)
+{
+    static const char *const stages[] = { "pipeline_parallel_size", "2", NULL };
+    static const char *const all[] = { "pipeline_parallel_size", "2", "world_size", "8",
+                                       "tensor_parallel_size",   "2", NULL };
+
+    (void)state;
+    for (int i = 0; i < CHECKS; i++) {
+        check_layout(&checks[i], stages);
+        if (checks[i].build != taught) /* reads the head twice: no division of it fits both on tp */
+            check_layout(&checks[i], all);
     }
 }
 
@@ -267,7 +310,7 @@ static void forward_with_a_loss(void **state)
     float loss;
 
     (void)state;
-    setting_begin(&s, &plain);
+    setting_begin(&s, &plain, NULL);
     must(plait_model_forward(s.m, s.list, s.count, PLAIT_LOGITS, NULL));
     loss = loss_of(s.m);
     must(plait_model_forward(s.m, s.list, s.count, PLAIT_LOGITS, &s.loss));
@@ -439,8 +482,13 @@ static void models_train_without_their_heads(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(gradients_are_slopes),   TEST(forward_with_a_loss),   TEST(own_losses),
-        TEST(layouts_change_nothing), TEST(numbers_beside_labels), TEST(models_train_without_their_heads),
+        TEST(gradients_are_slopes),
+        TEST(gradients_on_layouts),
+        TEST(forward_with_a_loss),
+        TEST(own_losses),
+        TEST(layouts_change_nothing),
+        TEST(numbers_beside_labels),
+        TEST(models_train_without_their_heads),
 
     };
 
