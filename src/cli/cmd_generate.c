@@ -8,6 +8,7 @@
 #include "cli/cli.h"
 #include "cli/fill_mask_text.h"
 #include "cli/generate_text.h"
+#include "train/options.h"
 #include "train/stop.h"
 
 struct values {
@@ -171,8 +172,19 @@ static int fill_masks(struct generate *g)
     return fill_mask_print(&f);
 }
 
+/* There is no backward pass to put in order. */
+static void tell_idle(const struct options *o, const struct mesh *mesh)
+{
+    static const char *const names[] = { "num_microbatches", "pipeline_schedule", "pipeline_chunks" };
+
+    for (int i = 0; i < 3; i++)
+        option_tell_idle(o, names[i], mesh_size(mesh, AXIS_PP) > 1,
+                         "a step's rows go through the stages in as many parts as there are stages");
+}
+
 static int generate(struct generate *g)
 {
+    tell_idle(g->seen, &g->model->mesh);
     TRY(generate_options_take(&g->values->generate, g->seen, &g->model->model, &g->options));
     TRY(load_prompts(g));
     return run_prompts(g);

@@ -98,7 +98,21 @@ write --prompt "The first" --repetition_penalty 1.5 --stop_strings "$word" >stop
 [ "$(head -c "$(($(wc -c <stopped) - 1))" stopped)" = "$(head -c "$(($(wc -c <stopped) - 1))" text)" ] ||
   stop "another text with a stop string"
 
+# Through stages of layers the same, with one prompt or many, on a terminal too.
+stages="--pipeline_parallel_size 2 --world_size 4"
+write --prompt "The first" --repetition_penalty 1.5 --stop_strings "$word" $stages | cmp -s - stopped || stop "stages: not stopped"
+write --prompt_file prompts.txt --output - $stages | cmp -s lines.jsonl - || stop "stages: other texts"
+write --prompt_file prompts.txt --num_beams 3 --batch_size 2 >beams
+write --prompt_file prompts.txt --num_beams 3 --batch_size 2 $stages | cmp -s beams - || stop "stages: other beams"
+if command -v script >/dev/null && script -qec true /dev/null >/dev/null 2>&1; then
+  script -qec "$PLAIT generate --model_name_or_path tiny --max_new_tokens 30 --prompt 'The first' --do_sample --top_k 0 --seed 3 $stages" \
+    /dev/null </dev/null | tr -d '\r' >terminal
+  tr -d '\r' <piped | cmp -s - terminal || stop "stages: a terminal shows something else: $(diff piped terminal)"
+fi
+
 # ---- notes and refusals ----
+
+says "note: --num_microbatches: changes nothing" write --prompt a --pipeline_parallel_size 2 --num_microbatches 2
 
 says "acts only with --do_sample" write --prompt a --temperature 0.5
 says "acts only with --num_beams" write --prompt a --length_penalty 2
