@@ -82,9 +82,15 @@ static void run_all_reduce(const struct kernel_args *a)
     carry(a, &x, a->in[0].data, a->out[0].data);
 }
 
-/* Copies entries [first, first + n) of the whole dim from `whole` into the share; what lies past the end is
- * zero. */
-static void take_share(const struct view *whole, const struct view *share, int dim)
+static void add_floats(float *to, const float *x, int64_t count)
+{
+    for (int64_t i = 0; i < count; i++)
+        to[i] += x[i];
+}
+
+/* Copies entries [first, first + n) of the whole dim from `whole` into the share, or adds them; what lies
+ * past the end is zero. */
+static void take_share(const struct view *whole, const struct view *share, int dim, bool add)
 {
     struct span w = span_of(whole, dim), s = span_of(share, dim);
     size_t bytes = dtype_bytes(whole->dtype);
@@ -94,15 +100,19 @@ static void take_share(const struct view *whole, const struct view *share, int d
         n = w.n > first ? w.n - first : 0;
     for (int64_t o = 0; o < s.outer; o++) {
         char *to = (char *)share->data + (size_t)(o * s.n * s.inner) * bytes;
-        memcpy(to, (const char *)whole->data + (size_t)((o * w.n + first) * w.inner) * bytes,
-               (size_t)(n * s.inner) * bytes);
+        const char *from = (const char *)whole->data + (size_t)((o * w.n + first) * w.inner) * bytes;
+        if (add) {
+            add_floats((float *)to, (const float *)from, n * s.inner);
+            continue;
+        }
+        memcpy(to, from, (size_t)(n * s.inner) * bytes);
         memset(to + (size_t)(n * s.inner) * bytes, 0, (size_t)((s.n - n) * s.inner) * bytes);
     }
 }
 
 static void run_keep_shard(const struct kernel_args *a)
 {
-    take_share(&a->in[0], &a->out[0], (int)a->node->attr[COLLECTIVE_DIM]);
+    take_share(&a->in[0], &a->out[0], (int)a->node->attr[COLLECTIVE_DIM], a->add[0]);
 }
 
 static struct tensor *whole_of(const struct node *n)
@@ -193,12 +203,6 @@ static char *scattered(const struct kernel_args *a)
     int64_t packed = scatters_directly(a) ? 0 : scattered_count(a) * mesh_size(&a->comm->mesh, axis_of(a));
 
     return (char *)a->workspace + (size_t)packed * dtype_bytes(a->in[0].dtype);
-}
-
-static void add_floats(float *to, const float *x, int64_t count)
-{
-    for (int64_t i = 0; i < count; i++)
-        to[i] += x[i];
 }
 
 static void finish_reduce_scatter(const struct kernel_args *a)

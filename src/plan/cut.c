@@ -20,18 +20,24 @@ bool cut_is_collective(const struct node *n)
            n->op == &op_keep_shard || n->op == &op_keep_first;
 }
 
+/* A value that is a parameter has its `param`: it is free, but what is computed with it is not. */
+static bool reads_freely(const struct cut *c, const struct node *n, const struct tensor *t)
+{
+    if (!t || t->kind == TENSOR_INPUT)
+        return true;
+    if (t->param && !cut_is_collective(n))
+        return false;
+    return t->kind == TENSOR_PARAM || (t->producer && c->free[t->producer->id]);
+}
+
 /* From inputs alone, or another placement of a parameter. What the host reads is made once. */
 static bool is_free(const struct cut *c, const struct node *n)
 {
     if (n->unit != UNIT_FORWARD)
         return false;
-    for (int i = 0; i < n->nin; i++) {
-        const struct tensor *t = n->in[i];
-        bool free = !t || t->kind == TENSOR_INPUT || (t->kind == TENSOR_PARAM && cut_is_collective(n)) ||
-                    (t->producer && c->free[t->producer->id]);
-        if (!free)
+    for (int i = 0; i < n->nin; i++)
+        if (!reads_freely(c, n, n->in[i]))
             return false;
-    }
     for (int j = 0; j < n->nout; j++)
         if (n->out[j] && c->results[n->out[j]->id])
             return false;

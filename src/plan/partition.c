@@ -57,8 +57,6 @@ static void read_placement(struct json_reader *r, struct rule *rule)
             continue;
         }
         axis = read_axis(r);
-        if (axis == AXIS_DP)
-            json_fail(r, "this version deals parameters out on tp alone");
         if (rule->dim[axis] >= 0)
             json_fail(r, "%s deals out two dims", axis_name(axis));
         rule->dim[axis] = rule->ndim;

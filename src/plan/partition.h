@@ -6,9 +6,11 @@
  * A rule speaks of the parameters whose names its pattern has a match in; the first rule that does counts.
  * A placement has a word for each dim of the tensor in files: the axis that deals it out, or null; null
  * alone stands for as many as there are. An axis that it does not name holds the parameter REPLICATEd.
- * Where a dim of the file is heads times head width, or q, k and v of such, heads are dealt out. Nodes take a
- * parameter as it lies where they have a rule for that, and gather it where they have none, so every
- * placement can be; the result is the same, the time is not. */
+ * Where a dim of the file is heads times head width, or q, k and v of such, heads are dealt out.
+ *
+ * On tp nodes take a parameter as it lies where they have a rule for that, and gather it where they have
+ * none, so every placement can be; the result is the same, the time is not. What dp deals out is gathered
+ * for each use, and its gradient and moments are dealt out alike, as at stage 3 of ZeRO. */
 #ifndef PLAIT_PLAN_PARTITION_H
 #define PLAIT_PLAN_PARTITION_H
 

@@ -120,22 +120,14 @@ static void add_form(struct pass *s, const struct tensor *t, struct form *f)
 }
 
 /* Parameters and what follows them are free on tp, unless another plan has them already or the user wants
- * them so. On dp parameters are REPLICATE unless ZeRO deals them out. Gradients lie as they are made, or are
- * dealt out; moments follow gradients. */
+ * them so. On dp they are whole unless they are dealt out. */
 static struct placement known_of(const struct pass *s, const struct tensor *t)
 {
-    struct placement all = { .kind = REPLICATE }, p = PLACEMENT_FREE;
-    struct placement share = s->share ? s->share[t->id] : all;
+    struct placement p = t->kind == TENSOR_PARAM ? as_known(s, t) : PLACEMENT_FREE;
 
-    if (t->kind == TENSOR_PARAM)
-        p = as_known(s, t);
     if (!placement_is_free(p) || s->cost.axis == AXIS_TP)
         return p;
-    if (t->kind == TENSOR_PARAM)
-        return s->o->zero_stage >= 3 ? share : all;
-    if (t->kind == TENSOR_GRAD)
-        return s->o->zero_stage >= 2 && share.kind == SHARD ? share : PLACEMENT_FREE;
-    return t->param ? PLACEMENT_FREE : all;
+    return zero_known(s->g, s->o, t, s->share[t->id]);
 }
 
 static void set_known(struct pass *s)
@@ -289,10 +281,12 @@ static const struct tensor *param_of(const struct pass *s, const struct tensor *
     return NULL;
 }
 
-/* What is added to an accumulator that lies in shares is reduced on the way. */
+/* What is added to an accumulator that lies in shares is cut, or reduced, on the way. */
 static bool is_scattered(const struct tensor *out, struct placement there, struct placement p)
 {
-    return there.kind == SHARD && p.kind == PARTIAL && p.reduction == REDUCE_SUM &&
+    bool sum = p.kind == PARTIAL && p.reduction == REDUCE_SUM;
+
+    return there.kind == SHARD && (sum || p.kind == REPLICATE) &&
            tensor_storage(out->into)->kind == TENSOR_GRAD;
 }
 
@@ -383,7 +377,7 @@ static void deal_out_gradients(struct pass *s, struct node *n)
     }
 }
 
-/* n makes a value of its own instead of output j, and this is reduced into what output j takes over. */
+/* n makes a value of its own instead of output j, whose share goes into what output j takes over. */
 static void scatter_output(struct pass *s, struct node *n, int j, struct placement p)
 {
     struct tensor *out = n->out[j], *value = add_value(s, n, j, out, p);
@@ -460,8 +454,8 @@ static void shard_axis(struct graph *g, const struct axis_cost *cost, const stru
     struct placement *known = mem_alloc_array(g->tensor_count + 1, sizeof(known[0]));
 
     arena_init(&s.arena);
-    if (cost->axis == AXIS_DP && o->zero_stage > 0)
-        s.share = zero_shares(g, cost->size, &s.arena);
+    if (cost->axis == AXIS_DP)
+        s.share = zero_shares(g, o, cost->size, &s.arena);
     set_known(&s);
     for (size_t i = 0; i < g->tensor_count; i++)
         known[i] = *on(&s, g->tensors[i]);

@@ -49,6 +49,10 @@ void search_rules(const struct graph *g, const struct axis_cost *c, const struct
 
 /* zero.c: [tensor] how each parameter, and its gradient, is dealt out over dp among `size` ranks (SHARD) or
  * that it is not (REPLICATE), given where it lies on tp. In the arena. */
-struct placement *zero_shares(const struct graph *g, int size, struct arena *arena);
+struct placement *zero_shares(const struct graph *g, const struct shard_options *o, int size,
+                              struct arena *arena);
+/* How t, which no node has made, lies on dp before it is read. */
+struct placement zero_known(const struct graph *g, const struct shard_options *o, const struct tensor *t,
+                            struct placement share);
 
 #endif

@@ -8,17 +8,30 @@
  * of its own in every layer. So does what has no such dim, or none as large as there are ranks. */
 #include <math.h>
 
+#include "plan/partition.h"
 #include "plan/shard.h"
 
 /* Shares along the first dim lie side by side: padding of a hundredth is better than to copy them. */
 static const double COPIED = 0.01;
 
-static struct placement share_of(const struct tensor *param, int size)
+/* The user may say so of single parameters, whatever the stage. */
+static int stage_of(const struct shard_options *o, const struct tensor *param)
 {
-    struct placement best = { .kind = REPLICATE };
+    struct placement p;
+
+    if (!partition_rules_find(o->rules, param, AXIS_DP, &p))
+        return o->zero_stage;
+    return p.kind == SHARD ? 3 : o->zero_stage < 2 ? o->zero_stage : 2;
+}
+
+static struct placement share_of(const struct tensor *param, const struct shard_options *o, int size)
+{
+    struct placement best = { .kind = REPLICATE }, said;
     double least = INFINITY;
 
-    for (int d = 0; d < param->ndim && param->param->file_ndim > 1; d++) {
+    if (partition_rules_find(o->rules, param, AXIS_DP, &said) && said.kind == SHARD)
+        return said;
+    for (int d = 0; d < param->ndim && param->param->file_ndim > 1 && o->zero_stage > 0; d++) {
         struct placement tp = param->layout.on[AXIS_TP];
         int64_t n = param->dims[d].size;
         double padded = (double)((n + size - 1) / size * size) / (double)n + (d > 0 ? COPIED : 0);
@@ -30,16 +43,35 @@ static struct placement share_of(const struct tensor *param, int size)
     return best;
 }
 
-struct placement *zero_shares(const struct graph *g, int size, struct arena *arena)
+static const struct tensor *param_of(const struct graph *g, const struct tensor *t)
+{
+    if (t->kind == TENSOR_GRAD && t->param)
+        return graph_find(g, t->name, TENSOR_PARAM);
+    return t->kind == TENSOR_PARAM ? t : NULL;
+}
+
+struct placement *zero_shares(const struct graph *g, const struct shard_options *o, int size,
+                              struct arena *arena)
 {
     struct placement *share = arena_alloc(arena, (g->tensor_count + 1) * sizeof(share[0]));
 
     for (size_t i = 0; i < g->tensor_count; i++) {
-        const struct tensor *t = g->tensors[i], *param = t;
-        if (t->kind == TENSOR_GRAD && t->param && !t->producer)
-            param = graph_find(g, t->name, TENSOR_PARAM);
-        if (!t->producer && param && param->kind == TENSOR_PARAM)
-            share[i] = share_of(param, size);
+        const struct tensor *t = g->tensors[i], *param = t->producer ? NULL : param_of(g, t);
+        if (param)
+            share[i] = share_of(param, o, size);
     }
     return share;
+}
+
+/* Gradients lie as they are made, or are dealt out; moments follow gradients. */
+struct placement zero_known(const struct graph *g, const struct shard_options *o, const struct tensor *t,
+                            struct placement share)
+{
+    const struct tensor *param = param_of(g, t);
+
+    if (t->kind == TENSOR_PARAM)
+        return stage_of(o, t) >= 3 ? share : (struct placement){ .kind = REPLICATE };
+    if (t->kind == TENSOR_GRAD)
+        return param && stage_of(o, param) >= 2 && share.kind == SHARD ? share : PLACEMENT_FREE;
+    return t->param ? PLACEMENT_FREE : (struct placement){ .kind = REPLICATE };
 }

@@ -30,7 +30,14 @@ cat >one.json <<EOF
 [{"pattern": "(layer|layers|h|block)\\\\.1\\\\..*$matrix", "placement": ["tp", null]}, {"pattern": "[eE]mbed|wte|shared", "placement": null}]
 EOF
 
-common="--tokenizer_name words --train_file text.txt --block_size 32 --threads 1 --per_device_train_batch_size 8
+cat >both.json <<EOF
+[{"pattern": "$vector", "placement": ["dp"]}, {"pattern": "$matrix", "placement": ["tp", "dp"]}]
+EOF
+cat >samples.json <<EOF
+[{"pattern": "\\\\.0\\\\..*$matrix", "placement": ["dp", null]}, {"pattern": "$vector", "placement": null}]
+EOF
+
+common="--tokenizer_name words --train_file text.txt --block_size 32 --threads 1 --per_device_train_batch_size 8 --global_batch_size 8
   --learning_rate 3e-3 --max_steps 5 --logging_steps 1 --overwrite_output_dir --save_strategy no"
 
 losses() { grep -o '"loss": [0-9.e-]*' "$1/train_log.jsonl" | cut -d' ' -f2; }
@@ -43,8 +50,14 @@ follows() {
 for m in gpt2 gpt_neo llama bert roberta t5; do
   "$PLAIT" config --model_type $m --tokenizer_name words --output_dir $m --log_level warning --config_overrides "${sizes[$m]}"
   "$PLAIT" train --config_name $m $common --output_dir $m.1 2>err || stop "$m: $(cat err)"
-  for rules in none first last one; do
-    case $rules in first) layout="--tensor_parallel_size 4" ;; one) layout="--tensor_parallel_size 2 --pipeline_parallel_size 2 --data_parallel_size 1" ;; *) layout="--tensor_parallel_size 2" ;; esac
+  for rules in none first last one both samples; do
+    case $rules in
+      first) layout="--tensor_parallel_size 4" ;;
+      one) layout="--tensor_parallel_size 2 --pipeline_parallel_size 2" ;;
+      both) layout="--data_parallel_size 2 --tensor_parallel_size 2 --pipeline_parallel_size 2 --zero_stage 0" ;;
+      samples) layout="--data_parallel_size 2 --zero_stage 1" ;;
+      *) layout="--tensor_parallel_size 2" ;;
+    esac
     "$PLAIT" train --config_name $m $common $layout --partition_rules $rules.json --output_dir $m.n 2>err || stop "$m $rules: $(cat err)"
     follows $m.1 $m.n "$m $rules"
   done
@@ -85,7 +98,6 @@ bad 78 'bad.json: $[1].pattern: no parameter'"'"'s name has a match of "c_atn" (
 bad 78 'not as many dims as transformer.h.0.attn.c_attn.weight has (found 1, expected 2)' '[{"pattern": "c_attn", "placement": ["tp"]}]'
 bad 78 'tp deals out two dims' '[{"pattern": "c_attn", "placement": ["tp", "tp"]}]'
 bad 78 'no axis (expected null, "tp" or "dp")' '[{"pattern": "c_attn", "placement": ["mp", null]}]'
-bad 78 'on tp alone' '[{"pattern": "c_attn.weight", "placement": ["dp", null]}]'
 bad 78 'no regular expression (found "("): missing' '[{"pattern": "(", "placement": null}]'
 bad 78 'unknown key (expected pattern or placement)' '[{"pattern": "wte", "spec": null}]'
 bad 78 'placement is missing' '[{"pattern": "wte"}]'
