@@ -1,6 +1,5 @@
 /* The matrix: on every mesh 40 steps of every family, with dropout on, give the losses of one rank to 1e-4.
- * The schedules take turns; shorter runs of all of them are in pipeline.c, and of stored cases in dist_case.h.
- */
+ * The schedules take turns; pipeline.c has shorter runs of all of them, dist_case.h stored cases. */
 #include "lib/toy_run.h"
 
 static const struct toy_setting settings[] = {
