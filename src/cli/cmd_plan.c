@@ -11,7 +11,8 @@
 
 struct plan_options {
     struct option_list dump;
-    bool json, probe;
+    bool json, probe, verify;
+    int64_t verify_steps;
 };
 
 struct values {
@@ -32,7 +33,10 @@ static const struct option plan_options[] = {
         "schedule; or all of these; or trace, the schedule for a browser's trace viewer",
     },
     { "probe", OPTION_BOOL, AT(probe), "false",
-      "measure this machine with all ranks at work and plan with that; without a model: print it for --cluster" },
+      "measure this machine with all ranks at work and plan with that; without a model print it, for --cluster" },
+    { "verify", OPTION_BOOL, AT(verify), "false",
+      "take steps on one rank and on the layout and compare every gradient and every update" },
+    { "verify_steps", OPTION_INT, AT(verify_steps), "2", "so many", .min = 1, .max = 1000 },
     { 0 },
 };
 
@@ -219,6 +223,7 @@ static int plan_in(struct values *v, struct options *o, const struct world *w)
     status = make_session(v, o, w, &samples, &s);
     s.stage = take_stage;
     s.stage_context = &d;
+    s.verify = v->plan.verify ? (int)v->plan.verify_steps : 0;
     if (status == OK)
         status = report_plan(v, &s, &d);
     if (status == OK && world_is_first(w))

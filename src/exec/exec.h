@@ -39,6 +39,8 @@ void stored_describe(struct stored *e, const struct tensor *t, const struct mesh
 /* Copies a stored share, without its padding, into the whole tensor as files hold it (fp32, row-major, file
  * dims = logical dims), which has room for all elements of dims. Parts of other ranks are left alone. */
 void stored_to_whole(const struct stored *s, float *whole);
+/* The other way: its part of the whole one. Padding stays as it is. */
+void stored_from_whole(struct stored *s, const float *whole);
 
 /* ---- Executor ---- */
 struct executor;

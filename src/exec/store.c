@@ -195,3 +195,13 @@ void stored_to_whole(const struct stored *s, float *whole)
         if (w.inside)
             memcpy(whole + w.whole, s->data + w.share, (size_t)n * sizeof(float));
 }
+
+void stored_from_whole(struct stored *s, const float *whole)
+{
+    int64_t n = row_inside(s), rows = row_total(s);
+    struct walk w;
+
+    for (int64_t row = 0; row < rows && walk_row(s, &w, row); row++)
+        if (w.inside)
+            memcpy(s->data + w.share, whole + w.whole, (size_t)n * sizeof(float));
+}

@@ -220,6 +220,17 @@ static int run_step(struct loop *l)
     return take_result(l, counts, clock_seconds() - start);
 }
 
+int loop_step(struct worker *w)
+{
+    struct loop l = { .w = w, .step = w->step, .plateau = w->run->plateau };
+    double counts[2];
+
+    TRY(run_microbatches(&l, counts));
+    TRY(update(&l, counts[0]));
+    w->step++;
+    return OK;
+}
+
 /* ---- between steps ---- */
 
 static bool is_due(int64_t every, int64_t step)

@@ -92,6 +92,9 @@ int agree_max(const struct worker *w, double *value);                    /* over
 int agree_wait(const struct worker *w);
 
 int loop_run(struct worker *w);
+int loop_step(struct worker *w); /* one step alone, told to nobody */
+/* verify.c: the layout of r against one rank. ERR_DATA naming the first tensor that differs. */
+int verify_run(struct run *r);
 /* On all ranks; *stopped: given up because a stop was asked for. */
 int evaluate(struct worker *w, struct evaluation *e, bool *stopped);
 

@@ -7,6 +7,7 @@
 #include "base/err.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "base/map.h"
 #include "train/corpus.h"
 #include "train/output_dir.h"
 #include "train/results.h"
@@ -23,6 +24,10 @@ struct session {
     struct model model;
     struct corpus corpus;
     bool has_files, has_model, has_corpus;
+    struct { /* what assumed samples are */
+        int64_t vocab, length;
+        bool labelled;
+    } assumed;
     struct train_note notes[MOST_NOTES];
     size_t note_count;
     struct arena memory; /* of the notes */
@@ -118,16 +123,41 @@ static void settle_source(const struct session *s, const struct session_samples 
     }
 }
 
-static void settle_samples(const struct session *s, struct session_samples *own)
+/* Tokens at random: nothing is learned from them, but every step can be taken. */
+static int read_assumed(void *context, int64_t index, struct sample *sample)
 {
-    int64_t targets;
+    const struct session *s = context;
 
+    sample->length = s->assumed.length;
+    sample->labelled = s->assumed.labelled;
+    for (int64_t i = 0; i < sample->length; i++) {
+        int64_t at = index * sample->length + i;
+        sample->ids[i] = (int32_t)(hash_bytes(&at, sizeof(at), 7) % (uint64_t)s->assumed.vocab);
+        if (sample->labelled)
+            sample->labels[i] = i % 7 == 0 ? sample->ids[i] : -100;
+    }
+    return OK;
+}
+
+static void settle_assumed(struct session *s, struct session_samples *own)
+{
+    const struct objective *o = &own->objective;
+    int64_t length = s->corpus.block_size, targets;
+
+    if (o->kind == OBJECTIVE_SPAN_CORRUPTION)
+        span_lengths(s->corpus.block_size, o->noise, o->mean_span, &length, &targets);
+    s->assumed.vocab = s->model.config.sizes.vocab;
+    s->assumed.length = length;
+    s->assumed.labelled = o->kind == OBJECTIVE_MLM; /* there may be no token that masks */
+    own->train =
+        (struct sample_source){ .count = 1 << 20, .max_length = length, .read = read_assumed, .context = s };
+}
+
+static void settle_samples(struct session *s, struct session_samples *own)
+{
     own->objective = s->corpus.objective;
     if (own->assumed)
-        own->train = (struct sample_source){ .count = 1 << 20, .max_length = s->corpus.block_size };
-    if (own->assumed && own->objective.kind == OBJECTIVE_SPAN_CORRUPTION)
-        span_lengths(s->corpus.block_size, own->objective.noise, own->objective.mean_span,
-                     &own->train.max_length, &targets);
+        settle_assumed(s, own);
     settle_source(s, own, &own->train);
     settle_source(s, own, &own->eval);
 }
@@ -263,6 +293,7 @@ static void fill_job(struct session *s, struct train_job *job)
                                .rules = o->rules,
                                .recompute = o->recompute,
                                .zero_stage = o->zero_stage,
+                               .verify = o->verify,
                                .wish = o->wish,
                                .plan = o->plan,
                                .plan_json = o->plan_json,

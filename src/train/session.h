@@ -29,6 +29,7 @@ struct session_options {
     int zero_stage;
     struct str *plan; /* these three as in struct train_job */
     struct json_writer *plan_json;
+    int verify;
     struct layout_wish wish; /* as in struct train_job */
     enum dtype dtype;
     double memory;          /* bytes that may be taken; 0: not checked */

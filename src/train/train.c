@@ -1,6 +1,7 @@
 #include "train/train.h"
 
 #include "base/err.h"
+#include "base/json.h"
 #include "train/run.h"
 #include "train/run_file.h"
 
@@ -32,6 +33,21 @@ static int begin(struct run *r)
     return world_run(r->job->world, &r->mesh, train_rank, r);
 }
 
+static int verify_and_tell(struct run *r)
+{
+    const struct train_job *job = r->job;
+
+    TRY(verify_run(r));
+    if (job->plan)
+        str_appendf(job->plan, "verified: %d step%s as on one rank\n", job->verify,
+                    job->verify > 1 ? "s" : "");
+    if (job->plan_json) {
+        json_write_key(job->plan_json, "verified_steps");
+        json_write_int(job->plan_json, job->verify);
+    }
+    return OK;
+}
+
 int train(const struct train_job *job)
 {
     struct run r;
@@ -43,7 +59,7 @@ int train(const struct train_job *job)
         plan_report_print(&r, job->plan);
     if (job->plan_json)
         plan_report_write(&r, job->plan_json);
-    status = job->options->dry_run ? OK : begin(&r);
+    status = job->verify > 0 ? verify_and_tell(&r) : job->options->dry_run ? OK : begin(&r);
     run_release(&r);
     return status;
 }

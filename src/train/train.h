@@ -35,9 +35,13 @@ struct train_job {
     const struct partition_rules *rules; /* see compile_options */
     struct pipeline_options pipeline;    /* microbatches 0: as accumulation and samples suggest */
     enum recompute recompute;
-    int zero_stage;                 /* see compile_options */
-    struct str *plan;               /* what would run, for people; NULL: nobody asks */
-    struct json_writer *plan_json;  /* the same as members of an object; NULL: nobody asks */
+    int zero_stage;                /* see compile_options */
+    struct str *plan;              /* what would run, for people; NULL: nobody asks */
+    struct json_writer *plan_json; /* the same as members of an object; NULL: nobody asks */
+    int verify; /* so many steps are compared with those of one rank, instead of training; 0: none */
+    /* For tests of that: called on every rank's store before each step on the layout; NULL: nobody. */
+    void (*disturb)(void *context, int rank, struct store *store);
+    void *disturb_context;
     struct layout_wish wish;        /* how these three are found instead; world 0: they are as above */
     enum dtype dtype;               /* see compile_options */
     double memory;                  /* bytes that the ranks of this host may take; 0: not checked */

@@ -91,3 +91,8 @@ refuses 65 'bad.json:1:14: $.ranks: unknown key (expected hosts, ' "$PLAIT" plan
 echo '{"flops_per_second": -1}' >bad.json
 refuses 65 "not a number above zero" "$PLAIT" plan $common --cluster bad.json
 refuses 66 "none.json" "$PLAIT" plan $common --cluster none.json
+
+# ---- steps on the layout are those of one rank
+prints "verified: 2 steps as on one rank" "$PLAIT" plan $common --data_parallel_size 2 --zero_stage 1 --verify
+says "step 1: loss " "$PLAIT" plan $common --tensor_parallel_size 2 --verify --verify_steps 1
+refuses 64 "--verify_steps: more than the run has" "$PLAIT" plan $common --max_steps 2 --verify --verify_steps 3
