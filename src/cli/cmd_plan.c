@@ -33,7 +33,7 @@ static const struct option plan_options[] = {
         "schedule; or all of these; or trace, the schedule for a browser's trace viewer",
     },
     { "probe", OPTION_BOOL, AT(probe), "false",
-      "measure this machine with all ranks at work and plan with that; without a model print it, for --cluster" },
+      "measure this machine, all ranks at work, and plan with that; without a model print it for --cluster" },
     { "verify", OPTION_BOOL, AT(verify), "false",
       "take steps on one rank and on the layout and compare every gradient and every update" },
     { "verify_steps", OPTION_INT, AT(verify_steps), "2", "so many", .min = 1, .max = 1000 },

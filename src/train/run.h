@@ -95,6 +95,7 @@ int loop_run(struct worker *w);
 int loop_step(struct worker *w); /* one step alone, told to nobody */
 /* verify.c: the layout of r against one rank. ERR_DATA naming the first tensor that differs. */
 int verify_run(struct run *r);
+int verify_check(const struct run *r); /* it can be */
 /* On all ranks; *stopped: given up because a stop was asked for. */
 int evaluate(struct worker *w, struct evaluation *e, bool *stopped);
 

@@ -7,7 +7,7 @@
 #include "base/err.h"
 #include "base/file.h"
 #include "base/log.h"
-#include "base/map.h"
+#include "train/assumed.h"
 #include "train/corpus.h"
 #include "train/output_dir.h"
 #include "train/results.h"
@@ -24,10 +24,7 @@ struct session {
     struct model model;
     struct corpus corpus;
     bool has_files, has_model, has_corpus;
-    struct { /* what assumed samples are */
-        int64_t vocab, length;
-        bool labelled;
-    } assumed;
+    struct assumed_text assumed;
     struct train_note notes[MOST_NOTES];
     size_t note_count;
     struct arena memory; /* of the notes */
@@ -123,41 +120,12 @@ static void settle_source(const struct session *s, const struct session_samples 
     }
 }
 
-/* Tokens at random: nothing is learned from them, but every step can be taken. */
-static int read_assumed(void *context, int64_t index, struct sample *sample)
-{
-    const struct session *s = context;
-
-    sample->length = s->assumed.length;
-    sample->labelled = s->assumed.labelled;
-    for (int64_t i = 0; i < sample->length; i++) {
-        int64_t at = index * sample->length + i;
-        sample->ids[i] = (int32_t)(hash_bytes(&at, sizeof(at), 7) % (uint64_t)s->assumed.vocab);
-        if (sample->labelled)
-            sample->labels[i] = i % 7 == 0 ? sample->ids[i] : -100;
-    }
-    return OK;
-}
-
-static void settle_assumed(struct session *s, struct session_samples *own)
-{
-    const struct objective *o = &own->objective;
-    int64_t length = s->corpus.block_size, targets;
-
-    if (o->kind == OBJECTIVE_SPAN_CORRUPTION)
-        span_lengths(s->corpus.block_size, o->noise, o->mean_span, &length, &targets);
-    s->assumed.vocab = s->model.config.sizes.vocab;
-    s->assumed.length = length;
-    s->assumed.labelled = o->kind == OBJECTIVE_MLM; /* there may be no token that masks */
-    own->train =
-        (struct sample_source){ .count = 1 << 20, .max_length = length, .read = read_assumed, .context = s };
-}
-
 static void settle_samples(struct session *s, struct session_samples *own)
 {
     own->objective = s->corpus.objective;
     if (own->assumed)
-        settle_assumed(s, own);
+        assumed_source(&s->assumed, &own->objective, s->model.config.sizes.vocab, s->corpus.block_size,
+                       &own->train);
     settle_source(s, own, &own->train);
     settle_source(s, own, &own->eval);
 }

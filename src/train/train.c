@@ -48,18 +48,29 @@ static int verify_and_tell(struct run *r)
     return OK;
 }
 
+static int do_run(struct run *r)
+{
+    const struct train_job *job = r->job;
+
+    if (job->verify > 0)
+        TRY(verify_check(r));
+    report_header(r);
+    if (job->plan)
+        plan_report_print(r, job->plan);
+    if (job->plan_json)
+        plan_report_write(r, job->plan_json);
+    if (job->verify > 0)
+        return verify_and_tell(r);
+    return job->options->dry_run ? OK : begin(r);
+}
+
 int train(const struct train_job *job)
 {
     struct run r;
     int status;
 
     TRY(run_init(&r, job));
-    report_header(&r);
-    if (job->plan)
-        plan_report_print(&r, job->plan);
-    if (job->plan_json)
-        plan_report_write(&r, job->plan_json);
-    status = job->verify > 0 ? verify_and_tell(&r) : job->options->dry_run ? OK : begin(&r);
+    status = do_run(&r);
     run_release(&r);
     return status;
 }

@@ -1,8 +1,8 @@
 /* A layout against one rank: steps on both, each from the one rank's parameters and moments, and then every
  * gradient and every update compared. Gradients are seen through the first moment, which is linear in them;
  * Adafactor has none, there the second one is compared. An update is only compared where it is well
- * determined: AdamW divides by the root of the second moment, so where gradients are all rounding the sign of a
- * step is too. */
+ * determined: AdamW divides by the root of the second moment, so where gradients are all rounding the sign
+ * of a step is too. */
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>
@@ -319,6 +319,20 @@ static int verify(struct run *r, struct run *alone)
     return status;
 }
 
+int verify_check(const struct run *r)
+{
+    const struct world *world = r->job->world;
+
+    if (world && world->comm)
+        return fail(ERR_CONFIG, "--verify: compares ranks of one process (found %d processes, started by %s)",
+                    world->ranks, world->launcher);
+    if (r->total_steps < r->job->verify)
+        return fail(ERR_USAGE,
+                    "--verify_steps: more than the run has (found %d, expected at most %" PRId64 ")",
+                    r->job->verify, r->total_steps);
+    return OK;
+}
+
 int verify_run(struct run *r)
 {
     struct train_job job = *r->job;
@@ -326,13 +340,6 @@ int verify_run(struct run *r)
     struct run alone;
     int status;
 
-    if (job.world && job.world->comm)
-        return fail(ERR_CONFIG, "--verify: compares ranks of one process (found %d processes, started by %s)",
-                    job.world->ranks, job.world->launcher);
-    if (r->total_steps < job.verify)
-        return fail(ERR_USAGE,
-                    "--verify_steps: more than the run has (found %d, expected at most %" PRId64 ")",
-                    job.verify, r->total_steps);
     options.global_batch = r->state.global_batch_size;
     job.options = &options;
     job.checkpoint = NULL;
