@@ -252,7 +252,7 @@ int parallel_zero_stage(const struct parallel_options *p, const struct mesh *mes
 {
     if (p->zero > 0 && mesh_size(mesh, AXIS_DP) == 1)
         note("--zero_stage: with one copy of the model there is nothing to deal out among copies");
-    return (int)p->zero;
+    return p->zero > 0 ? (int)p->zero : 0;
 }
 
 void parallel_wish(const struct parallel_options *p, const struct mesh *mesh, struct layout_wish *w)

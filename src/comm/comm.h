@@ -17,13 +17,14 @@
 enum { AXIS_ALL = AXIS_COUNT }; /* of a transfer: all ranks of the mesh, coordinate = rank */
 
 enum transfer_kind {
-    TRANSFER_ALL_REDUCE,     /* out[count] = reduction of all in[count]; out may be in */
-    TRANSFER_ALL_GATHER,     /* out[ranks][count] = in[count] of each; in may be its place in out */
-    TRANSFER_REDUCE_SCATTER, /* out[count] = reduction of all in[ranks][count], each rank its part */
-    TRANSFER_BROADCAST,      /* out[count] = in[count] of the rank at `peer` */
-    TRANSFER_SEND,           /* in[count] to the rank at `peer` */
-    TRANSFER_RECV,           /* out[count] from the rank at `peer` */
-    TRANSFER_BARRIER,        /* nobody is done before all have started */
+    TRANSFER_ALL_REDUCE, /* out[count] = reduction of all in[count]; out may be in */
+    TRANSFER_ALL_GATHER, /* out[ranks][count] = in[count] of each; in may be its place in out */
+    /* out[count] = reduction of all in[ranks][count], each rank its part; out may be in */
+    TRANSFER_REDUCE_SCATTER,
+    TRANSFER_BROADCAST, /* out[count] = in[count] of the rank at `peer` */
+    TRANSFER_SEND,      /* in[count] to the rank at `peer` */
+    TRANSFER_RECV,      /* out[count] from the rank at `peer` */
+    TRANSFER_BARRIER,   /* nobody is done before all have started */
 };
 
 struct transfer {

@@ -89,9 +89,15 @@ static const char *shown(const struct traffic *t, const struct channel *ch, cons
            bytes_of(r, part * r->transfer.count + r->at);
 }
 
-static char *output(const struct request *r)
+/* What a reduce-scatter leaves in the place of what it reads is made where nobody else reads. */
+static int64_t own_part(const struct channel *ch, const struct request *r)
 {
-    return (char *)r->out + bytes_of(r, r->at);
+    return deals(r) && r->in == r->out ? bytes_of(r, ch->me * r->transfer.count) : 0;
+}
+
+static char *output(const struct channel *ch, const struct request *r)
+{
+    return (char *)r->out + own_part(ch, r) + bytes_of(r, r->at);
 }
 
 /* The place of rank k's part of an all-reduce's round. */
@@ -148,7 +154,7 @@ static void reduce_part(struct traffic *t, struct channel *ch, struct request *r
 
     for (int k = 0; k < ch->size; k++)
         ch->sources[k] = shown(t, ch, r, k, deals(r) ? ch->me : 0) + bytes_of(r, first);
-    x.out = output(r) + bytes_of(r, first);
+    x.out = output(ch, r) + bytes_of(r, first);
     if (!deals(r) && t->segment->window > 0)
         x.out = (char *)segment_window(t->segment, ch->group, ch->me, ch->half) + bytes_of(r, first);
     if (x.count > 0)
@@ -164,7 +170,7 @@ static void take_parts(struct traffic *t, struct channel *ch, struct request *r)
                 ? shown(t, ch, r, k, 0)
                 : (const char *)segment_member(t->segment, ch->group, k, ch->half)->out + bytes_of(r, r->at);
         if (k != ch->me || t->segment->window > 0)
-            copy(output(r) + bytes_of(r, first), from + bytes_of(r, first), bytes_of(r, n));
+            copy(output(ch, r) + bytes_of(r, first), from + bytes_of(r, first), bytes_of(r, n));
     }
 }
 
@@ -176,10 +182,10 @@ static void take(struct traffic *t, struct channel *ch, struct request *r)
     case TRANSFER_ALL_REDUCE: take_parts(t, ch, r); break;
     case TRANSFER_ALL_GATHER:
         for (int k = 0; k < ch->size; k++)
-            copy(output(r) + bytes_of(r, k * r->transfer.count), shown(t, ch, r, k, 0), bytes);
+            copy(output(ch, r) + bytes_of(r, k * r->transfer.count), shown(t, ch, r, k, 0), bytes);
         break;
     case TRANSFER_BROADCAST:
-    case TRANSFER_RECV: copy(output(r), shown(t, ch, r, transfer_giver(&r->transfer), 0), bytes); break;
+    case TRANSFER_RECV: copy(output(ch, r), shown(t, ch, r, transfer_giver(&r->transfer), 0), bytes); break;
     default: break;
     }
 }
@@ -220,6 +226,8 @@ static void leave(struct channel *ch, struct request *r)
     r->phase = SHOW;
     if (r->at < r->transfer.count)
         return;
+    if (own_part(ch, r) > 0)
+        memmove(r->out, (char *)r->out + own_part(ch, r), (size_t)bytes_of(r, r->transfer.count));
     r->done = true;
     r->end = clock_seconds();
 }

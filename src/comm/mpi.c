@@ -249,7 +249,7 @@ static int start(struct context *c, MPI_Comm comm, const struct mpi_transfer *x,
     case MPI_KIND_ALL_REDUCE: return MPI_Iallreduce(in, x->out, x->count, type, op_of(c, x), comm, r);
     case MPI_KIND_ALL_GATHER: return all_gather(comm, x, r);
     case MPI_KIND_REDUCE_SCATTER:
-        return MPI_Ireduce_scatter_block(x->in, x->out, x->count, type, op_of(c, x), comm, r);
+        return MPI_Ireduce_scatter_block(in, x->out, x->count, type, op_of(c, x), comm, r);
     case MPI_KIND_BROADCAST: return broadcast(comm, x, r);
     case MPI_KIND_SEND: return MPI_Isend(x->in, x->count, type, x->peer, x->tag, c->world, r);
     case MPI_KIND_RECV: return MPI_Irecv(x->out, x->count, type, x->peer, x->tag, c->world, r);

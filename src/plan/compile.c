@@ -345,7 +345,7 @@ static int run_passes(struct compilation *c, const struct machine *machine)
     if (o->dtype == DT_BF16)
         precision_narrow(p->graph, outputs, 5);
     show(c, "precision");
-    overlap_collectives(p->graph, &o->cluster, p->schedule && p->schedule->split, outputs, OUTPUTS);
+    overlap_collectives(p->graph, &o->mesh, &o->cluster, p->schedule && p->schedule->split, outputs, OUTPUTS);
     show(c, "overlap");
     find_programs(p);
     parts_find(p);

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "comm/kernels.h"
 #include "ops/ops.h"
 #include "plan/shard.h"
 
@@ -22,6 +23,7 @@ enum { WORTH_BYTES = 1 << 16 };
 
 struct pass {
     struct graph *g;
+    const struct mesh *mesh;
     const struct cluster *cluster;
     bool split;
     struct tensor *const *keep;
@@ -125,12 +127,15 @@ static double seconds_between(const struct pass *s, int first, int end, int with
 }
 
 /* An accumulator that nodes of one chunk's microbatches add to, of which none runs in a later part than the
- * last. */
+ * last. Its sum needs no workspace, which would be gone in the update. */
 static bool is_complete_gradient(const struct pass *s, const struct node *n)
 {
     struct tensor *last = n->in[0];
+    int64_t bytes;
 
-    if (n->op != &op_all_reduce || n->unit != UNIT_UPDATE || n->out[0]->into != last || !last->producer ||
+    if (n->op != &op_all_reduce && (n->op != &op_reduce_scatter || !collective_whole(n, s->mesh, &bytes)))
+        return false;
+    if (n->unit != UNIT_UPDATE || n->out[0]->into != last || !last->producer ||
         tensor_storage(last)->kind != TENSOR_GRAD || tensor_bytes(last) < WORTH_BYTES)
         return false;
     for (const struct tensor *t = last; t && t->producer; t = t->into)
@@ -246,10 +251,12 @@ static void emit(struct graph *g, struct node *const list[])
         graph_append(g, *list);
 }
 
-void overlap_collectives(struct graph *g, const struct cluster *cluster, bool split_weights,
-                         struct tensor *const keep[], int count)
+void overlap_collectives(struct graph *g, const struct mesh *mesh, const struct cluster *cluster,
+                         bool split_weights, struct tensor *const keep[], int count)
 {
-    struct pass s = { .g = g, .cluster = cluster, .split = split_weights, .keep = keep, .keep_count = count };
+    struct pass s = {
+        .g = g, .mesh = mesh, .cluster = cluster, .split = split_weights, .keep = keep, .keep_count = count
+    };
     int *place = mem_alloc_array(g->node_count + 1, sizeof(place[0]));
 
     s.count = g->node_count;

@@ -190,7 +190,7 @@ void precision_narrow(struct graph *g, struct tensor *const keep[], int count);
 /* overlap.c: collectives start as soon as they can and are waited for as late as they can, where there is
  * work in between; gradients that are complete are reduced while the last microbatch goes on. split: weight
  * gradients are put off. keep: tensors the host reads (NULLs are passed over), which stay as they are. */
-void overlap_collectives(struct graph *g, const struct cluster *cluster, bool split,
+void overlap_collectives(struct graph *g, const struct mesh *mesh, const struct cluster *cluster, bool split,
                          struct tensor *const keep[], int count);
 /* parts.c: which nodes the instructions of a schedule run. */
 void parts_find(struct plan *p);

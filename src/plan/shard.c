@@ -148,8 +148,7 @@ static const struct op_def *collective_for(struct placement have, struct placeme
     return &op_all_gather;
 }
 
-/* Brings t to where it is wanted, for a reader or (out, t's producer) on the way to what `out` takes over.
- * Appends the node. */
+/* The node that brings t to where it is wanted, beside the one that reads or makes it; without its output. */
 static struct node *add_collective(struct pass *s, struct tensor *t, struct placement want,
                                    const struct node *beside)
 {
@@ -191,10 +190,11 @@ static struct tensor *add_value(struct pass *s, struct node *n, int j, const str
 static struct tensor *emit_collective(struct pass *s, struct tensor *t, struct placement want,
                                       const struct node *reader)
 {
+    struct placement have = *on(s, t);
     struct node *n = add_collective(s, t, want, reader);
 
     add_value(s, n, 0, t, want);
-    if (n->op == &op_all_reduce && tensor_storage(t)->kind == TENSOR_GRAD)
+    if (have.kind == PARTIAL && tensor_storage(t)->kind == TENSOR_GRAD)
         node_write_into(n, 0, t, false);
     return n->out[0];
 }
@@ -391,7 +391,7 @@ static void scatter_output(struct pass *s, struct node *n, int j, struct placeme
     n->accumulate[j] = false;
 }
 
-/* n has changed `from` in place, in another form that it was given as input i: back to where it lies. */
+/* n has changed `from` in place, in the form of it that is its input i: back to where it lies. */
 static void write_back(struct pass *s, struct tensor *from, const struct node *n, int i)
 {
     struct node *c = add_collective(s, n->in[i], *on(s, from), n);

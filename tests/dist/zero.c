@@ -104,6 +104,16 @@ static int count_nodes(const struct graph *g, const struct op_def *op)
     return count;
 }
 
+/* Gradients that are reduced while the last microbatch goes on. */
+static int count_ahead(const struct graph *g)
+{
+    int count = 0;
+
+    for (size_t k = 0; k < g->node_count; k++)
+        count += g->nodes[k]->op == &op_reduce_scatter && g->nodes[k]->last_only;
+    return count;
+}
+
 /* What is dealt out is a quarter, but vectors; what is made of one parameter at a time is there only then. */
 static void bytes_are_dealt_out(void **state)
 {
@@ -128,6 +138,7 @@ static void bytes_are_dealt_out(void **state)
             assert_true(plan_bytes(p[z]) - 2 * dealt - p[z]->grad_bytes - p[z]->param_bytes <=
                         p[0]->program[PROGRAM_MICROBATCH].arena_bytes + p[0]->input_bytes + once);
     }
+    assert_int_equal(count_ahead(p[1]->graph), 4 * LAYERS + 2); /* and the tables */
     for (int z = 0; z < 4; z++)
         plan_free(p[z]);
     config_release(&config);
