@@ -18,7 +18,9 @@ common="--config_name mid --tokenizer_name mid --train_file text.txt --block_siz
 declare -A layout=(
   [one]="--world_size 1" [tp2]="--tensor_parallel_size 2" [tp3]="--tensor_parallel_size 3" [tp4]="--tensor_parallel_size 4"
   [pp2]="--pipeline_parallel_size 2" [pp4]="--pipeline_parallel_size 4" [dp2]="--data_parallel_size 2"
-  [both]="--tensor_parallel_size 2 --pipeline_parallel_size 2" [all]="--world_size 8 --tensor_parallel_size 2 --pipeline_parallel_size 2"
+  [zero1]="--data_parallel_size 2 --zero_stage 1" [zero2]="--data_parallel_size 4 --zero_stage 2"
+  [zero3]="--data_parallel_size 2 --tensor_parallel_size 2 --zero_stage 3"
+  [both]="--tensor_parallel_size 2 --pipeline_parallel_size 2" [all]="--world_size 8 --tensor_parallel_size 2 --pipeline_parallel_size 2 --zero_stage 0"
 )
 
 losses() { sed -n 's/.*"loss": *\([0-9.e-]*\).*/\1/p' "$1/train_log.jsonl"; }
@@ -45,15 +47,25 @@ whole=$(bytes one/checkpoint-8/*.safetensors) pieces=$(bytes all/checkpoint-8/*.
 ls all | grep -q _tp_ && stop "the final model: $(ls all)"
 
 # ---- a checkpoint of one layout, gone on with on another
-for pair in one:tp2 tp2:one tp2:pp2 pp2:tp4 both:dp2 dp2:both pp4:tp3 tp3:pp4 all:one; do
+for pair in one:tp2 tp2:pp2 pp2:tp4 both:dp2 dp2:both pp4:tp3 tp3:zero2 all:one zero1:zero3 zero2:pp2 zero3:tp4 zero3:zero2; do
   a=${pair%:*} b=${pair#*:} status=0
   rm -rf trip
   "$PLAIT" train $common ${layout[$a]} --save_sharded --output_dir trip --stop_after_steps 4 2>err || status=$?
   [ $status = 75 ] || stop "$a: exit code $status: $(cat err)"
-  ls trip/checkpoint-4 | grep -q '^model_tp_0_pp_0.safetensors$' || stop "$a: $(ls trip/checkpoint-4)"
+  ls trip/checkpoint-4 | grep -q '^model_tp_0_pp_0\(_dp_0\)*.safetensors$' || stop "$a: $(ls trip/checkpoint-4)"
   "$PLAIT" train $common ${layout[$b]} --output_dir trip --resume_from_checkpoint true 2>err || stop "$pair: $(cat err)"
   follows one trip
 done
+
+# Moments of rows and columns.
+"$PLAIT" train $common ${layout[one]} --adafactor --output_dir rows 2>err || stop "rows: $(cat err)"
+status=0
+"$PLAIT" train $common ${layout[both]} --adafactor --save_sharded --output_dir trip.rows --stop_after_steps 4 2>err || status=$?
+[ $status = 75 ] || stop "rows: exit code $status: $(cat err)"
+prints "state of a run" "$PLAIT" checkpoint verify trip.rows/checkpoint-4
+"$PLAIT" checkpoint shard trip.rows/checkpoint-4 --tensor_parallel_size 3 --output_dir rows.3 2>/dev/null
+"$PLAIT" train $common ${layout[tp4]} --adafactor --output_dir trip.rows --resume_from_checkpoint rows.3 --save_strategy no 2>err || stop "rows: $(cat err)"
+follows rows trip.rows
 
 # With fewer bits in the model's files, and to the same bits on the same layout.
 "$PLAIT" train $common ${layout[both]} --save_dtype bfloat16 --output_dir bits 2>err || stop "bits: $(cat err)"
