@@ -413,7 +413,7 @@ static void apply(struct pass *s, struct node *n, const struct shard_rule *rule)
 
     for (int i = 0; i < n->nin; i++) {
         before[i] = n->in[i];
-        if (n->in[i] && !(n->op->shape_only >> i & 1))
+        if (n->in[i] && !(i < 8 && n->op->shape_only >> i & 1))
             n->in[i] = redistribute(s, n->in[i], rule->in[i], n);
     }
     graph_append(s->g, n);
