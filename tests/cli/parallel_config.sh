@@ -80,6 +80,13 @@ good 'kernel_fusion changes nothing' '{"model_parallelism": {"tensor_parallel_si
 refuses 66 'none' "$PLAIT" generate --model_name_or_path ./none --prompt x
 refuses 66 'text.txt' "$PLAIT" generate --model_name_or_path ./text.txt --prompt x
 
+# "all the {files} are necessary. but some of them do not exist"
+"$PLAIT" init --model_name_or_path made --tokenizer_name small --tensor_parallel_size 2 --partition_rules <(
+  echo '[{"pattern": "wte", "placement": ["tp", null]}]') --output_dir pieces --log_level warning
+rm pieces/model_tp_1_pp_0.safetensors
+refuses 65 'pieces: tensor "transformer.wte.weight": element [135,0] is in no piece' "$PLAIT" generate --model_name_or_path pieces --prompt x
+grep -q '^hint: files of the checkpoint are missing' refused.err || stop "$(cat refused.err)"
+
 # Divided by any of these, the model writes what it writes whole.
 cp small/tokenizer*.json made
 "$PLAIT" generate --model_name_or_path made --prompt "the cat" --num_beams 3 --max_new_tokens 6 >one 2>err
