@@ -428,11 +428,13 @@ int layout_search(const struct layout_wish *w, const struct layout_maker *maker,
                                                                                      : w->world;
 
     weigh_all(&s, host);
-    qsort(s.option, s.count, sizeof(s.option[0]), by_score);
+    if (s.count)
+        qsort(s.option, s.count, sizeof(s.option[0]), by_score);
     if (host < w->world && (s.count == 0 || !s.option[0].fits)) { /* tp beyond a host: only for memory */
         s.count = 0;
         weigh_all(&s, w->world);
-        qsort(s.option, s.count, sizeof(s.option[0]), by_score);
+        if (s.count)
+            qsort(s.option, s.count, sizeof(s.option[0]), by_score);
     }
     status = choose(&s);
     if (status == OK)
