@@ -155,7 +155,9 @@ static int open_handle(struct plait_model *m, const struct model_handle_options 
                                        .revision = keep(m, o->names.revision),
                                        .overrides = keep(m, o->names.overrides),
                                        .new_head = o->names.new_head,
-                                       .seed = o->names.seed };
+                                       .seed = o->names.seed,
+                                       .part = o->world ? o->world->rank : 0,
+                                       .parts = o->world ? o->world->ranks : 0 };
     return model_open(&m->model, &m->names);
 }
 

@@ -73,7 +73,7 @@ void checkpoint_list_release(struct checkpoint_list *l)
 
 /* ---- choosing ---- */
 
-int checkpoint_newest(const char *directory, char **path)
+int checkpoint_newest(const char *directory, enum checkpoint_check how, char **path)
 {
     struct checkpoint_list list;
     struct str reasons;
@@ -82,7 +82,7 @@ int checkpoint_newest(const char *directory, char **path)
     str_init(&reasons);
     size_t i = list.count;
     while (i > 0) {
-        if (checkpoint_verify(list.items[i - 1].path, CHECKPOINT_CHECKSUMS, NULL) == OK)
+        if (checkpoint_verify(list.items[i - 1].path, how, NULL) == OK)
             break;
         str_appendf(&reasons, "%s%s", reasons.length > 0 ? "; " : "", error_message());
         error_clear();

@@ -18,6 +18,9 @@ enum checkpoint_check {
  * caller. */
 int checkpoint_verify(const char *path, enum checkpoint_check how, struct manifest *m);
 
+/* One rank's part of that: with all parts, every byte. */
+int checkpoint_verify_part(const char *path, int rank, int ranks);
+
 struct checkpoint_entry {
     char *path;
     int64_t step;
@@ -30,9 +33,9 @@ int checkpoint_list_load(struct checkpoint_list *l,
                          const char *directory); /* none when there is no such directory */
 void checkpoint_list_release(struct checkpoint_list *l);
 
-/* The newest that verifies in full; each that does not is told by a warning. None at all: OK and *path NULL.
+/* The newest that verifies; each that does not is told by a warning. None at all: OK and *path NULL.
  * Some, but none good: ERR_DATA with every reason. The caller frees *path. */
-int checkpoint_newest(const char *directory, char **path);
+int checkpoint_newest(const char *directory, enum checkpoint_check how, char **path);
 
 /* Keeps the newest `keep` (at least 1) that verify by size, those newer than them, `protect` (a path, or
  * NULL), and what is not plait's; removes the rest. `*removed` may be NULL. */

@@ -68,7 +68,8 @@ static int fail_checksum(const char *path, const struct manifest_file *f, int64_
     return status;
 }
 
-static int verify_file(const char *path, const struct manifest_file *f, enum checkpoint_check how)
+/* part NULL: its size alone. */
+static int verify_file(const char *path, const struct manifest_file *f, const struct checksum_part *part)
 {
     uint64_t bytes;
     int64_t bad;
@@ -78,23 +79,27 @@ static int verify_file(const char *path, const struct manifest_file *f, enum che
     if (bytes != f->bytes)
         return fail(ERR_DATA, "%s: wrong size (found %" PRIu64 " bytes, expected %" PRIu64 ")", path, bytes,
                     f->bytes);
-    if (how == CHECKPOINT_SIZES)
+    if (part == NULL)
         return OK;
-    TRY(checksum_verify(path, f->bytes, f->chunks, &bad));
+    TRY(checksum_verify_part(path, f->bytes, f->chunks, *part, &bad));
     return bad < 0 ? OK : fail_checksum(path, f, bad);
 }
 
-int checkpoint_verify_file(const char *directory, const struct manifest_file *f, enum checkpoint_check how)
+static int verify_in(const char *directory, const struct manifest_file *f, const struct checksum_part *part)
 {
     char *path = path_join(directory, f->name);
-    int status = verify_file(path, f, how);
+    int status = verify_file(path, f, part);
     mem_free(path);
     return status;
 }
 
-int checkpoint_verify(const char *path, enum checkpoint_check how, struct manifest *m)
+int checkpoint_verify_file(const char *directory, const struct manifest_file *f, enum checkpoint_check how)
 {
-    struct manifest manifest;
+    return verify_in(directory, f, how == CHECKPOINT_SIZES ? NULL : &(struct checksum_part){ 0, 1 });
+}
+
+static int open_manifest(const char *path, struct manifest *m)
+{
     char *name = path_join(path, MANIFEST_NAME);
     int status;
     if (!file_exists(path))
@@ -104,14 +109,36 @@ int checkpoint_verify(const char *path, enum checkpoint_check how, struct manife
     else if (!file_exists(name))
         status = fail(ERR_DATA, "%s: incomplete (no %s)", path, MANIFEST_NAME);
     else
-        status = checkpoint_read_manifest(name, &manifest);
+        status = checkpoint_read_manifest(name, m);
     mem_free(name);
-    TRY(status);
+    return status;
+}
+
+int checkpoint_verify(const char *path, enum checkpoint_check how, struct manifest *m)
+{
+    struct manifest manifest;
+    int status = OK;
+    TRY(open_manifest(path, &manifest));
     for (size_t i = 0; i < manifest.count && status == OK; i++)
         status = checkpoint_verify_file(path, &manifest.files[i], how);
     if (status == OK && m != NULL)
         *m = manifest;
     else
         manifest_release(&manifest);
+    return status;
+}
+
+int checkpoint_verify_part(const char *path, int rank, int ranks)
+{
+    struct manifest m;
+    uint64_t before = 0, step = (uint64_t)ranks; /* chunks of the files before */
+    int status = OK;
+    TRY(open_manifest(path, &m));
+    for (size_t i = 0; i < m.count && status == OK; i++) {
+        struct checksum_part part = { ((uint64_t)rank + step - before % step) % step, step };
+        status = verify_in(path, &m.files[i], &part);
+        before += checksum_chunks(m.files[i].bytes);
+    }
+    manifest_release(&m);
     return status;
 }

@@ -24,5 +24,11 @@ size_t checksum_chunks(uint64_t bytes); /* how many chunks a file of this size h
 /* Compares a file of the right size with its chunks. *bad: the first chunk that differs, or -1. ERR_OPEN,
  * ERR_IO. */
 int checksum_verify(const char *path, uint64_t bytes, const uint64_t *chunks, int64_t *bad);
+/* The same of every `step`th chunk from `first` on. */
+struct checksum_part {
+    uint64_t first, step;
+};
+int checksum_verify_part(const char *path, uint64_t bytes, const uint64_t *chunks, struct checksum_part part,
+                         int64_t *bad);
 
 #endif

@@ -31,6 +31,9 @@ struct model_options {
     /* Where the class was made another one, a parameter that the weights lack begins at random. */
     bool new_head;
     uint64_t seed;
+    /* Processes that open it together share out what has to be read of the weights before they are wanted;
+     * what one finds wrong is for all of them to end. parts 0: this one is alone. */
+    int part, parts;
 };
 
 struct model {
@@ -40,6 +43,7 @@ struct model {
     struct weights weights;
     /* private */
     uint64_t seed;
+    int part, parts;
     bool new_head;      /* the weights are of another class */
     struct map sources; /* parameter -> index into weights.tensors */
 };

@@ -279,6 +279,20 @@ int world_wait(const struct world *w)
     return w && w->comm ? comm_barrier(w->comm) : OK;
 }
 
+int world_any(const struct world *w, bool *any)
+{
+    const struct transfer x = {
+        .kind = TRANSFER_ALL_REDUCE, .axis = AXIS_ALL, .reduction = REDUCE_MAX, .dtype = DT_F64, .count = 1
+    };
+    double value = *any;
+
+    if (!w || !w->comm)
+        return OK;
+    TRY(comm_run(w->comm, &x, &value, &value));
+    *any = value > 0;
+    return OK;
+}
+
 int world_share(const struct world *w, void *data, size_t bytes)
 {
     struct transfer x = { .kind = TRANSFER_BROADCAST,

@@ -166,7 +166,7 @@ static void warn_of_newer(const char *directory, const char *checkpoint)
     checkpoint_list_release(&list);
 }
 
-static int find_named(const char *path, char **checkpoint)
+static int find_named(const char *path, enum checkpoint_check how, char **checkpoint)
 {
     char *plain = mem_strdup(path);
     size_t length = strlen(plain);
@@ -174,7 +174,7 @@ static int find_named(const char *path, char **checkpoint)
 
     while (length > 1 && plain[length - 1] == '/')
         plain[--length] = '\0';
-    status = file_is_directory(plain) ? checkpoint_verify(plain, CHECKPOINT_CHECKSUMS, NULL)
+    status = file_is_directory(plain) ? checkpoint_verify(plain, how, NULL)
                                       : fail(ERR_OPEN, "Can't find a valid checkpoint at %s", path);
     if (status == OK)
         *checkpoint = plain;
@@ -183,18 +183,21 @@ static int find_named(const char *path, char **checkpoint)
     return status;
 }
 
-static int find_checkpoint(struct output_dir *d, const struct output_dir_options *o)
+int output_dir_find(struct output_dir *d, const struct output_dir_options *o)
 {
+    const enum checkpoint_check how = o->by_sizes ? CHECKPOINT_SIZES : CHECKPOINT_CHECKSUMS;
     bool is_auto = o->resume && strcmp(o->resume, "auto") == 0;
 
+    mem_free(d->checkpoint);
+    d->checkpoint = NULL;
     if (!o->resume)
         return OK;
     if (!is_auto && strcmp(o->resume, "true") != 0) {
-        TRY(find_named(o->resume, &d->checkpoint));
+        TRY(find_named(o->resume, how, &d->checkpoint));
         warn_of_newer(o->path, d->checkpoint);
         return OK;
     }
-    TRY(checkpoint_newest(o->path, &d->checkpoint));
+    TRY(checkpoint_newest(o->path, how, &d->checkpoint));
     if (!d->checkpoint && !is_auto)
         return fail(ERR_OPEN, "No valid checkpoint found in output directory (%s)", o->path);
     return OK;
@@ -206,7 +209,7 @@ static int prepare(struct output_dir *d, const struct output_dir_options *o)
 
     if (o->dry) {
         TRY(check_usable(o));
-        return find_checkpoint(d, o);
+        return output_dir_find(d, o);
     }
     d->created = file_exists(o->path) ? NULL : mem_strdup(o->path);
     TRY(directory_create(o->path));
@@ -217,7 +220,7 @@ static int prepare(struct output_dir *d, const struct output_dir_options *o)
         inform("%s: removed what a killed save left behind", o->path);
     if (o->overwrite)
         TRY(remove_old_run(o));
-    return find_checkpoint(d, o);
+    return output_dir_find(d, o);
 }
 
 int output_dir_open(struct output_dir *d, const struct output_dir_options *o)

@@ -14,6 +14,7 @@ struct output_dir_options {
     bool overwrite;
     bool training;             /* else what is in there may stay as it is */
     bool dry;                  /* nothing is made, locked or removed */
+    bool by_sizes;             /* bytes of a checkpoint are not looked at: the caller sees to it */
     const char *const *inputs; /* what the run reads and may not be removed; entries may be NULL */
     size_t input_count;
 };
@@ -27,5 +28,7 @@ struct output_dir {
 /* ERR_CREATE; ERR_STOPPED when another run has it; ERR_OPEN, ERR_DATA when there is no good checkpoint. */
 int output_dir_open(struct output_dir *d, const struct output_dir_options *o);
 void output_dir_close(struct output_dir *d);
+/* The checkpoint once more, in an open directory. */
+int output_dir_find(struct output_dir *d, const struct output_dir_options *o);
 
 #endif

@@ -88,6 +88,8 @@ static int open_model(struct session *s)
     o.context = s;
     o.new_head = true;
     o.seed = s->o->train ? (uint64_t)s->o->train->seed : 0;
+    o.part = s->o->world ? s->o->world->rank : 0;
+    o.parts = s->o->world ? s->o->world->ranks : 0;
     TRY(model_open(&s->model, &o));
     s->has_model = true;
     return s->dir.checkpoint ? same_config_check(&s->o->model, &s->model.config, s->dir.checkpoint) : OK;

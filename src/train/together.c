@@ -8,6 +8,7 @@
 #include "base/err.h"
 #include "base/file.h"
 #include "base/mem.h"
+#include "ckpt/checkpoint.h"
 #include "ckpt/save.h"
 
 enum { TRIES = 100, NAP = 50000000 /* ns */, LONGEST_PATH = 4096 };
@@ -64,13 +65,40 @@ static int see_mark(const struct world *w, const struct output_dir_options *o, c
     return ERR_CONFIG;
 }
 
-static int open_first(struct output_dir *d, const struct output_dir_options *o, struct opened *x)
+static void take_checkpoint(const struct output_dir *d, struct opened *x)
 {
-    TRY(output_dir_open(d, o));
     x->has_checkpoint = d->checkpoint != NULL;
     if (x->has_checkpoint)
         snprintf(x->checkpoint, sizeof(x->checkpoint), "%s", d->checkpoint);
+}
+
+static int open_first(struct output_dir *d, const struct output_dir_options *o, struct opened *x)
+{
+    struct output_dir_options quick = *o;
+
+    quick.by_sizes = true;
+    TRY(output_dir_open(d, &quick));
+    take_checkpoint(d, x);
     return o->dry ? OK : put_mark(o, x);
+}
+
+/* Every process reads its part of the checkpoint's bytes. Where one finds them damaged, the first takes
+ * another checkpoint, and reads all of that, or says what is wrong. */
+static int verify_checkpoint(const struct world *w, struct output_dir *d, const struct output_dir_options *o,
+                             struct opened *x)
+{
+    bool bad = x->has_checkpoint && checkpoint_verify_part(x->checkpoint, w->rank, w->ranks) != OK;
+    int status = OK;
+
+    error_clear();
+    TRY(world_any(w, &bad));
+    if (!bad)
+        return OK;
+    if (world_is_first(w)) {
+        status = output_dir_find(d, o);
+        take_checkpoint(d, x);
+    }
+    return status == OK ? world_share(w, x, sizeof(*x)) : status;
 }
 
 int together_open_output(const struct world *w, struct output_dir *d, const struct output_dir_options *o)
@@ -85,12 +113,14 @@ int together_open_output(const struct world *w, struct output_dir *d, const stru
     status = world_is_first(w) ? open_first(d, o, x) : OK;
     if (status == OK)
         status = world_share(w, x, sizeof(*x));
-    if (status == OK && !world_is_first(w)) {
-        d->checkpoint = x->has_checkpoint ? mem_strdup(x->checkpoint) : NULL;
-        status = x->mark[0] ? see_mark(w, o, x) : OK;
-    }
+    if (status == OK && !world_is_first(w) && x->mark[0])
+        status = see_mark(w, o, x);
     if (status == OK)
         status = world_wait(w);
+    if (status == OK)
+        status = verify_checkpoint(w, d, o, x);
+    if (status == OK && !world_is_first(w))
+        d->checkpoint = x->has_checkpoint ? mem_strdup(x->checkpoint) : NULL;
     if (world_is_first(w) && x->mark[0])
         remove_mark(o, x);
     mem_free(x);

@@ -165,7 +165,7 @@ static int check_newest(const char *directory)
 {
     struct version v = { 0 };
     char *path;
-    TRY(checkpoint_newest(directory, &path));
+    TRY(checkpoint_newest(directory, CHECKPOINT_CHECKSUMS, &path));
     if (path == NULL) {
         puts("none");
         return OK;

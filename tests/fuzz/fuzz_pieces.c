@@ -1,5 +1,5 @@
-/* Any text as what two files say of which tensors their own are pieces: refused with a message, or each tensor is covered
- * once and every element can be read. A line for each file. */
+/* Any text as what two files say of which tensors their own are pieces: refused with a message, or each
+ * tensor is covered once and every element can be read. A line for each file. */
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>

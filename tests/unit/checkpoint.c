@@ -183,6 +183,33 @@ static void names_the_damaged_tensor(void **state)
     refuse(state, "checkpoint-5", "differs: tensor \"h.0.w\" or one of 1 more");
 }
 
+/* Each byte is in the part of one rank. */
+static void verifies_in_parts(void **state)
+{
+    static const char *const files[] = { "config.json", "model.safetensors", "optimizer.safetensors",
+                                         "trainer_state.json" };
+    char *path = scratch_path(state, "checkpoint-5");
+    for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+        struct str name;
+        make(state, 5);
+        str_init(&name);
+        str_appendf(&name, "checkpoint-5/%s", files[i]);
+        for (int ranks = 1; ranks < 7; ranks++) {
+            int found = 0;
+            for (int r = 0; r < ranks; r++)
+                assert_int_equal(checkpoint_verify_part(path, r, ranks), OK);
+            flip(state, name.data, 9);
+            for (int r = 0; r < ranks; r++)
+                found += checkpoint_verify_part(path, r, ranks) == ERR_DATA;
+            assert_int_equal(found, 1);
+            error_clear();
+            flip(state, name.data, 9);
+        }
+        str_release(&name);
+    }
+    mem_free(path);
+}
+
 /* ---- choosing ---- */
 
 static void **shared_state; /* for the child */
@@ -190,7 +217,7 @@ static void **shared_state; /* for the child */
 static int print_newest(void)
 {
     char *path;
-    int status = checkpoint_newest(*shared_state, &path);
+    int status = checkpoint_newest(*shared_state, CHECKPOINT_CHECKSUMS, &path);
     if (status == OK)
         printf("newest %s\n", path != NULL ? path_base(path) : "none");
     else
@@ -448,6 +475,7 @@ int main(void)
         IN_SCRATCH(finds_every_cut),
         IN_SCRATCH(finds_every_flipped_bit),
         IN_SCRATCH(names_the_damaged_tensor),
+        IN_SCRATCH(verifies_in_parts),
         IN_SCRATCH(chooses_by_number),
         IN_SCRATCH(falls_back_and_says_why),
         IN_SCRATCH(prunes_the_oldest),
