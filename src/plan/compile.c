@@ -326,8 +326,10 @@ static int run_passes(struct compilation *c, const struct machine *machine)
     show(c, "shard");
     TRY(cut_stages(c, read));
     show(c, "stages");
-    if (o->recompute == RECOMPUTE_FULL)
+    if (o->recompute == RECOMPUTE_FULL) {
         rewrite_recompute_layers(p->graph);
+        zero_merge_gathers(p->graph);
+    }
     if (o->recompute != RECOMPUTE_NONE)
         rewrite_recompute_cheap(p->graph);
     show(c, "recompute");

@@ -5,7 +5,7 @@
  *
  * The sum of a gradient over the ranks of an axis belongs to the update. It is started in the last microbatch
  * behind the last node that adds to it (Li et al., "PyTorch Distributed", VLDB 2020, with parameters for
- * buckets).
+ * buckets). What ZeRO gathers after it goes on while the next parameter is changed.
  *
  * The ranks of dp and of tp run the same nodes in the same order, so their transfers match whatever the
  * order is. Those of pp do not: their collectives stay where they are. */
@@ -85,10 +85,21 @@ static bool reads(const struct node *n, const struct tensor *t)
     return false;
 }
 
-/* A gather of a parameter may reach into the layer before. */
+static bool gathers_param(const struct node *n)
+{
+    return n && n->op == &op_all_gather && n->in[0]->kind == TENSOR_PARAM;
+}
+
+/* A gather of a parameter may reach into the layer before, but not past another, which is wanted sooner. */
 static int layers_of(const struct node *n)
 {
-    return n->in[0]->kind == TENSOR_PARAM;
+    return gathers_param(n);
+}
+
+static bool stops(const struct pass *s, const struct node *n, const struct node *other)
+{
+    return (other && n->in[0]->producer == other) || (gathers_param(n) && gathers_param(other)) ||
+           !may_pass(s, n, other, layers_of(n));
 }
 
 static int first_place(const struct pass *s, int k)
@@ -98,7 +109,7 @@ static int first_place(const struct pass *s, int k)
 
     if (n->in[0]->producer && n->in[0]->producer->op == &op_wait)
         return k; /* for which a place has been chosen */
-    while (at > 0 && n->in[0]->producer != s->order[at - 1] && may_pass(s, n, s->order[at - 1], layers_of(n)))
+    while (at > 0 && !stops(s, n, s->order[at - 1]))
         at--;
     return at;
 }
@@ -143,6 +154,22 @@ static bool is_complete_gradient(const struct pass *s, const struct node *n)
             phase_of(s, t->producer) > phase_of(s, last->producer))
             return false;
     return true;
+}
+
+/* ZeRO: gathers a slice into the parameter that it was cut from, which nothing reads before the next step. */
+static bool writes_back(const struct node *n)
+{
+    return n && n->op == &op_all_gather && n->unit == UNIT_UPDATE && n->out[0]->into &&
+           tensor_storage(n->out[0])->kind == TENSOR_PARAM;
+}
+
+static int next_write_back(const struct pass *s, int k)
+{
+    size_t at = (size_t)k + 1;
+
+    while (at < s->count && !writes_back(s->order[at]))
+        at++;
+    return (int)at;
 }
 
 /* ---- Splitting ---- */
@@ -237,6 +264,10 @@ static void consider(struct pass *s, int k, const int place[])
         split(s, k, first, k + 1);
         n->wait->unit = UNIT_UPDATE;
         n->wait->last_only = false;
+        return;
+    }
+    if (writes_back(n) && tensor_bytes(n->out[0]) >= WORTH_BYTES) {
+        split(s, k, k, next_write_back(s, k));
         return;
     }
     first = first_place(s, k);

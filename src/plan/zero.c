@@ -8,6 +8,7 @@
  * of its own in every layer. So does what has no such dim, or none as large as there are ranks. */
 #include <math.h>
 
+#include "ops/ops.h"
 #include "plan/partition.h"
 #include "plan/shard.h"
 
@@ -48,6 +49,31 @@ static const struct tensor *param_of(const struct graph *g, const struct tensor 
     if (t->kind == TENSOR_GRAD && t->param)
         return graph_find(g, t->name, TENSOR_PARAM);
     return t->kind == TENSOR_PARAM ? t : NULL;
+}
+
+/* A layer that is made again in the backward pass gathers its parameters there: what its gradients read too
+ * is not gathered twice. */
+void zero_merge_gathers(struct graph *g)
+{
+    struct node **last = mem_alloc_array(g->tensor_count + 1, sizeof(last[0])); /* [what is gathered] */
+    struct tensor **instead = mem_alloc_array(g->tensor_count + 1, sizeof(instead[0]));
+
+    for (size_t k = 0; k < g->node_count; k++) {
+        struct node *n = g->nodes[k], *before;
+        for (int i = 0; i < n->nin; i++)
+            if (n->in[i] && instead[n->in[i]->id])
+                n->in[i] = instead[n->in[i]->id];
+        if (n->op != &op_all_gather || n->unit != UNIT_BACKWARD_INPUT || !n->out[0]->param)
+            continue;
+        before = last[n->in[0]->id];
+        if (before && before->layer == n->layer && before->stage == n->stage &&
+            before->attr[COLLECTIVE_AXIS] == n->attr[COLLECTIVE_AXIS])
+            instead[n->out[0]->id] = before->out[0];
+        else
+            last[n->in[0]->id] = n;
+    }
+    mem_free(last);
+    mem_free(instead);
 }
 
 struct placement *zero_shares(const struct graph *g, const struct shard_options *o, int size,

@@ -129,7 +129,7 @@ static void bytes_are_dealt_out(void **state)
     for (int z = 0; z < 4; z++) {
         int64_t whole = p[0]->param_bytes, dealt = (whole - VECTORS) / 4 + VECTORS;
         int64_t once = (int64_t)VOCABULARY * D * 4 * 9 / 4 + /* the table, packed beside it, and its share */
-                       12 * D * D * 4;                       /* weights of the layer before, on their way */
+                       2 * 12 * D * D * 4; /* weights of a layer, and of the next on their way */
         assert_int_equal(p[z]->state_bytes, 2 * (z >= 1 ? dealt : whole));
         assert_int_equal(p[z]->grad_bytes - 8, z >= 2 ? dealt : whole);
         assert_int_equal(p[z]->param_bytes, z >= 3 ? dealt : whole);
