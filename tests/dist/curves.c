@@ -16,13 +16,14 @@ static const struct toy_setting settings[] = {
 
 static void follows_one_rank(void **state)
 {
-    struct toy_setting l = { .steps = TOY_MOST_STEPS };
+    struct toy_setting l = { .steps = TOY_MOST_STEPS, .microbatches = 2 };
     struct toy_run one;
 
     toy_run(*state, &l, &one);
     for (size_t i = 0; i < sizeof(settings) / sizeof(settings[0]); i++) {
         l = settings[i];
         l.steps = TOY_MOST_STEPS;
+        l.microbatches = 2;
         toy_run_compare(*state, &l, &one);
     }
 }

@@ -205,7 +205,7 @@ static void one_step_on_all_meshes(const struct golden_case *c, const struct com
     golden_run_compile(&one, c, &o);
     golden_run_go(&one);
     assert_true(one.norm > 0);
-    for (int m = 0; m < MESHES + STAGED; m++) {
+    for (int m = 0; m < MESHES + STAGED; m += m < MESHES - 1 ? 1 : 2) { /* every other one with stages */
         o.mesh = m < MESHES ? meshes[m] : stages[m - MESHES].mesh;
         if (m >= MESHES)
             o.pipeline = stages[m - MESHES].pipeline;

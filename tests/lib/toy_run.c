@@ -16,7 +16,7 @@
 
 #include <cmocka.h>
 
-enum { LENGTH = 12, MICROBATCHES = 4, MOST_STAGE = 8, VOCAB = 61 };
+enum { LENGTH = 12, MOST_STAGE = 8, VOCAB = 61 };
 
 const struct toy_family toy_families[TOY_FAMILIES] = {
     { "gpt2", "n_layer=5,n_embd=16,n_head=4,n_positions=32,vocab_size=61,bos_token_id=1,eos_token_id=1",
@@ -91,7 +91,8 @@ static int load(struct feed *f, int microbatch)
 
     batch_clear(&f->b);
     for (int i = 0; i < each; i++)
-        add_sample(f->r, &f->b, (f->step * MICROBATCHES + microbatch) * samples + f->dp * each + i);
+        add_sample(f->r, &f->b,
+                   (f->step * f->r->setting->microbatches + microbatch) * samples + f->dp * each + i);
     f->labels += (double)f->b.label_count;
     return OK;
 }
@@ -119,11 +120,11 @@ static int run_microbatches(struct executor *e, const struct plan *p, struct fee
         f->labels /= p->chunks; /* each chunk has loaded them */
         return OK;
     }
-    for (int i = 0; i < MICROBATCHES; i++) {
+    for (int i = 0; i < f->r->setting->microbatches; i++) {
         TRY(load(f, i));
         executor_set_batch(e, &f->b);
         each.first_microbatch = i == 0;
-        each.last_microbatch = i == MICROBATCHES - 1;
+        each.last_microbatch = i == f->r->setting->microbatches - 1;
         TRY(executor_run(e, PROGRAM_MICROBATCH, &each));
     }
     return OK;
@@ -178,7 +179,7 @@ static void compile(struct run *r, const struct toy_setting *l)
         .recompute = l->recompute,
         .dtype = l->dtype,
         .zero_stage = l->zero_stage,
-        .pipeline = { l->schedule, l->chunks, MICROBATCHES },
+        .pipeline = { l->schedule, l->chunks, l->microbatches },
         .cluster = case_fast_links,
         .optimizer = { .kind = l->optimizer, .beta1 = 0.9, .beta2 = 0.98, .eps = 1e-6, .weight_decay = 0.1 }
     };
@@ -203,6 +204,7 @@ void toy_run(const struct toy_family *family, const struct toy_setting *setting,
 
     l.samples = l.samples ? l.samples : 2;
     l.steps = l.steps ? l.steps : TOY_STEPS;
+    l.microbatches = l.microbatches ? l.microbatches : 4;
     must(config_preset(&r.config, family->preset));
     must(config_override(&r.config, family->overrides));
     compile(&r, &l);

@@ -21,8 +21,9 @@ struct toy_setting {
     enum dtype dtype;
     int zero_stage;
     enum optimizer optimizer;
-    int samples; /* of a microbatch; 0: 2 */
-    int steps;   /* 0: TOY_STEPS */
+    int samples;      /* of a microbatch; 0: 2 */
+    int steps;        /* 0: TOY_STEPS */
+    int microbatches; /* of a step; 0: 4 */
 };
 
 struct toy_run {
