@@ -3,12 +3,13 @@
 #include <string.h>
 
 #include "ops/ops.h"
-#include "plan/plan.h"
+#include "plan/shard.h"
 
 struct counts {
     int column, row, whole;  /* linears by what of their weight is dealt out */
     int64_t heads, kv_heads; /* of the first attention */
     bool has_attention, divides_heads, divides_kv;
+    int64_t vocabulary;
     const struct tensor *table; /* the largest whose rows are dealt out */
     int norms, divided_norms;
 };
@@ -39,6 +40,26 @@ static int64_t heads_of(const struct tensor *t, bool *divided)
     return t->dims[t->ndim - 2].size;
 }
 
+/* A table of the embedding or the head, itself or by way of a transfer, dealt out along its longer side. */
+static void count_table(struct counts *c, const struct node *n, const struct tensor *t)
+{
+    struct placement p;
+
+    while (t && t->producer && node_moves(t->producer))
+        t = t->producer->in[0];
+    if (!t || t->kind != TENSOR_PARAM || t->ndim != 2)
+        return;
+    p = on_tp(t);
+    if (p.kind != SHARD || t->dims[p.dim].size < t->dims[1 - p.dim].size)
+        return;
+    if (n->op != &op_embedding && n->op != &op_head_stats && n->op != &op_head_loss)
+        return;
+    if (!c->table || t->dims[p.dim].size > c->vocabulary) {
+        c->table = t;
+        c->vocabulary = t->dims[p.dim].size;
+    }
+}
+
 static void count_node(struct counts *c, const struct node *n)
 {
     const struct tensor *first = n->nin > 0 ? n->in[0] : NULL;
@@ -54,13 +75,8 @@ static void count_node(struct counts *c, const struct node *n)
         c->norms++;
         c->divided_norms += on_tp(first).kind == SHARD && on_tp(first).dim == 0;
     }
-    for (int i = 0; i < n->nin; i++) {
-        const struct tensor *t = n->in[i];
-        bool rows =
-            t && t->kind == TENSOR_PARAM && t->ndim >= 2 && on_tp(t).kind == SHARD && on_tp(t).dim == 0;
-        if (rows && n->op == &op_embedding && (!c->table || tensor_count(t) > tensor_count(c->table)))
-            c->table = t;
-    }
+    for (int i = 0; i < n->nin; i++)
+        count_table(c, n, n->in[i]);
 }
 
 static void add_words(struct str *out, const char **between, const char *text)
@@ -113,7 +129,7 @@ void placements_print(const struct graph *g, const struct mesh *mesh, struct str
     else if (c.divides_heads && c.kv_heads != c.heads)
         add_words(out, &between, "all key/value heads on each rank");
     if (c.table)
-        print_dealt(out, &between, "vocabulary", c.table->dims[0].size, ranks);
+        print_dealt(out, &between, "vocabulary", c.vocabulary, ranks);
     if (c.norms > 0)
         add_words(out, &between,
                   c.divided_norms == c.norms ? "norms sequence-parallel"

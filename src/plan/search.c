@@ -47,13 +47,26 @@ static double backward_seconds(const struct search *s, const struct tensor *t, s
     return redistribute_seconds(s->cost, t, from, to);
 }
 
+/* What every rank has, every rank updates: AdamW reads four numbers and writes three, but once a step, for
+ * several microbatches, so about half of it counts. */
+static double update_seconds(const struct search *s, const struct tensor *t, struct placement p)
+{
+    double part = 1 - 1.0 / s->cost->size;
+
+    if (!s->backward || t->kind != TENSOR_PARAM || !t->param->trainable || p.kind == SHARD)
+        return 0;
+    return 4 * part * (double)tensor_bytes(t) / cluster_complete(s->cost->cluster).memory_bytes;
+}
+
 static double input_seconds(const struct search *s, const struct tensor *t, struct placement want,
                             double work, struct lay *lay)
 {
-    double seconds;
+    double seconds, update = 0;
 
-    if (placement_is_free(lay->now))
+    if (placement_is_free(lay->now)) {
         lay->now = lay->born = placement_settle(want);
+        update = update_seconds(s, t, lay->now);
+    }
     seconds = redistribute_seconds(s->cost, t, lay->now, want);
     if (seconds == INFINITY)
         return INFINITY;
@@ -64,7 +77,7 @@ static double input_seconds(const struct search *s, const struct tensor *t, stru
     seconds += backward_seconds(s, t, want, work, lay);
     if (lay->now.kind != REPLICATE)
         lay->now = want; /* paid for once; what was REPLICATE stays so beside its share */
-    return seconds;
+    return seconds + update;
 }
 
 static double rule_seconds(const struct search *s, const struct node *n, const struct shard_rule *rule,

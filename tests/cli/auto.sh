@@ -1,0 +1,37 @@
+# What is left to plait changes no result: the same global batch gives the same curve on any number of ranks.
+. "$TESTS/lib/cli.sh"
+export XDG_CACHE_HOME=$PWD/cache
+
+for ((i = 0; i < 200; i++)); do echo "line $i says what line $((i * 7 % 31)) said"; done >text.txt
+"$PLAIT" tokenizer train --files text.txt --vocab_size 280 --output_dir small --log_level warning
+"$PLAIT" config --config_name gpt2 --tokenizer_name small --output_dir small --log_level warning \
+  --config_overrides n_embd=32,n_layer=4,n_head=4,n_positions=64
+common="--config_name small --tokenizer_name small --train_file text.txt --block_size 32 --threads 1 --learning_rate 3e-3
+  --max_steps 10 --logging_steps 1 --save_strategy no --global_batch_size 16 --log_level warning"
+
+losses() { sed -n 's/.*"loss": *\([0-9.e-]*\).*/\1/p' "$1/train_log.jsonl"; }
+for ranks in 1 2 4 8; do
+  "$PLAIT" train $common --output_dir on$ranks --world_size $ranks 2>err || stop "$ranks ranks: $(cat err)"
+  paste <(losses on1) <(losses on$ranks) |
+    awk '{ d = $1 - $2; if (d < 0) d = -d; if (d > 1e-4 * $1) bad = 1 } END { exit bad || NR != 10 }' ||
+    stop "losses of $ranks ranks: $(losses on$ranks | tr '\n' ' '), expected $(losses on1 | tr '\n' ' ')"
+  grep -q '"predicted_step_ms": [0-9.e-]*, ' on$ranks/train_log.jsonl || stop "no prediction on $ranks ranks"
+done
+
+# auto is a value like any other, and what was found is kept by the run that goes on: to the same bits, even
+# where other options would find another layout now.
+auto="--world_size 2 --data_parallel_size auto --tensor_parallel_size auto --pipeline_parallel_size auto --num_microbatches auto
+  --pipeline_schedule auto --pipeline_chunks auto --zero_stage auto --recompute auto --save_strategy steps --save_steps 5"
+"$PLAIT" train $common $auto --output_dir whole 2>err || stop "$(cat err)"
+status=0
+"$PLAIT" train $common $auto --output_dir parts --stop_after_steps 5 2>err || status=$?
+[ $status = 75 ] || stop "exit code $status: $(cat err)"
+layout=$(grep -o '"layout": "[^"]*"' parts/checkpoint-5/manifest.json)
+echo '{"ranks_per_host": 2, "link_bytes_per_second": 1e4, "message_seconds": 1}' >slow.json
+"$PLAIT" train $common $auto --output_dir parts --resume_from_checkpoint true 2>err || stop "$(cat err)"
+cmp whole/model.safetensors parts/model.safetensors || stop "another model"
+"$PLAIT" plan $common --world_size 2 --cluster slow.json --output_dir parts --resume_from_checkpoint parts/checkpoint-5 --json 2>err >plan.json || stop "$(cat err)"
+for size in data tensor pipeline; do
+  grep -q "$size $(sed -n "s/^ *\"${size}_parallel_size\": \([0-9]*\),/\1/p" plan.json | head -1)," <<<"$layout" ||
+    stop "the run's layout is $layout, now $(head -20 plan.json)"
+done
