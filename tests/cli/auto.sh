@@ -7,7 +7,7 @@ for ((i = 0; i < 200; i++)); do echo "line $i says what line $((i * 7 % 31)) sai
 "$PLAIT" config --config_name gpt2 --tokenizer_name small --output_dir small --log_level warning \
   --config_overrides n_embd=32,n_layer=4,n_head=4,n_positions=64
 common="--config_name small --tokenizer_name small --train_file text.txt --block_size 32 --threads 1 --learning_rate 3e-3
-  --max_steps 10 --logging_steps 1 --save_strategy no --global_batch_size 16 --log_level warning"
+  --max_steps 10 --logging_steps 1 --save_steps 5 --global_batch_size 16 --log_level warning"
 
 losses() { sed -n 's/.*"loss": *\([0-9.e-]*\).*/\1/p' "$1/train_log.jsonl"; }
 for ranks in 1 2 4 8; do
@@ -21,7 +21,7 @@ done
 # auto is a value like any other, and what was found is kept by the run that goes on: to the same bits, even
 # where other options would find another layout now.
 auto="--world_size 2 --data_parallel_size auto --tensor_parallel_size auto --pipeline_parallel_size auto --num_microbatches auto
-  --pipeline_schedule auto --pipeline_chunks auto --zero_stage auto --recompute auto --save_strategy steps --save_steps 5"
+  --pipeline_schedule auto --pipeline_chunks auto --zero_stage auto --recompute auto"
 "$PLAIT" train $common $auto --output_dir whole 2>err || stop "$(cat err)"
 status=0
 "$PLAIT" train $common $auto --output_dir parts --stop_after_steps 5 2>err || status=$?
