@@ -6,6 +6,8 @@
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
 
+enum { STEPS = 100000 }; /* a search that takes more finds nothing: no name is that long */
+
 bool name_pattern_init(struct name_pattern *p, const char *text, char why[NAME_PATTERN_WHY])
 {
     int error;
@@ -29,13 +31,17 @@ void name_pattern_release(struct name_pattern *p)
 
 bool name_pattern_matches(const struct name_pattern *p, const char *name)
 {
+    pcre2_match_context *limits;
     pcre2_match_data *match;
     bool found;
 
     if (!p->code)
         return false;
+    limits = pcre2_match_context_create(NULL);
     match = pcre2_match_data_create(1, NULL);
-    found = pcre2_match(p->code, (PCRE2_SPTR)name, strlen(name), 0, 0, match, NULL) >= 0;
+    pcre2_set_match_limit(limits, STEPS);
+    found = pcre2_match(p->code, (PCRE2_SPTR)name, strlen(name), 0, 0, match, limits) >= 0;
     pcre2_match_data_free(match);
+    pcre2_match_context_free(limits);
     return found;
 }

@@ -101,31 +101,38 @@ static void read_rule(struct json_reader *r, struct partition_rules *rules)
         json_fail(r, "%s is missing", rule->text ? "placement" : "pattern");
 }
 
-int partition_rules_load(const char *path, struct partition_rules **out)
+int partition_rules_parse(const char *name, const char *bytes, size_t length, struct partition_rules **out)
 {
     struct partition_rules *rules = mem_alloc(sizeof(*rules));
     struct json_reader r;
-    struct str text;
     int status;
 
-    str_init(&text);
-    rules->path = mem_strdup(path);
-    status = file_read(path, 1 << 24, &text);
-    if (status == OK) {
-        json_reader_init(&r, path, text.data, text.length);
-        r.allow_comments = true;
-        r.meaning_status = ERR_CONFIG;
-        if (json_array_begin(&r))
-            while (json_next_element(&r))
-                read_rule(&r, rules);
-        status = json_end(&r);
-        json_reader_release(&r);
-    }
-    str_release(&text);
+    rules->path = mem_strdup(name);
+    json_reader_init(&r, name, bytes, length);
+    r.allow_comments = true;
+    r.meaning_status = ERR_CONFIG;
+    if (json_array_begin(&r))
+        while (json_next_element(&r))
+            read_rule(&r, rules);
+    status = json_end(&r);
+    json_reader_release(&r);
     if (status == OK)
         *out = rules;
     else
         partition_rules_free(rules);
+    return status;
+}
+
+int partition_rules_load(const char *path, struct partition_rules **out)
+{
+    struct str text;
+    int status;
+
+    str_init(&text);
+    status = file_read(path, 1 << 24, &text);
+    if (status == OK)
+        status = partition_rules_parse(path, text.data, text.length, out);
+    str_release(&text);
     return status;
 }
 

@@ -18,8 +18,9 @@
 
 struct partition_rules;
 
-/* ERR_OPEN, ERR_CONFIG. The caller frees. */
+/* ERR_OPEN, ERR_DATA for what is no JSON, ERR_CONFIG. The caller frees. name: for messages. */
 int partition_rules_load(const char *path, struct partition_rules **out);
+int partition_rules_parse(const char *name, const char *bytes, size_t length, struct partition_rules **out);
 void partition_rules_free(struct partition_rules *r); /* NULL is fine */
 /* ERR_CONFIG for a pattern that no parameter of g has a match of, or a placement that is not one of all that
  * the rule speaks of. r NULL: OK. */
