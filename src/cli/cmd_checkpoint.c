@@ -179,7 +179,18 @@ const struct command command_checkpoint_verify = {
 
 /* ---- list ---- */
 
-/* "tp 2, pp 4" from the names of its files; "whole". */
+/* Of the run that wrote it whole, as far as it has told. */
+static void append_whole(struct str *out, const struct manifest *m)
+{
+    const char *layout = manifest_note(m, "layout");
+    int dp, tp, pp;
+
+    str_append(out, "whole");
+    if (layout && sscanf(layout, "data %7d, tensor %7d, pipeline %7d", &dp, &tp, &pp) == 3)
+        str_appendf(out, ", by dp %d x tp %d x pp %d", dp, tp, pp);
+}
+
+/* Of pieces, from the names of their files. */
 static void append_layout(struct str *out, const struct manifest *m)
 {
     struct pieces_place most = { 0, 0, 0 }, p;
@@ -194,12 +205,10 @@ static void append_layout(struct str *out, const struct manifest *m)
         most.pp = p.pp > most.pp ? p.pp : most.pp;
         most.dp = p.dp > most.dp ? p.dp : most.dp;
     }
-    if (!pieces)
-        str_append(out, "whole");
-    else if (most.dp > 0)
+    if (pieces)
         str_appendf(out, "dp %d x tp %d x pp %d", most.dp + 1, most.tp + 1, most.pp + 1);
     else
-        str_appendf(out, "tp %d x pp %d", most.tp + 1, most.pp + 1);
+        append_whole(out, m);
 }
 
 static void append_date(struct str *out, const char *checkpoint)
@@ -231,7 +240,7 @@ static void append_checkpoint(struct str *out, const struct checkpoint_entry *e)
         bytes += (double)m.files[i].bytes;
     str_append_bytes_human(&size, bytes);
     append_layout(&layout, &m);
-    str_appendf(out, "%10" PRId64 "  %9s  %-20s  ", e->step, size.data, layout.data);
+    str_appendf(out, "%10" PRId64 "  %9s  %-29s  ", e->step, size.data, layout.data);
     append_date(out, e->path);
     str_append(out, manifest_find(&m, TRAINER_STATE_NAME) ? "\n" : "  model only\n");
     str_release(&size);
@@ -254,7 +263,7 @@ static int run_list(void *values, struct options *o)
     if (list.count == 0)
         return fail(ERR_OPEN, "%s: no checkpoints in it (expected checkpoint-STEP)", directory);
     str_init(&out);
-    str_appendf(&out, "%10s  %9s  %-20s  %s\n", "step", "size", "layout", "saved");
+    str_appendf(&out, "%10s  %9s  %-29s  %s\n", "step", "size", "layout", "saved");
     for (size_t i = 0; i < list.count; i++)
         append_checkpoint(&out, &list.items[i]);
     status = write_text(NULL, &out);

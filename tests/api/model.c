@@ -1,4 +1,6 @@
 /* Models through the library: opened, made, saved, asked. */
+#include <unistd.h>
+
 #include "support.h"
 
 #define PLAIN GOLDEN_DIR "/gpt2/plain"
@@ -94,6 +96,28 @@ static void saves_what_it_opened(void **state)
     plait_model_free(again);
 }
 
+/* In the pieces of the layout that it was opened for; they open on another one, and are made whole. */
+static void saves_in_pieces(void **state)
+{
+    const char *two[] = { "tensor_parallel_size", "2", NULL }, *sharded[] = { "save_sharded", "true", NULL };
+    struct plait_model *m, *again, *whole;
+    struct path pieces, merged, one;
+
+    must(plait_model_open(GOLDEN_DIR "/gpt2/plain", two, &m));
+    must(plait_model_save(m, within(state, "pieces", &pieces), sharded));
+    assert_int_equal(access(within(state, "pieces/model_tp_1_pp_0.safetensors", &one), F_OK), 0);
+    assert_int_not_equal(access(within(state, "pieces/model.safetensors", &one), F_OK), 0);
+    must(plait_model_open(pieces.text, NULL, &again));
+    compare_params(m, again, true);
+    must(plait_checkpoint_merge(pieces.text, within(state, "merged", &merged), NULL));
+    assert_int_equal(access(within(state, "merged/model.safetensors", &one), F_OK), 0);
+    must(plait_model_open(merged.text, NULL, &whole));
+    compare_params(m, whole, true);
+    plait_model_free(m);
+    plait_model_free(again);
+    plait_model_free(whole);
+}
+
 /* As `plait init` does. */
 static void saves_with_another_vocabulary(void **state)
 {
@@ -183,6 +207,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(facts),
         cmocka_unit_test_setup_teardown(saves_what_it_opened, scratch_begin, scratch_end),
+        cmocka_unit_test_setup_teardown(saves_in_pieces, scratch_begin, scratch_end),
         cmocka_unit_test_setup_teardown(saves_with_another_vocabulary, scratch_begin, scratch_end),
         cmocka_unit_test_setup_teardown(makes_models_from_a_seed, scratch_begin, scratch_end),
         cmocka_unit_test_setup_teardown(models_refuse, scratch_begin, scratch_end),
