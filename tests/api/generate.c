@@ -31,9 +31,9 @@ static int hear(void *context, int64_t prompt, int64_t sequence, int32_t id)
     return h->stop_after && h->total >= h->stop_after;
 }
 
-static void begin(struct plait_model **m, struct plait_generate_request *r)
+static void begin(struct plait_model **m, struct plait_generate_request *r, const char *const *layout)
 {
-    must(plait_model_open(GOLDEN_DIR "/gpt2/generate/model", NULL, m));
+    must(plait_model_open(GOLDEN_DIR "/gpt2/generate/model", layout, m));
     *r = (struct plait_generate_request){
         .size = sizeof(*r), .prompts = prompts, .lengths = lengths, .count = PROMPTS
     };
@@ -67,7 +67,7 @@ static void greedy(void **state)
     int64_t length;
 
     (void)state;
-    begin(&m, &r);
+    begin(&m, &r, NULL);
     r.token = hear;
     r.context = &heard;
     must(plait_model_generate(m, greedily, &r, &g));
@@ -94,7 +94,7 @@ static void beams_and_greedy_again(void **state)
     struct plait_model *m;
 
     (void)state;
-    begin(&m, &r);
+    begin(&m, &r, NULL);
     must(plait_model_generate(m, beams, &r, &g));
     assert_int_equal(plait_generation_count(g), 2 * PROMPTS);
     for (int64_t i = 0; i < PROMPTS; i++) {
@@ -108,26 +108,32 @@ static void beams_and_greedy_again(void **state)
     plait_model_free(m);
 }
 
-/* A forward before and after does not disturb the weights they share. */
+/* A forward before and after does not disturb the weights they share; on a layout with stages too. */
 static void forward_between(void **state)
 {
-    struct plait_generate_request r;
+    static const char *const layouts[][5] = {
+        { NULL }, { "pipeline_parallel_size", "2", "tensor_parallel_size", "2", NULL }
+    };
     const struct plait_array in[] = { ints("input_ids", second, 1, 7), ints("labels", second, 1, 7) };
+    struct plait_generate_request r;
     struct plait_generation *g;
     struct plait_model *m;
     float before;
 
     (void)state;
-    begin(&m, &r);
-    must(plait_model_forward(m, in, 2, 0, NULL));
-    before = loss_of(m);
-    assert_int_equal(*(const int64_t *)output(m, "label_count").data, 6);
-    must(plait_model_generate(m, greedily, &r, &g));
-    is_greedy(g);
-    plait_generation_free(g);
-    must(plait_model_forward(m, in, 2, 0, NULL));
-    assert_true(before == loss_of(m) && before > 0);
-    plait_model_free(m);
+    for (int i = 0; i < 2; i++) {
+        begin(&m, &r, layouts[i]);
+        must(plait_model_forward(m, in, 2, 0, NULL));
+        before = loss_of(m);
+        assert_int_equal(*(const int64_t *)output(m, "label_count").data, 6);
+        must(plait_model_generate(m, greedily, &r, &g));
+        is_greedy(g);
+        plait_generation_free(g);
+        must(plait_model_forward(m, in, 2, PLAIT_GRADIENTS, NULL));
+        must(plait_model_forward(m, in, 2, 0, NULL));
+        assert_true(before == loss_of(m) && before > 0);
+        plait_model_free(m);
+    }
 }
 
 static void the_caller_ends_it(void **state)
@@ -139,7 +145,7 @@ static void the_caller_ends_it(void **state)
     int64_t length;
 
     (void)state;
-    begin(&m, &r);
+    begin(&m, &r, NULL);
     r.token = hear;
     r.context = &heard;
     must(plait_model_generate(m, greedily, &r, &g));
@@ -164,7 +170,7 @@ static void ends_where_it_is_told(void **state)
     struct plait_model *m;
 
     (void)state;
-    begin(&m, &r);
+    begin(&m, &r, NULL);
     must(plait_model_generate(m, at_33, &r, &g));
     is_sequence(g, 1, greedy_second, 8);
     is_sequence(g, 2, greedy_third, 3);
@@ -241,7 +247,7 @@ static void refuses(void **state)
     struct plait_model *m;
 
     (void)state;
-    begin(&m, &r);
+    begin(&m, &r, NULL);
     r.count = 1;
     refused(plait_model_generate(NULL, NULL, &r, &g), PLAIT_ERROR_USAGE, "m is NULL");
     refused(plait_model_generate(m, NULL, NULL, &g), PLAIT_ERROR_USAGE, "request is NULL");
@@ -291,7 +297,7 @@ static void refuses_options(void **state)
     struct plait_model *m;
 
     (void)state;
-    begin(&m, &r);
+    begin(&m, &r, NULL);
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
         refused(plait_model_generate(m, (const char *[]){ cases[i].name, cases[i].value, NULL }, &r, &g),
                 cases[i].status, cases[i].words);
