@@ -11,7 +11,6 @@
  *
  * All that the teacher says is kept in memory, a number for each token of the text and each of the
  * vocabulary: a program for long texts would ask it again, or keep the likeliest tokens only. */
-#include <math.h>
 #include <plait.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,7 +21,7 @@ enum { WINDOW = 32, MOST_BYTES = 1 << 16 };
 struct lesson {
     int32_t *ids;
     int64_t count, windows, vocab;
-    float *shares; /* [windows * WINDOW][vocab]: of each token, by what stands before it */
+    float *said; /* [windows * WINDOW][vocab]: logits of each token, by what stands before it */
 };
 
 static int complain(const char *what)
@@ -33,16 +32,18 @@ static int complain(const char *what)
     return 1;
 }
 
-/* ---- the loss: cross-entropy against the teacher's shares ---- */
+/* ---- the loss: cross-entropy against the teacher's shares, which are exp(said) over its sum ---- */
 
 static struct plait_tensor *taught(void *context, struct plait_builder *b)
 {
-    struct plait_tensor *x = plait_builder_hidden(b), *shares = plait_builder_targets(b), *whole, *said;
+    struct plait_tensor *x = plait_builder_hidden(b), *shares, *sum, *dot;
 
     (void)context;
-    whole = plait_op_multiply(b, plait_op_log_sum_exp(b, x), plait_op_row_sum(b, shares));
-    said = plait_op_row_dot(b, shares, plait_op_logits(b, x));
-    return plait_op_sum(b, plait_op_add(b, whole, plait_op_scale(b, said, -1)));
+    shares = plait_op_function(b, plait_builder_targets(b), "exp");
+    sum = plait_op_function(b, plait_op_row_sum(b, shares), "log");
+    dot = plait_op_row_dot(b, shares, plait_op_logits(b, x));
+    dot = plait_op_multiply(b, dot, plait_op_function(b, plait_op_scale(b, sum, -1), "exp"));
+    return plait_op_sum(b, plait_op_add(b, plait_op_log_sum_exp(b, x), plait_op_scale(b, dot, -1)));
 }
 
 /* ---- the batches ---- */
@@ -51,11 +52,11 @@ static int read_window(void *context, int64_t index, struct plait_sample *sample
 {
     const struct lesson *l = context;
     const struct plait_array ids = { "input_ids", PLAIT_INT32, 1, { WINDOW }, l->ids + index * WINDOW };
-    const struct plait_array shares = {
-        "targets", PLAIT_FLOAT32, 2, { WINDOW, l->vocab }, l->shares + index * WINDOW * l->vocab
+    const struct plait_array said = {
+        "targets", PLAIT_FLOAT32, 2, { WINDOW, l->vocab }, l->said + index * WINDOW * l->vocab
     };
 
-    return plait_sample_set(sample, &ids) != PLAIT_OK || plait_sample_set(sample, &shares) != PLAIT_OK;
+    return plait_sample_set(sample, &ids) != PLAIT_OK || plait_sample_set(sample, &said) != PLAIT_OK;
 }
 
 static int read_text(const char *directory, const char *path, struct lesson *l)
@@ -65,8 +66,14 @@ static int read_text(const char *directory, const char *path, struct lesson *l)
     FILE *f = fopen(path, "rb");
     size_t length = f ? fread(text, 1, sizeof(text), f) : 0;
 
-    if (f)
-        fclose(f);
+    if (!f) {
+        fprintf(stderr, "%s: cannot be read\n", path);
+        return 1;
+    }
+    fclose(f);
+    if (length == sizeof(text)) /* whole lines: no half characters */
+        while (length > 0 && text[length - 1] != '\n')
+            length--;
     l->ids = malloc(sizeof(text) * sizeof(l->ids[0]));
     l->count = -1;
     if (l->ids && plait_tokenizer_load(directory, &tokenizer) == PLAIT_OK)
@@ -80,26 +87,23 @@ static int read_text(const char *directory, const char *path, struct lesson *l)
     return l->windows == 0;
 }
 
-/* exp(logits) over their sum. */
-static void to_shares(const float *logits, int64_t vocab, float *shares)
+/* The largest becomes 0, so that no exp overflows. */
+static void shift(const float *logits, int64_t vocab, float *said)
 {
     float most = logits[0];
-    double sum = 0;
 
     for (int64_t v = 1; v < vocab; v++)
         most = logits[v] > most ? logits[v] : most;
     for (int64_t v = 0; v < vocab; v++)
-        sum += expf(logits[v] - most);
-    for (int64_t v = 0; v < vocab; v++)
-        shares[v] = (float)(expf(logits[v] - most) / sum);
+        said[v] = logits[v] - most;
 }
 
 /* What row t says is of token t + 1, and goes with that token's label. */
 static int ask_teacher(struct plait_model *teacher, struct lesson *l)
 {
     l->vocab = plait_model_vocab_size(teacher);
-    l->shares = calloc((size_t)(l->windows * WINDOW * l->vocab), sizeof(l->shares[0]));
-    if (!l->shares)
+    l->said = calloc((size_t)(l->windows * WINDOW * l->vocab), sizeof(l->said[0]));
+    if (!l->said)
         return 1;
     for (int64_t w = 0; w < l->windows; w++) {
         const struct plait_array ids = { "input_ids", PLAIT_INT32, 2, { 1, WINDOW }, l->ids + w * WINDOW };
@@ -108,8 +112,8 @@ static int ask_teacher(struct plait_model *teacher, struct lesson *l)
             plait_model_output(teacher, "logits", &logits) != PLAIT_OK)
             return complain("teacher");
         for (int64_t t = 0; t + 1 < WINDOW; t++)
-            to_shares((const float *)logits.data + t * l->vocab, l->vocab,
-                      l->shares + (w * WINDOW + t + 1) * l->vocab);
+            shift((const float *)logits.data + t * l->vocab, l->vocab,
+                  l->said + (w * WINDOW + t + 1) * l->vocab);
     }
     return 0;
 }
@@ -191,6 +195,6 @@ int main(int argc, char **argv)
     plait_model_free(teacher);
     plait_model_free(student);
     free(lesson.ids);
-    free(lesson.shares);
+    free(lesson.said);
     return failed;
 }
