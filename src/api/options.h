@@ -33,6 +33,9 @@ struct parallel_options {
     int schedule, recompute, comm;
     bool sequence;
     const char *rules, *config;
+    /* No options: what is left open will be searched for; nothing will run, so there may be any number of ranks.
+     */
+    bool searched, thought;
 };
 extern const struct option parallel_options[];
 struct world;

@@ -120,7 +120,7 @@ static int fill_sizes(const struct parallel_options *p, const struct world *w, s
         stages = p->world / (data * tensor);
     if (p->world > 0 && data * tensor * stages != p->world)
         return refuse_world(p, w, given);
-    if (data * tensor * stages > MOST_RANKS && !(w && w->launcher))
+    if (data * tensor * stages > MOST_RANKS && !(w && w->launcher) && !p->thought)
         return fail(ERR_CONFIG, "too many ranks for one process (found %lld, expected at most %d)",
                     (long long)(data * tensor * stages), MOST_RANKS);
     *mesh = (struct mesh){ .size = { (int)data, (int)tensor, (int)stages } };
@@ -226,7 +226,7 @@ int parallel_pipeline(const struct parallel_options *p, const struct mesh *mesh,
 {
     *out = (struct pipeline_options){ .schedule = p->chunks > 1 ? SCHEDULE_INTERLEAVED : SCHEDULE_1F1B,
                                       .chunks = (int)or_one(p->chunks) };
-    if (mesh_size(mesh, AXIS_PP) == 1) {
+    if (mesh_size(mesh, AXIS_PP) == 1 && !(p->searched && p->pipeline <= 0 && mesh_ranks(mesh) > 1)) {
         if (p->schedule > 0)
             note("--pipeline_schedule: with one stage there is nothing to order");
         if (p->chunks > 1)

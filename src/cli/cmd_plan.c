@@ -48,6 +48,7 @@ static const struct option_part parts[] = {
 
 struct dump {
     const struct option_list *wanted;
+    const struct cluster *cluster;
     struct str text, report;
 };
 
@@ -89,7 +90,7 @@ static void take_schedule(struct dump *d, const struct plan *p)
 
     for (size_t i = 0; i < d->wanted->count; i++)
         trace = trace || strcmp(d->wanted->items[i], "trace") == 0;
-    if ((!schedule && !trace) || plan_timeline(p, &(struct cluster){ 0 }, &t) != OK)
+    if ((!schedule && !trace) || plan_timeline(p, d->cluster, &t) != OK)
         return;
     if (schedule) {
         str_append(&d->text, "# schedule\n");
@@ -223,6 +224,7 @@ static int plan_in(struct values *v, struct options *o, const struct world *w)
     status = make_session(v, o, w, &samples, &s);
     s.stage = take_stage;
     s.stage_context = &d;
+    d.cluster = &s.wish.cluster;
     s.verify = v->plan.verify ? (int)v->plan.verify_steps : 0;
     if (status == OK)
         status = report_plan(v, &s, &d);
@@ -255,6 +257,7 @@ static int run_plan(void *values, struct options *o)
 
     TRY(check_stages(&v->plan.dump));
     TRY(count_ranks(v));
+    v->train.parallel.thought = !v->plan.probe && !v->plan.verify;
     TRY(parallel_open(&v->train.parallel, &w, tell_error));
     return world_close(&w, plan_in(v, o, &w));
 }

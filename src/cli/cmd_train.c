@@ -41,6 +41,7 @@ int train_command_session(struct train_command *v, struct options *o, const stru
     else
         option_tell_idle(o, "model_type", true, "the config says it");
     TRY(train_values_take(&v->train, s));
+    v->parallel.searched = true;
     TRY(session_place(s, &v->compute, &v->parallel));
     if (!v->machines.cluster)
         return OK;

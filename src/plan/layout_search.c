@@ -13,7 +13,7 @@
 #include "plan/layout.h"
 #include "plan/stage.h"
 
-enum { MOST_EXACT = 20, MOST_SIZES = 24, MOST_SHOWN = 12 };
+enum { MOST_EXACT = 20, MOST_SHOWN = 12, MOST_TENSOR = 16 };
 
 /* Of one size of tp and one kind of recompute, for the smallest and the largest microbatch. */
 struct sides {
@@ -253,7 +253,14 @@ static void weigh_mesh(struct search *s, int data, int tensor, int stages)
         return;
     }
     if (stages == 1) {
-        weigh_schedule(s, &l);
+        if (w->microbatches > 1 || w->chunks > 1)
+            keep_failure(
+                s,
+                "--num_microbatches and --pipeline_chunks are for several stages, and %d rank%s cannot "
+                "form them",
+                w->world, w->world > 1 ? "s" : "");
+        else
+            weigh_schedule(s, &l);
         return;
     }
     for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
@@ -424,8 +431,7 @@ int layout_search(const struct layout_wish *w, const struct layout_maker *maker,
 {
     struct search s = { .w = w, .maker = maker };
     double start = clock_seconds();
-    int status, host = w->cluster.host_ranks > 0 && w->cluster.host_ranks < w->world ? w->cluster.host_ranks
-                                                                                     : w->world;
+    int status, host = w->cluster.host_ranks > 0 ? w->cluster.host_ranks : MOST_TENSOR;
 
     weigh_all(&s, host);
     if (s.count)

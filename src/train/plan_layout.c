@@ -1,5 +1,6 @@
 /* The layout of a run, as far as it is left to plait. The first rank searches and tells the others. */
 #include "base/err.h"
+#include "base/log.h"
 #include "train/run.h"
 
 /* ---- what the search asks for ---- */
@@ -125,6 +126,8 @@ int run_plan_layout(struct run *r)
     r->predicted = r->search.option[0].cost;
     r->mesh = r->layout.mesh;
     r->eval_batches.dp = r->mesh.size[AXIS_DP];
+    if (r->job->wish.schedule != PLANNED && mesh_ranks(&r->mesh) > 1 && mesh_size(&r->mesh, AXIS_PP) == 1)
+        note("--pipeline_schedule: with one stage there is nothing to order");
     return OK;
 }
 
