@@ -1,8 +1,8 @@
 /* zero -- what ZeRO (Rajbhandari et al., "ZeRO: memory optimizations toward training trillion parameter
  * models", 2020) deals out over dp, and how. A parameter is cut along one of its own dims: so its gradient,
  * its moments and its pieces in files lie by the same placements as everything else, and only the shard pass
- * knows. The dim is one that tp does not cut, so that shares of both lie side by side, with the least
- * padding.
+ * knows. The dim is one that tp cuts neither of the parameter nor of its gradient, so that shares lie
+ * side by side, with the least padding.
  *
  * Vectors (biases, norm weights) stay whole: they are a thousandth of the bytes, and each would cost messages
  * of its own in every layer. So does what has no such dim, or none as large as there are ranks. */
@@ -25,7 +25,14 @@ static int stage_of(const struct shard_options *o, const struct tensor *param)
     return p.kind == SHARD ? 3 : o->zero_stage < 2 ? o->zero_stage : 2;
 }
 
-static struct placement share_of(const struct tensor *param, const struct shard_options *o, int size)
+static bool is_cut(const struct tensor *t, int d)
+{
+    return t && t->layout.on[AXIS_TP].kind == SHARD && t->layout.on[AXIS_TP].dim == d;
+}
+
+/* grad: its accumulator, which tp may have cut otherwise; NULL: none. */
+static struct placement share_of(const struct tensor *param, const struct tensor *grad,
+                                 const struct shard_options *o, int size)
 {
     struct placement best = { .kind = REPLICATE }, said;
     double least = INFINITY;
@@ -33,10 +40,9 @@ static struct placement share_of(const struct tensor *param, const struct shard_
     if (partition_rules_find(o->rules, param, AXIS_DP, &said) && said.kind == SHARD)
         return said;
     for (int d = 0; d < param->ndim && param->param->file_ndim > 1 && o->zero_stage > 0; d++) {
-        struct placement tp = param->layout.on[AXIS_TP];
         int64_t n = param->dims[d].size;
         double padded = (double)((n + size - 1) / size * size) / (double)n + (d > 0 ? COPIED : 0);
-        if (n < size || (tp.kind == SHARD && tp.dim == d) || padded >= least)
+        if (n < size || is_cut(param, d) || is_cut(grad, d) || padded >= least)
             continue;
         least = padded;
         best = (struct placement){ .kind = SHARD, .dim = d };
@@ -82,9 +88,13 @@ struct placement *zero_shares(const struct graph *g, const struct shard_options 
     struct placement *share = arena_alloc(arena, (g->tensor_count + 1) * sizeof(share[0]));
 
     for (size_t i = 0; i < g->tensor_count; i++) {
-        const struct tensor *t = g->tensors[i], *param = t->producer ? NULL : param_of(g, t);
-        if (param)
-            share[i] = share_of(param, o, size);
+        const struct tensor *t = g->tensors[i], *grad;
+        if (t->kind != TENSOR_PARAM)
+            continue;
+        grad = graph_find(g, t->name, TENSOR_GRAD);
+        share[i] = share_of(t, grad, o, size);
+        if (grad && !is_cut(grad, share[i].dim)) /* else the user has said so of the parameter */
+            share[grad->id] = share[i];
     }
     return share;
 }

@@ -76,6 +76,37 @@ static void adafactor(void **state)
     }
 }
 
+/* Shares of two axes along one dim would not lie side by side, wherever links put the gradients. */
+static void no_dim_is_cut_twice(void **state)
+{
+    static const struct cluster clusters[] = { { 0 }, { .link_bytes = 1e15, .message_seconds = 1e-12 } };
+    struct compile_options o = { .mesh = { { 2, 2 } }, .rows = 64, .sequences = 1, .labels = 64 };
+    struct machine machine;
+    struct config config;
+    struct plan *p;
+
+    (void)state;
+    must(machine_detect(&machine));
+    for (int i = 0; i < 2 * 2 * 2 * TOY_FAMILIES; i++) {
+        const struct toy_family *f = &toy_families[i / 8];
+        o.task = i & 1 ? TASK_TRAIN : TASK_GRADIENT;
+        o.zero_stage = i & 2 ? 3 : 2;
+        o.cluster = clusters[i >> 2 & 1];
+        o.encoder_rows = f->encoder ? 64 : 0;
+        must(config_preset(&config, f->preset));
+        must(config_override(&config, f->overrides));
+        must(plan_compile(&config, &o, &machine, &p));
+        for (size_t k = 0; k < p->graph->tensor_count; k++) {
+            const struct tensor *t = p->graph->tensors[k];
+            const struct placement *on = t->layout.on;
+            assert_false(on[AXIS_DP].kind == SHARD && on[AXIS_TP].kind == SHARD &&
+                         on[AXIS_DP].dim == on[AXIS_TP].dim && t->dims[on[AXIS_DP].dim].count == COUNT_FIXED);
+        }
+        plan_free(p);
+        config_release(&config);
+    }
+}
+
 /* ---- Bytes ---- */
 
 static struct plan *compile(const struct config *config, int zero_stage)
@@ -149,6 +180,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(four_ranks),
         cmocka_unit_test(adafactor),
+        cmocka_unit_test(no_dim_is_cut_twice),
         cmocka_unit_test(bytes_are_dealt_out),
     };
     int failed = toy_run_families(follows_one_rank);
