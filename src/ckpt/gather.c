@@ -245,13 +245,18 @@ int gather_part(struct gather *g, int rank, const char *name, float *whole, bool
     return OK;
 }
 
+/* One that hears of a failure ends at once, and what is sent to the next may fail for that: what failed first
+ * stays no echo. */
 static int end(struct gather *g, int status)
 {
     int64_t wish[2] = { GATHER_END, status };
     int ranks = g->comm ? mesh_ranks(&g->comm->mesh) : 1, sent = OK;
+    bool echo = g->comm && g->comm->echo;
 
     for (int r = 1; r < ranks && sent == OK; r++)
         sent = gather_send(g->comm, r, DT_I64, wish, 2);
+    if (status != OK && g->comm)
+        g->comm->echo = echo;
     return status == OK ? sent : status;
 }
 

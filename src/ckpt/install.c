@@ -115,59 +115,83 @@ static int remove_file(const char *directory, const char *name)
     return status;
 }
 
-/* Of a checkpoint that was put here before: the manifest first, as it is not true any more. */
-static int remove_state(const char *to, const char *const *names, size_t count)
+static bool has_weights(const char *const *names, size_t count)
 {
-    struct manifest m;
-    char *path = path_join(to, MANIFEST_NAME);
-    bool ours = checkpoint_read_manifest(path, &m) == OK;
-    mem_free(path);
-    if (!ours) {
-        error_clear();
-        return OK;
+    for (size_t i = 0; i < count; i++) {
+        if (is_weights(names[i]))
+            return true;
     }
-    int status = remove_file(to, MANIFEST_NAME);
-    if (status == OK)
-        status = directory_sync(to);
-    for (size_t i = 0; i < m.count && status == OK; i++) {
-        if (m.files[i].kind == MANIFEST_STATE && !is_listed(m.files[i].name, names, count))
-            status = remove_file(to, m.files[i].name);
-    }
-    manifest_release(&m);
-    return status;
+    return false;
 }
 
-/* Removes what would be read together with the new files: config.json first. */
-static int remove_old(const char *to, const char *const *names, size_t count)
+/* ---- what was here before ---- */
+
+/* Nobody opens it from now on. *state: the manifest of a checkpoint that was put here, which is not true any
+ * more; else one of nothing. */
+static int close_old(const char *to, struct manifest *state)
+{
+    char *path = path_join(to, MANIFEST_NAME);
+    int status = OK;
+    if (checkpoint_read_manifest(path, state) == OK) {
+        status = remove_file(to, MANIFEST_NAME);
+    } else {
+        error_clear();
+        manifest_init(state);
+    }
+    mem_free(path);
+    if (status == OK)
+        status = remove_file(to, "config.json");
+    return status == OK ? directory_sync(to) : status;
+}
+
+/* What would be read together with the new files. */
+static int remove_old(const char *to, const struct manifest *state, const char *const *names, size_t count)
 {
     char **there;
     size_t there_count;
-    bool weights = false;
-    for (size_t i = 0; i < count; i++)
-        weights = weights || is_weights(names[i]);
-    if (!weights)
-        return OK;
-    TRY(remove_file(to, "config.json"));
-    TRY(directory_sync(to));
-    TRY(remove_state(to, names, count));
-    TRY(directory_list(to, &there, &there_count));
     int status = OK;
+    TRY(directory_list(to, &there, &there_count));
     for (size_t i = 0; i < there_count && status == OK; i++) {
-        if (is_weights(there[i]) && !is_listed(there[i], names, count))
+        const struct manifest_file *f = manifest_find(state, there[i]);
+        if ((is_weights(there[i]) || (f != NULL && f->kind == MANIFEST_STATE)) &&
+            !is_listed(there[i], names, count))
             status = remove_file(to, there[i]);
     }
     names_free(there, there_count);
     return status;
 }
 
-int install_files(const char *from, const char *to, const char *const *names, size_t count, bool move)
+static int install_all(const char *from, const char *to, const char *const *names, size_t count, bool move)
 {
-    TRY(directory_create(to));
-    TRY(remove_old(to, names, count));
     for (size_t i = 0; i < count; i++) {
         if (strcmp(names[i], "config.json") != 0)
             TRY(install_file(from, to, names[i], move));
     }
+    return OK;
+}
+
+/* The new files are there before the old ones go: one or the other is whole, whatever happens. */
+static int replace(const char *from, const char *to, const char *const *names, size_t count, bool move)
+{
+    struct manifest state;
+    int status = close_old(to, &state);
+    if (status == OK)
+        status = install_all(from, to, names, count, move);
+    if (status == OK)
+        status = directory_sync(to);
+    if (status == OK)
+        status = remove_old(to, &state, names, count);
+    manifest_release(&state);
+    return status;
+}
+
+int install_files(const char *from, const char *to, const char *const *names, size_t count, bool move)
+{
+    TRY(directory_create(to));
+    if (has_weights(names, count))
+        TRY(replace(from, to, names, count, move));
+    else
+        TRY(install_all(from, to, names, count, move));
     TRY(directory_sync(to));
     if (is_listed("config.json", names, count))
         TRY(install_file(from, to, "config.json", move));

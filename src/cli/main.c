@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/err.h"
@@ -11,6 +12,17 @@
 #include "base/parallel.h"
 #include "cli/cli.h"
 #include "comm/world.h"
+
+/* Pieces of a checkpoint, shards of data: as many files at once as the system lets us have. */
+static void raise_file_limit(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
 
 /* A descriptor that the caller closed would be given to the next file that is opened, and what is meant for
  * stdout would end up in there. In its place: something that takes no bytes. */
@@ -211,6 +223,7 @@ int main(int argc, char **argv)
     parallel_settle(argv);
     signal(SIGPIPE, SIG_IGN);
     guard_standard_files();
+    raise_file_limit();
     status = run(argc, argv);
     return status == OK ? 0 : die(status);
 }

@@ -89,6 +89,9 @@ int comm_local_run_on(struct comm *const ends[], int ranks, int threads_each,
         if (*runs[r].hint)
             error_hint("%s", runs[r].hint);
     }
+    for (int r = 0; r < ranks && status == OK; r++)
+        if (runs[r].status != OK)
+            status = fail(runs[r].status, "%s", runs[r].message);
     for (int r = 0; r < ranks; r++) {
         mem_free(runs[r].message);
         mem_free(runs[r].hint);

@@ -69,6 +69,17 @@ for at in 15 19 20 22 23; do
   cmp run/model.safetensors whole/model.safetensors || stop "$what: another model"
 done
 
+# ---- no save succeeds any more: the run ends with that, whoever of the ranks hears of it first
+for ((k = 1; k <= 4; k++)); do
+  rm -rf run
+  rc=0
+  strace -f -qq -o /dev/null -e "inject=fsync:error=ENOSPC:when=13+" "${train[@]}" --output_dir run >/dev/null 2>err || rc=$?
+  [ $rc = 74 ] || stop "no fsync succeeds: exit code $rc: $(cat err)"
+  [ "$(grep -c '^plait: error: .*cannot flush to disk: No space left on device' err)" = 1 ] || stop "no fsync succeeds: $(cat err)"
+  "$PLAIT" checkpoint verify run/checkpoint-2 >out || stop "no fsync succeeds: $(cat out)"
+  [ ! -e run/model.safetensors ] || stop "a model all the same"
+done
+
 # ---- one rank of a launcher's: it is named
 . "$TESTS/lib/mpi.sh"
 for flavour in $flavours; do
