@@ -33,8 +33,7 @@ struct parallel_options {
     int schedule, recompute, comm;
     bool sequence;
     const char *rules, *config;
-    /* No options: what is left open will be searched for; nothing will run, so there may be any number of ranks.
-     */
+    /* No options: what is left open will be searched for; nothing will run, so any number of ranks may be. */
     bool searched, thought;
 };
 extern const struct option parallel_options[];

@@ -103,6 +103,10 @@ static void tell_layout(const struct run *r, struct str *s)
     if (r->mesh.size[AXIS_PP] > 1)
         str_appendf(s, ", %s with %d microbatches", schedule_name(p->schedule->options.kind),
                     p->schedule->options.microbatches);
+    if (r->layout.zero > 0 && r->mesh.size[AXIS_DP] > 1)
+        str_appendf(s, ", ZeRO %d", r->layout.zero);
+    if (r->layout.recompute == RECOMPUTE_FULL)
+        str_append(s, ", recompute full");
     str_appendf(s, ", %d thread%s%s, %s", r->machine.threads, r->machine.threads > 1 ? "s" : "",
                 ranks > 1 ? " each" : "", isa_name(r->machine.isa));
     if (r->job->dtype == DT_BF16)

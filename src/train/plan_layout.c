@@ -59,14 +59,15 @@ static bool may_stay(const struct run *r, const struct layout_wish *w)
 {
     const struct layout_choice *l = &r->kept;
     bool pipeline = mesh_size(&l->mesh, AXIS_PP) > 1;
+    int64_t most = (w->global_batch + mesh_size(&l->mesh, AXIS_DP) - 1) / mesh_size(&l->mesh, AXIS_DP);
     int64_t rank_samples = (int64_t)l->pipeline.microbatches * l->microbatch;
 
     return l->microbatch > 0 && l->microbatch <= r->o->per_device_batch && mesh_ranks(&l->mesh) == w->world &&
            is_wished(w->data, mesh_size(&l->mesh, AXIS_DP)) &&
            is_wished(w->tensor, mesh_size(&l->mesh, AXIS_TP)) &&
-           is_wished(w->pipeline, mesh_size(&l->mesh, AXIS_PP)) &&
-           rank_samples * mesh_size(&l->mesh, AXIS_DP) >= w->global_batch && l->zero <= w->most_zero &&
-           is_planned(w->zero, l->zero) && is_planned(w->recompute, (int)l->recompute) &&
+           is_wished(w->pipeline, mesh_size(&l->mesh, AXIS_PP)) && l->pipeline.microbatches <= most &&
+           rank_samples >= most && l->zero <= w->most_zero && is_planned(w->zero, l->zero) &&
+           is_planned(w->recompute, (int)l->recompute) &&
            (!pipeline || (is_wished(w->chunks, l->pipeline.chunks) &&
                           is_wished(w->microbatches, l->pipeline.microbatches) &&
                           is_planned(w->schedule, (int)l->pipeline.schedule)));

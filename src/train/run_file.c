@@ -46,6 +46,9 @@ static void write_plan(struct json_writer *w, const struct run *r)
     write_count(w, "data_parallel_size", r->mesh.size[AXIS_DP]);
     write_count(w, "tensor_parallel_size", r->mesh.size[AXIS_TP]);
     write_count(w, "pipeline_parallel_size", r->mesh.size[AXIS_PP]);
+    if (p->schedule)
+        write_text(w, "pipeline_schedule", schedule_name(p->schedule->options.kind));
+    write_count(w, "zero_stage", r->layout.zero);
     write_count(w, "microbatch_size", r->batches.microbatch);
     write_count(w, "gradient_accumulation_steps", r->batches.accumulation);
     write_count(w, "global_batch_size", r->state.global_batch_size);
@@ -56,6 +59,10 @@ static void write_plan(struct json_writer *w, const struct run *r)
     write_count(w, "optimizer_bytes", p->state_bytes);
     write_count(w, "gradient_bytes", p->grad_bytes);
     write_count(w, "rank_bytes", plan_bytes(p));
+    if (r->predicted.seconds > 0) {
+        json_write_key(w, "predicted_step_ms");
+        json_write_double(w, r->predicted.seconds * 1e3);
+    }
     json_write_object_end(w);
 }
 
