@@ -24,7 +24,7 @@ awk 'BEGIN { split("the cat sees a dog and one bird likes fish", w); x = 7
   --config_overrides n_embd=32,n_layer=2,n_head=2,n_positions=64
 train="train --config_name small --tokenizer_name small --train_file text.txt --block_size 32 --seed 3 --threads 1
   --per_device_train_batch_size 2 --learning_rate 1e-2 --max_steps 8 --logging_steps 2 --save_steps 4 --eval_steps 4
-  --do_train --do_eval --validation_split_percentage 10 --tensor_parallel_size 2"
+  --do_train --do_eval --validation_split_percentage 10 --tensor_parallel_size 2 --zero_stage 3"
 
 "$PLAIT" $train --world_size 4 --output_dir threads 2>/dev/null
 "$PLAIT" eval --model_name_or_path threads --validation_file text.txt --block_size 32 --world_size 4 --threads 1 >eval.threads 2>/dev/null

@@ -19,6 +19,7 @@ struct meeting {
     struct mesh mesh;
     bool in_place;
     bool apart; /* started, then waited for */
+    bool add;   /* to what is there, which is 1 */
 };
 
 static struct placement reduced(const struct node *n)
@@ -104,9 +105,9 @@ static int check_rank(const struct meeting *m, const struct view *out, int rank)
     const struct tensor *t = m->c->node->out[0];
 
     for (int64_t i = 0; i < ops_count(out); i++)
-        if (!ops_near(ops_get(out, i), entry(m, t, out, i, rank), t->dtype == DT_F64 ? 1e-12 : 1e-6))
+        if (!ops_near(ops_get(out, i), m->add + entry(m, t, out, i, rank), t->dtype == DT_F64 ? 1e-12 : 1e-6))
             return (fail)(ERR_INTERNAL, "rank %d, entry %lld: found %.9g, expected %.9g", rank, (long long)i,
-                          ops_get(out, i), entry(m, t, out, i, rank));
+                          ops_get(out, i), m->add + entry(m, t, out, i, rank));
     return OK;
 }
 
@@ -119,7 +120,7 @@ static int run_rank(void *context, int rank, struct comm *comm)
     struct view in = view_of(m, n->in[0], rank), out = view_of(m, n->out[0], rank), own = out;
     void *workspace = mem_alloc(k->workspace ? (size_t)k->workspace(n, &m->mesh, &machine) : 0);
     struct kernel_args args = {
-        .node = n, .in = &in, .out = &out, .add = &(bool){ false }, .workspace = workspace, .comm = comm
+        .node = n, .in = &in, .out = &out, .add = &(bool){ m->add }, .workspace = workspace, .comm = comm
     };
     struct request request = { 0 };
     int status;
@@ -128,6 +129,8 @@ static int run_rank(void *context, int rank, struct comm *comm)
     for (int64_t i = 0; i < ops_count(&in); i++)
         ops_set(&in, i, entry(m, n->in[0], &in, i, rank));
     ops_fill(&out, NULL);
+    for (int64_t i = 0; m->add && i < ops_count(&out); i++)
+        ops_set(&out, i, 1);
     if (m->in_place)
         out.data = in.data;
     k->run(&args);
@@ -143,17 +146,21 @@ static int run_rank(void *context, int rank, struct comm *comm)
 
 static void run_mesh(struct meeting *m, const char *name)
 {
-    const struct op_def *op = m->c->node->op;
+    struct node *n = m->c->node;
+    const struct op_def *op = n->op;
     bool transfers = op != &op_keep_shard && op != &op_keep_first;
 
-    for (int way = 0; way < 4; way++) {
+    for (int way = 0; way < 8; way++) {
         m->in_place = way & 1;
         m->apart = way & 2;
-        if ((m->in_place && !op->in_place[0]) || (m->apart && !transfers))
+        m->add = n->accumulate[0] = way & 4;
+        if ((m->in_place && !op->in_place[0]) || (m->apart && !transfers) ||
+            (m->add && (op != &op_reduce_scatter || n->in[0]->dtype != DT_F32)))
             continue;
         if (comm_local_run(&m->mesh, 1, run_rank, m) != OK)
             fail_msg("%s on a mesh of %d x %d: %s", name, m->mesh.size[0], m->mesh.size[1], error_message());
     }
+    n->accumulate[0] = false;
 }
 
 /* 2 x 2: each placement on the other axis. */
