@@ -57,6 +57,6 @@ grep -q 'stopped at step [0-9]* of 4000 (SIGUSR1), with batch/checkpoint-' slurm
 while pgrep -f "slurmstepd: \[$job\." >/dev/null || [ "$(scontrol show job "$job" | grep -c JobState=PENDING)" = 0 ]; do sleep 0.2; done
 sleep 1
 scontrol update JobId="$job" StartTime=now
-until_is 'Training completed: 4000 steps' slurm.err
+until_is 'Training completed: 4,000 steps' slurm.err
 grep -q 'Continuing after step = ' slurm.err || stop "begins anew: $(cat slurm.err)"
 cmp whole/model.safetensors batch/model.safetensors || stop "the job that was stopped has another model"
