@@ -177,7 +177,7 @@ const struct command command_checkpoint_verify = {
     .run = run_verify,
 };
 
-/* ---- list ---- */
+/* ---- list: by the sizes of files; their bytes are for verify ---- */
 
 /* Of the run that wrote it whole, as far as it has told. */
 static void append_whole(struct str *out, const struct manifest *m)
@@ -242,7 +242,7 @@ static void append_checkpoint(struct str *out, const struct checkpoint_entry *e)
     append_layout(&layout, &m);
     str_appendf(out, "%10" PRId64 "  %9s  %-29s  ", e->step, size.data, layout.data);
     append_date(out, e->path);
-    str_append(out, manifest_find(&m, TRAINER_STATE_NAME) ? "\n" : "  model only\n");
+    str_append(out, manifest_find(&m, TRAINER_STATE_NAME) ? "  good\n" : "  good, model only\n");
     str_release(&size);
     str_release(&layout);
     manifest_release(&m);
@@ -263,7 +263,7 @@ static int run_list(void *values, struct options *o)
     if (list.count == 0)
         return fail(ERR_OPEN, "%s: no checkpoints in it (expected checkpoint-STEP)", directory);
     str_init(&out);
-    str_appendf(&out, "%10s  %9s  %-29s  %s\n", "step", "size", "layout", "saved");
+    str_appendf(&out, "%10s  %9s  %-29s  %-19s  %s\n", "step", "size", "layout", "saved", "files");
     for (size_t i = 0; i < list.count; i++)
         append_checkpoint(&out, &list.items[i]);
     status = write_text(NULL, &out);

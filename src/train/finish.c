@@ -38,16 +38,17 @@ static int save(struct run *r, struct gather *g)
     return prune(r);
 }
 
-static int save_or_warn(struct run *r, struct gather *g, bool must)
+static int save_or_warn(struct worker *w, struct gather *g, bool must)
 {
+    struct run *r = w->run;
     int status = save(r, g);
 
     if (status == OK) {
         r->failed_saves = 0;
         return OK;
     }
-    if (must || status == ERR_DATA || ++r->failed_saves >= MOST_FAILED)
-        return status;
+    if (must || status == ERR_DATA || (w->comm && w->comm->echo) || ++r->failed_saves >= MOST_FAILED)
+        return status; /* an echo: a rank is lost, and the run with it */
     warn("%s; training goes on without this checkpoint", error_message());
     error_clear();
     return OK;
@@ -78,20 +79,21 @@ static int settle(const struct worker *w)
 }
 
 struct saving {
-    struct run *run;
+    struct worker *worker;
     bool must;
 };
 
 static int save_once(void *context, struct gather *g)
 {
     const struct saving *s = context;
+    const struct run *r = s->worker->run;
 
-    return s->run->saved == s->run->state.global_step ? OK : save_or_warn(s->run, g, s->must);
+    return r->saved == r->state.global_step ? OK : save_or_warn(s->worker, g, s->must);
 }
 
 int finish_save(struct worker *w, bool must)
 {
-    struct saving s = { w->run, must };
+    struct saving s = { w, must };
 
     TRY(settle(w));
     TRY(gather_run(w->comm, w->store, save_once, &s));

@@ -120,8 +120,8 @@ refuses 65 "is in no piece" "$PLAIT" checkpoint merge bad --output_dir nothing
 truncate -s -1 run/checkpoint-4/config.json
 "$PLAIT" checkpoint list run >out
 [ "$(awk '{ print $1, substr($2, 1, 3) }' out | tr '\n' ' ')" = "step siz 2 5.3 4 dam 6 5.3 " ] || stop "list: $(cat out)"
-grep -q '^ *6 .* dp 1 x tp 2 x pp 2  *20..-..-.. ..:..:..$' out || stop "list: $(cat out)"
-"$PLAIT" checkpoint list only | grep -q '^ *6 .* dp 1 x tp 2 x pp 1 .* model only$' || stop "list: $("$PLAIT" checkpoint list only)"
+grep -q '^ *6 .* dp 1 x tp 2 x pp 2  *20..-..-.. ..:..:..  good$' out || stop "list: $(cat out)"
+"$PLAIT" checkpoint list only | grep -q '^ *6 .* dp 1 x tp 2 x pp 1 .* good, model only$' || stop "list: $("$PLAIT" checkpoint list only)"
 refuses 66 "mid: no checkpoints in it" "$PLAIT" checkpoint list mid
 refuses 64 "which one is missing" "$PLAIT" checkpoint list
 refuses 64 "one thing at a time" "$PLAIT" checkpoint verify run run
