@@ -191,7 +191,7 @@ int plait_model_generate(struct plait_model *m, const char *const *options,
 {
     struct plait_generate_request r = { 0 };
     struct generation_results results;
-    struct generate_values v;
+    struct generate_values v = { 0 };
     struct api_options given;
     int status;
 

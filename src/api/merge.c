@@ -18,7 +18,7 @@ int plait_checkpoint_merge(const char *source, const char *directory, const char
 {
     struct merge_options o = { 0 };
     struct api_options given;
-    struct values v;
+    struct values v = { 0 };
     int status;
 
     TRY(api_begin("plait_checkpoint_merge", source, "source"));

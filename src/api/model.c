@@ -214,7 +214,7 @@ static int open_model(const char *name, const char *config, const char *const *o
 {
     struct model_handle_options o = { 0 };
     struct api_options given;
-    struct values v;
+    struct values v = { 0 };
     int status;
 
     TRY(api_options_read(&given, "forward", parts, &v, options));
@@ -323,7 +323,7 @@ static const struct option_part save_parts[] = {
 
 int plait_model_save(struct plait_model *m, const char *directory, const char *const *options)
 {
-    struct save_values v;
+    struct save_values v = { 0 };
     struct api_options given;
     int status;
 

@@ -55,7 +55,7 @@ int plait_tokenizer_save(const struct plait_tokenizer *t, const char *directory)
 
 int plait_tokenizer_train(const char *const *options, struct plait_tokenizer **out)
 {
-    struct tokenizer_train_values v;
+    struct tokenizer_train_values v = { 0 };
     struct api_options given;
     struct tokenizer *made;
     int status;
@@ -218,7 +218,7 @@ static int take_texts(const struct plait_text *texts, int64_t count, struct tok_
 int plait_tokenizer_encode_batch(const struct plait_tokenizer *t, const char *const *options,
                                  const struct plait_text *texts, int64_t count, struct plait_tokens **out)
 {
-    struct encode_values v;
+    struct encode_values v = { 0 };
     struct api_options given;
     struct tok_input *list;
     int status;

@@ -153,7 +153,7 @@ static int train_model(struct plait_model *m, struct api_options *given, struct 
 int plait_model_train(struct plait_model *m, const char *const *options, const struct plait_training *own)
 {
     struct api_options given;
-    struct train_values v;
+    struct train_values v = { 0 };
     int status;
 
     TRY(api_begin("plait_model_train", m, "m"));
@@ -194,7 +194,7 @@ int plait_model_evaluate(struct plait_model *m, const char *const *options,
 {
     struct plait_evaluation shown = { 0 };
     struct api_options given;
-    struct eval_values v;
+    struct eval_values v = { 0 };
     struct evaluation e;
     size_t size;
     int status;
