@@ -14,7 +14,7 @@ static void take_size(struct json_reader *r, const char *key, int64_t *size)
     int64_t v = json_int(r, 1, 1 << 20);
 
     if (*size != OPTION_WORD(0) && *size != v) /* word 0: auto */
-        json_fail(r, "contradicts --%s", key);
+        json_fail(r, "contradicts --%s (found %lld, expected %lld)", key, (long long)v, (long long)*size);
     *size = v;
 }
 

@@ -219,7 +219,10 @@ int parallel_rules(const struct parallel_options *p, const struct world *w, cons
         TRY(agree_on_file(w, "partition rules", p->rules, 0));
     if (mesh_ranks(mesh) == 1)
         note("--partition_rules: one rank has all parameters, so there is nothing to deal out");
-    return partition_rules_load(p->rules, out);
+    TRY(partition_rules_load(p->rules, out));
+    if (mesh_ranks(mesh) > 1 && !p->searched)
+        partition_rules_tell_idle(*out, mesh);
+    return OK;
 }
 
 int parallel_pipeline(const struct parallel_options *p, const struct mesh *mesh, struct pipeline_options *out)

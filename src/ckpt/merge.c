@@ -133,15 +133,19 @@ static int write_directory(const struct merging *m, const char *directory)
     return status;
 }
 
-static void read_manifest(struct merging *m)
+/* What comes out has a manifest of its own, which would take damage for good: every byte is checked first. */
+static int read_manifest(struct merging *m)
 {
     char *path = path_join(m->model.directory, MANIFEST_NAME);
+    int status = OK;
 
-    m->has_manifest = checkpoint_read_manifest(path, &m->manifest) == OK;
-    if (!m->has_manifest)
-        error_clear(); /* a model directory needs none */
-    m->state = m->o->state && m->has_manifest && manifest_find(&m->manifest, TRAINER_STATE_NAME) != NULL;
+    m->has_manifest = file_exists(path); /* a model directory needs none */
     mem_free(path);
+    if (m->has_manifest)
+        status = checkpoint_verify(m->model.directory, CHECKPOINT_CHECKSUMS, &m->manifest);
+    m->has_manifest = m->has_manifest && status == OK;
+    m->state = m->o->state && m->has_manifest && manifest_find(&m->manifest, TRAINER_STATE_NAME) != NULL;
+    return status;
 }
 
 int merge_checkpoint(const char *source, const char *directory, const struct merge_options *o,
@@ -151,8 +155,9 @@ int merge_checkpoint(const char *source, const char *directory, const struct mer
     int status;
 
     TRY(model_open(&m.model, &(struct model_options){ .name = source }));
-    read_manifest(&m);
-    status = params_init(&m.params, &m.model.config);
+    status = read_manifest(&m);
+    if (status == OK)
+        status = params_init(&m.params, &m.model.config);
     if (status == OK && o->mesh)
         status = deal_create(&m.model.config, o->mesh, NULL, &m.deal);
     if (status == OK)

@@ -84,6 +84,8 @@ static int set_vocabulary(struct config *c, const struct values *v)
         status = set_special(c, "eos_token_id", tokenizer_special_id(t, TOK_EOS));
     if (status == OK)
         status = set_special(c, "pad_token_id", tokenizer_special_id(t, TOK_PAD));
+    if (status == OK && c->def->encoder && tokenizer_special_id(t, TOK_PAD) >= 0) /* T5's decoder begins so */
+        status = config_set_int(c, "decoder_start_token_id", tokenizer_special_id(t, TOK_PAD));
     tokenizer_free(t);
     return status;
 }

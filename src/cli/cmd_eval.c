@@ -43,6 +43,7 @@ static void tell_idle(const struct options *o, const struct mesh *mesh)
 {
     static const char why[] = "an evaluation sends whole batches through the stages";
 
+    option_tell_idle(o, "recompute", true, "nothing is kept for a gradient");
     option_tell_idle(o, "num_microbatches", mesh_size(mesh, AXIS_PP) > 1, why);
     option_tell_idle(o, "pipeline_schedule", mesh_size(mesh, AXIS_PP) > 1, why);
 }

@@ -177,6 +177,7 @@ static void tell_idle(const struct options *o, const struct mesh *mesh)
 {
     static const char *const names[] = { "num_microbatches", "pipeline_schedule", "pipeline_chunks" };
 
+    option_tell_idle(o, "recompute", true, "nothing is kept for a gradient");
     for (int i = 0; i < 3; i++)
         option_tell_idle(o, names[i], mesh_size(mesh, AXIS_PP) > 1,
                          "a step's rows go through the stages in as many parts as there are stages");

@@ -4,6 +4,7 @@
 #include "cli/cli.h"
 #include "comm/world.h"
 #include "plan/partition.h"
+#include "train/options.h"
 
 struct values {
     struct model_choice model;
@@ -50,7 +51,19 @@ static int make(struct values *v, const struct mesh *mesh, const struct partitio
     return export_model(&v->export, &names);
 }
 
-static int run_in(struct values *v, const struct world *w)
+/* Nothing is computed, so nothing goes through stages and nothing is kept. */
+static void tell_idle(const struct options *o, const struct mesh *mesh)
+{
+    static const char *const names[] = { "num_microbatches", "pipeline_schedule", "pipeline_chunks",
+                                         "zero_stage", "recompute" };
+    bool pieces = mesh_size(mesh, AXIS_TP) > 1 || mesh_size(mesh, AXIS_PP) > 1;
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        option_tell_idle(o, names[i], true, "no step is taken here");
+    option_tell_idle(o, "max_shard_size", pieces, "each rank has a file of its own");
+}
+
+static int run_in(struct values *v, const struct options *o, const struct world *w)
 {
     struct partition_rules *rules;
     struct mesh mesh;
@@ -58,6 +71,7 @@ static int run_in(struct values *v, const struct world *w)
 
     TRY(parallel_mesh(&v->parallel, w, &mesh));
     TRY(parallel_rules(&v->parallel, w, &mesh, &rules));
+    tell_idle(o, &mesh);
     status = world_is_first(w) ? make(v, &mesh, rules) : OK;
     partition_rules_free(rules);
     return status;
@@ -68,10 +82,9 @@ static int run(void *values, struct options *o)
     struct values *v = values;
     struct world w;
 
-    (void)o;
     TRY(require_text("output_dir", v->own.output_dir));
     TRY(parallel_open(&v->parallel, &w, tell_error));
-    return world_close(&w, run_in(v, &w));
+    return world_close(&w, run_in(v, o, &w));
 }
 
 const struct command command_init = {

@@ -225,6 +225,7 @@ static int plan_in(struct values *v, struct options *o, const struct world *w)
     s.stage = take_stage;
     s.stage_context = &d;
     d.cluster = &s.wish.cluster;
+    option_tell_idle(o, "verify_steps", !v->plan.verify, "nothing is compared without --verify");
     s.verify = v->plan.verify ? (int)v->plan.verify_steps : 0;
     if (status == OK)
         status = report_plan(v, &s, &d);

@@ -1,5 +1,5 @@
 /* A cluster as a JSON object: what --cluster reads and --probe prints. */
-#include <math.h>
+#include <inttypes.h>
 
 #include "base/err.h"
 #include "base/file.h"
@@ -19,7 +19,10 @@ static const struct {
     { "host_message_seconds", offsetof(struct cluster, host_message_seconds) },
 };
 
-enum { FIGURES = sizeof(figures) / sizeof(figures[0]) };
+enum { FIGURES = sizeof(figures) / sizeof(figures[0]), MOST_RANKS = 1 << 20 };
+
+/* Of figures: what lies beyond is no machine's, and costs could no longer be compared. */
+static const double LEAST = 1e-15, MOST = 1e30;
 
 static double *figure(struct cluster *c, int i)
 {
@@ -30,8 +33,8 @@ static void read_figure(struct json_reader *r, double *out)
 {
     double v = json_double(r);
 
-    if (json_status(r) == OK && !(isfinite(v) && v > 0))
-        json_fail(r, "not a number above zero");
+    if (json_status(r) == OK && !(v >= LEAST && v <= MOST))
+        json_fail(r, "out of range (found %g, expected a number from %g to %g)", v, LEAST, MOST);
     *out = v;
 }
 
@@ -44,9 +47,9 @@ static void read_key(struct json_reader *r, struct cluster *c)
         return;
     }
     if (json_key_is(r, "hosts"))
-        c->hosts = (int)json_int(r, 1, 1 << 20);
+        c->hosts = (int)json_int(r, 1, MOST_RANKS);
     else if (json_key_is(r, "ranks_per_host"))
-        c->host_ranks = (int)json_int(r, 1, 1 << 20);
+        c->host_ranks = (int)json_int(r, 1, MOST_RANKS);
     else
         json_fail(r, "unknown key (expected hosts, ranks_per_host, memory_per_rank, flops_per_second, "
                      "memory_bytes_per_second, link_bytes_per_second, message_seconds, "
@@ -74,6 +77,10 @@ int cluster_load(struct cluster *c, const char *path)
     str_release(&text);
     if (status == OK && read.hosts > 1 && read.host_ranks == 0)
         status = fail(ERR_CONFIG, "%s: hosts without ranks_per_host", path);
+    if (status == OK && (int64_t)read.hosts * read.host_ranks > MOST_RANKS)
+        status = fail(ERR_CONFIG,
+                      "%s: hosts times ranks_per_host is too large (found %" PRId64 ", expected at most %d)",
+                      path, (int64_t)read.hosts * read.host_ranks, MOST_RANKS);
     if (status == OK)
         *c = read;
     return status;

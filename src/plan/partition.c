@@ -7,6 +7,7 @@
 #include "base/err.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "base/log.h"
 #include "base/name_pattern.h"
 
 enum { NOT_SAID = -1, ANY = -2 };
@@ -172,6 +173,18 @@ static int logical_dim(const struct tensor *param, int file_dim)
             product *= param->dims[d++].size;
     }
     return d - first >= 2 ? d - 2 : first < param->ndim ? first : param->ndim - 1;
+}
+
+void partition_rules_tell_idle(const struct partition_rules *r, const struct mesh *mesh)
+{
+    for (int a = 0; a < PLACEMENT_AXES; a++) {
+        bool named = false;
+        for (size_t i = 0; i < r->count; i++)
+            named |= r->list[i].dim[a] >= 0;
+        if (named && mesh_size(mesh, (enum axis)a) == 1)
+            note("--partition_rules: \"%s\" deals nothing out, as that axis has one rank",
+                 axis_name((enum axis)a));
+    }
 }
 
 bool partition_rules_find(const struct partition_rules *r, const struct tensor *t, enum axis axis,

@@ -25,6 +25,8 @@ void partition_rules_free(struct partition_rules *r); /* NULL is fine */
 /* ERR_CONFIG for a pattern that no parameter of g has a match of, or a placement that is not one of all that
  * the rule speaks of. r NULL: OK. */
 int partition_rules_check(const struct partition_rules *r, const struct graph *g);
+/* Notes which of the axes that they name have one rank in this mesh. */
+void partition_rules_tell_idle(const struct partition_rules *r, const struct mesh *mesh);
 /* Where they put t on an axis; false: nothing is said of it. */
 bool partition_rules_find(const struct partition_rules *r, const struct tensor *t, enum axis axis,
                           struct placement *out);

@@ -101,8 +101,8 @@ static void tell_layout(const struct run *r, struct str *s)
         str_appendf(s, " x pipeline %d", r->mesh.size[AXIS_PP]);
     str_append(s, ranks > 1 ? ")" : "");
     if (r->mesh.size[AXIS_PP] > 1)
-        str_appendf(s, ", %s with %d microbatches", schedule_name(p->schedule->options.kind),
-                    p->schedule->options.microbatches);
+        str_appendf(s, ", %s with %d microbatch%s", schedule_name(p->schedule->options.kind),
+                    p->schedule->options.microbatches, p->schedule->options.microbatches > 1 ? "es" : "");
     if (r->layout.zero > 0 && r->mesh.size[AXIS_DP] > 1)
         str_appendf(s, ", ZeRO %d", r->layout.zero);
     if (r->layout.recompute == RECOMPUTE_FULL)
@@ -112,6 +112,9 @@ static void tell_layout(const struct run *r, struct str *s)
     if (r->job->dtype == DT_BF16)
         str_append(s, ", bfloat16");
     line("Layout", s);
+    placements_print(p->whole ? p->whole : p->graph, &r->mesh, s);
+    if (s->length)
+        line("Tensor parallel", s);
     append_bytes(s, "", plan_bytes(p) + eval_bytes(r));
     append_bytes(s, ": parameters ", p->param_bytes);
     append_bytes(s, ", optimizer ", p->state_bytes);

@@ -1,6 +1,7 @@
 /* The layout of a run, as far as it is left to plait. The first rank searches and tells the others. */
 #include "base/err.h"
 #include "base/log.h"
+#include "plan/partition.h"
 #include "train/run.h"
 
 /* ---- what the search asks for ---- */
@@ -129,6 +130,11 @@ int run_plan_layout(struct run *r)
     r->eval_batches.dp = r->mesh.size[AXIS_DP];
     if (r->job->wish.schedule != PLANNED && mesh_ranks(&r->mesh) > 1 && mesh_size(&r->mesh, AXIS_PP) == 1)
         note("--pipeline_schedule: with one stage there is nothing to order");
+    if (r->job->wish.zero > 0 && r->job->wish.data != 1 && mesh_size(&r->mesh, AXIS_DP) == 1)
+        note("--zero_stage: the layout found has one copy of the model, so there is nothing to deal out "
+             "(--data_parallel_size asks for more)");
+    if (r->job->rules && mesh_ranks(&r->mesh) > 1)
+        partition_rules_tell_idle(r->job->rules, &r->mesh);
     return OK;
 }
 

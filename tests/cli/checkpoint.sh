@@ -113,7 +113,15 @@ rm bad/model_tp_1_pp_0.safetensors
 refuses 65 "is in no piece" "$PLAIT" checkpoint merge bad --output_dir nothing
 bad
 rm bad/optimizer_tp_1_pp_0_dp_0.safetensors
-refuses 65 "is in no piece" "$PLAIT" checkpoint merge bad --output_dir nothing
+refuses 65 "bad/optimizer_tp_1_pp_0_dp_0.safetensors: missing" "$PLAIT" checkpoint merge bad --output_dir nothing
+# Nor is damage, which a new manifest would take for good.
+bad
+printf x | dd of=bad/model_tp_1_pp_0.safetensors bs=1 seek=30000 conv=notrunc 2>/dev/null
+refuses 65 "bad/model_tp_1_pp_0.safetensors: checksum of bytes 0 to " "$PLAIT" checkpoint merge bad --output_dir nothing
+refuses 65 "bad/model_tp_1_pp_0.safetensors: checksum of bytes 0 to " "$PLAIT" checkpoint shard bad --output_dir nothing
+bad
+sed -i 's/"step": 6/"step": 7/' bad/manifest.json
+refuses 65 "manifest.json: its own checksum differs" "$PLAIT" checkpoint merge bad --output_dir nothing
 [ ! -e nothing ] || [ -z "$(ls -A nothing)" ] || stop "left behind: $(ls -A nothing)"
 
 # ---- list

@@ -38,6 +38,7 @@ for key in '"vocab_size": 700' '"bos_token_id": 0' '"eos_token_id": 2' '"pad_tok
 done
 "$PLAIT" config --config_name gpt2 --tokenizer_name "$GOLDEN/tokenizer/encode/gpt2_files_bare" >bare.json
 grep -q '"eos_token_id": [1-9]' bare.json || stop "GPT-2's own files"
+"$PLAIT" config --model_type t5 --tokenizer_name tok | grep -q '"decoder_start_token_id": 1' || stop "no start of T5's decoder"
 "$PLAIT" config --config_name tok --config_overrides vocab_size=704 | grep -q '"vocab_size": 704' || stop "overrides win"
 
 # Refused.

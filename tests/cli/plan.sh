@@ -89,8 +89,18 @@ grep -q 'pipeline' slow.txt || stop "over slow links: $(cat slow.txt)"
 echo '{"hosts": 2, "ranks": 3}' >bad.json
 refuses 65 'bad.json:1:14: $.ranks: unknown key (expected hosts, ' "$PLAIT" plan $common --cluster bad.json
 echo '{"flops_per_second": -1}' >bad.json
-refuses 65 "not a number above zero" "$PLAIT" plan $common --cluster bad.json
+refuses 65 "out of range (found -1, expected a number from 1e-15 to 1e+30)" "$PLAIT" plan $common --cluster bad.json
+echo '{"hosts": 1000000, "ranks_per_host": 1000000}' >bad.json
+refuses 78 "bad.json: hosts times ranks_per_host is too large (found 1000000000000, expected at most 1048576)" \
+  "$PLAIT" plan $common --cluster bad.json
 refuses 66 "none.json" "$PLAIT" plan $common --cluster none.json
+
+# ---- what is asked for and changes nothing is told
+says "note: --zero_stage: the layout found has one copy" "$PLAIT" plan $common --world_size 2 --tensor_parallel_size 2 --zero_stage 3
+says "note: --verify_steps: changes nothing" "$PLAIT" plan $common --verify_steps 2
+echo '[{"pattern": "wte", "placement": ["tp", null]}]' >rules.json
+says 'note: --partition_rules: "tp" deals nothing out, as that axis has one rank' \
+  "$PLAIT" plan $common --world_size 2 --data_parallel_size 2 --partition_rules rules.json
 
 # ---- steps on the layout are those of one rank
 prints "verified: 2 steps as on one rank" "$PLAIT" plan $common --data_parallel_size 2 --zero_stage 1 --verify
