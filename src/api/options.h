@@ -31,7 +31,7 @@ struct parallel_options {
     int64_t data, tensor, pipeline, world, microbatches, chunks, zero;
     int64_t processes, process, local; /* 0, -1, 0: not said */
     int schedule, recompute, comm;
-    bool sequence;
+    int sequence; /* not 0: said, not auto */
     const char *rules, *config;
     /* No options: what is left open will be searched for; nothing will run, so any number of ranks may be. */
     bool searched, thought;

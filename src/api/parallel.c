@@ -19,6 +19,7 @@
 enum { AUTO = 0 /* index of the word */, MOST_RANKS = 256 };
 
 static const char *const words[] = { "auto", NULL };
+static const char *const answers[] = { "auto", "true", "false", NULL };
 static const char *const schedules[] = { "auto", "gpipe", "1f1b", "interleaved", "zero_bubble", NULL };
 static const char *const recomputes[] = { "auto", "none", "selective", "full", NULL };
 static const char *const comms[] = { "auto", "local", "mpi", "nccl", NULL };
@@ -43,8 +44,8 @@ const struct option parallel_options[] = {
       "what copies of the model deal out, instead of each "
       "having all: 1 the optimizer's state, 2 also gradients, 3 also parameters",
       .min = 0, .max = 3, .choices = words },
-    { "sequence_parallel", OPTION_BOOL, offsetof(struct parallel_options, sequence), "false",
-      "divide norms and residuals along the tokens" },
+    { "sequence_parallel", OPTION_CHOICE, offsetof(struct parallel_options, sequence), "auto",
+      "divide norms and residuals along the tokens", .choices = answers, .bare = true },
     { "recompute", OPTION_CHOICE, offsetof(struct parallel_options, recompute), "auto",
       "what is computed again for the gradient instead of kept", .choices = recomputes,
       .aliases =

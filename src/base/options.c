@@ -226,16 +226,26 @@ static int fail_no_value(const struct parse *p, const struct given *g)
     return status;
 }
 
+/* A switch takes the word that follows when it is one of its values. */
+static bool is_value_of_switch(const struct option *option, const char *text)
+{
+    bool ignored, found = option_text_is_bool(text, &ignored);
+
+    for (size_t i = 0; option->type == OPTION_CHOICE && option->choices[i] && !found; i++)
+        found = strcmp(option->choices[i], text) == 0;
+    return found;
+}
+
 /* The values that follow the option's word; p->at is moved behind them. */
 static int take_values(struct parse *p, struct given *g, const char *inline_value)
 {
     const struct option *option = g->ref.option;
-    bool ignored, optional = option->type == OPTION_NOTE || option->type == OPTION_REFUSE;
+    bool optional = option->type == OPTION_NOTE || option->type == OPTION_REFUSE;
     bool more = p->at < p->argc && !word_is_option(p->argv[p->at]);
     if (inline_value) {
         one_value(p, g, inline_value);
     } else if (option_is_switch(&g->ref)) {
-        bool follows = more && option_text_is_bool(p->argv[p->at], &ignored);
+        bool follows = more && is_value_of_switch(option, p->argv[p->at]);
         one_value(p, g, follows ? p->argv[p->at++] : "true");
     } else if (more) {
         g->texts = (const char *const *)p->argv + p->at;
