@@ -1,5 +1,6 @@
 /* ZeRO: whatever dp ranks deal out among them, losses and gradient norms are those of one rank, and a rank
  * takes its share of the bytes. */
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -74,6 +75,20 @@ static void adafactor(void **state)
             toy_run_compare(&toy_families[f], &l, &one);
         }
     }
+}
+
+/* Ranks are added up in one order wherever that is done, so only the norm's own sum may round otherwise;
+ * stage 2 does it in each microbatch. */
+static void stages_add_up_alike(void **state)
+{
+    struct toy_run r[4];
+
+    (void)state;
+    for (int z = 0; z < 4; z++)
+        toy_run(&toy_families[0], &(struct toy_setting){ .mesh = { { 2 } }, .zero_stage = z }, &r[z]);
+    for (int z = 0; z < 4; z += 2)
+        for (int s = 0; s < TOY_STEPS; s++)
+            assert_true(fabs(r[z].loss[s] - r[z + 1].loss[s]) <= 1e-7 * r[z].loss[s]);
 }
 
 /* Shares of two axes along one dim would not lie side by side, wherever links put the gradients. */
@@ -178,9 +193,8 @@ static void bytes_are_dealt_out(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(four_ranks),
-        cmocka_unit_test(adafactor),
-        cmocka_unit_test(no_dim_is_cut_twice),
+        cmocka_unit_test(four_ranks),          cmocka_unit_test(adafactor),
+        cmocka_unit_test(stages_add_up_alike), cmocka_unit_test(no_dim_is_cut_twice),
         cmocka_unit_test(bytes_are_dealt_out),
     };
     int failed = toy_run_families(follows_one_rank);
