@@ -147,6 +147,10 @@ static int settle_batches(struct run *r)
                         " leaves ranks without a sample (expected at least %" PRId64
                         ", the data-parallel ranks)",
                         wanted, dp);
+        if (o->accumulation > 1 && !r->job->checkpoint)
+            note("--gradient_accumulation_steps: changes nothing, as the global batch is to be %" PRId64
+                 " (these options alone: %" PRId64 ")",
+                 wanted, product);
         if (b->microbatch > ceil_div(wanted, dp))
             b->microbatch = ceil_div(wanted, dp);
         b->accumulation = ceil_div(wanted, b->microbatch * dp);

@@ -94,6 +94,8 @@ tail -n 1 flat/train_log.jsonl | grep -q '"learning_rate": 0.01,' && stop "the r
 
 # On other ranks it is the same within rounding.
 says "Layout = 2 ranks (data 2 x tensor 1)" "$PLAIT" train $common --output_dir ranks --data_parallel_size 2 --global_batch_size 4
+says "note: --gradient_accumulation_steps: changes nothing, as the global batch is to be 5 " "$PLAIT" train $common --output_dir steps \
+  --gradient_accumulation_steps 3 --global_batch_size 5
 grep -o '"loss": [0-9.]*' ranks/train_log.jsonl | cut -d' ' -f2 | paste - <(echo "$losses") |
   awk '{ d = $1 / $2 - 1; if (d > 1e-4 || d < -1e-4) { print "ranks: loss " $1 ", expected " $2; exit 1 } }'
 
