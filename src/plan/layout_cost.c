@@ -290,19 +290,31 @@ static double once_around(const struct weighing *w, double bytes, double message
     return bytes * (w->data - 1.0) / w->data / w->on_dp.link_bytes + messages * w->on_dp.message_seconds;
 }
 
-/* Gradients, and with ZeRO parameters, among copies of the model, in one step. */
+/* What goes on while ranks compute is waited for no longer than that; half of it at the least, as ends are met
+ * and what computes is slowed down. */
+static double beside(double moving, double computing)
+{
+    return fmax(moving / 2, moving - computing);
+}
+
+/* Gradients, and with ZeRO parameters, among copies of the model, in one step: as long as they are waited for.
+ * Sums of gradients are started in the last microbatch's backward pass, gathers a layer ahead. */
 static double share_seconds(const struct weighing *w, const struct span *s)
 {
-    double params = params_of(s), grads = params * w->p->whole.grads, m = w->l->pipeline.microbatches;
+    const double *of = s->sum.of, m = w->l->pipeline.microbatches;
+    double params = params_of(s), grads = params * w->p->whole.grads;
     double messages = w->p->whole.messages * (w->p->layers > 0 ? 1.0 / w->stages : 1);
+    double backward = of[BACKWARD_INPUT] + of[BACKWARD_WEIGHT], sum, gather;
 
     if (w->data == 1)
         return 0;
+    sum = once_around(w, grads, messages);
+    gather = once_around(w, params, messages);
     if (w->l->zero < 2)
-        return once_around(w, grads, messages) + once_around(w, params, messages);
+        return beside(sum, backward) + gather;
     if (w->l->zero == 2)
-        return m * once_around(w, grads, messages) + once_around(w, params, messages);
-    return m * (once_around(w, grads, messages) + 2 * once_around(w, params, messages));
+        return m * beside(sum, backward) + gather;
+    return m * (beside(sum + gather, backward) + beside(gather, of[FORWARD]));
 }
 
 static double update_seconds(const struct weighing *w, const struct span *s)
