@@ -63,11 +63,13 @@ static size_t place(struct interval *v, struct interval *const placed[], size_t 
     return at;
 }
 
-static int64_t assign_in_order(struct interval *const order[], struct interval **placed, size_t count)
+/* Stops where it takes no less than `best`. */
+static int64_t assign_in_order(struct interval *const order[], struct interval **placed, size_t count,
+                               int64_t best)
 {
     int64_t size = 0;
 
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count && size < best; i++) {
         size_t at = place(order[i], placed, i);
         memmove(&placed[at + 1], &placed[at], (i - at) * sizeof(placed[0]));
         placed[at] = order[i];
@@ -111,7 +113,7 @@ int64_t memory_assign(struct interval *intervals, size_t count, int64_t *live)
         for (size_t i = 0; i < count; i++)
             order[i] = &intervals[i];
         qsort(order, count, sizeof(order[0]), orders[o]);
-        size = assign_in_order(order, placed, count);
+        size = assign_in_order(order, placed, count, best);
         if (size >= best)
             continue;
         best = size;
