@@ -290,15 +290,15 @@ static double once_around(const struct weighing *w, double bytes, double message
     return bytes * (w->data - 1.0) / w->data / w->on_dp.link_bytes + messages * w->on_dp.message_seconds;
 }
 
-/* What goes on while ranks compute is waited for no longer than that; half of it at the least, as ends are met
- * and what computes is slowed down. */
+/* What moves while ranks compute is waited for where it takes longer; half of it at the least, as ends are
+ * met and computing is slowed down. */
 static double beside(double moving, double computing)
 {
     return fmax(moving / 2, moving - computing);
 }
 
-/* Gradients, and with ZeRO parameters, among copies of the model, in one step: as long as they are waited for.
- * Sums of gradients are started in the last microbatch's backward pass, gathers a layer ahead. */
+/* Gradients, and with ZeRO parameters, among copies of the model, in one step: what is waited for. Sums
+ * of gradients are started in the last microbatch's backward pass, gathers a layer ahead. */
 static double share_seconds(const struct weighing *w, const struct span *s)
 {
     const double *of = s->sum.of, m = w->l->pipeline.microbatches;
