@@ -13,6 +13,8 @@
 #include "train/run.h"
 
 static const double MOST_GRADIENT = 1e-3, MOST_UPDATE = 3e-2, MOST_LOSS = 2e-5;
+/* A value on the edge between two of bfloat16 is rounded one way or the other. */
+static const double MORE_IN_BFLOAT16 = 20;
 /* A second moment's root that is large enough: as part of the largest of its tensor, and of all tensors. */
 static const double DETERMINED = 1e-3, DETERMINED_OF_ALL = 1e-5;
 /* A tensor's gradient below this part of the norm of all is compared with that: some are rounding alone, as
@@ -36,6 +38,7 @@ struct verification {
     struct side one, layout;
     float **before;                /* [tensor of the one rank's store]: values before the step */
     struct worst gradient, update; /* of this step */
+    double tolerance;              /* times what is allowed in fp32 */
     double norm, root;             /* of all first moments' changes; the largest of all second moments' */
 };
 
@@ -181,7 +184,7 @@ static int compare_part(struct verification *v, size_t i, const struct stored *p
                       param   ? 0
                       : first ? GRADIENT_OF_ALL * v->norm
                               : GRADIENT_OF_ALL * v->root * v->root };
-    double error, most = param ? MOST_UPDATE : MOST_GRADIENT;
+    double error, most = (param ? MOST_UPDATE : MOST_GRADIENT) * v->tolerance;
 
     memcpy(whole, e->data, (size_t)p.count * sizeof(float));
     stored_to_whole(part, whole);
@@ -226,7 +229,7 @@ static int compare(struct verification *v)
 
     v->gradient = v->update = (struct worst){ 0 };
     measure_all(v);
-    if (!(fabs(found - expected) <= MOST_LOSS * fmax(fabs(expected), 1)))
+    if (!(fabs(found - expected) <= MOST_LOSS * v->tolerance * fmax(fabs(expected), 1)))
         return fail(ERR_DATA,
                     "step %" PRId64 ": the loss differs from one rank's (found %.9g, expected %.9g)",
                     v->one.worker[0].step, found, expected);
@@ -307,7 +310,7 @@ static void side_close(struct side *s)
 
 static int verify(struct run *r, struct run *alone)
 {
-    struct verification v = { 0 };
+    struct verification v = { .tolerance = r->job->dtype == DT_BF16 ? MORE_IN_BFLOAT16 : 1 };
     int status = side_open(&v.one, alone, false);
 
     if (status == OK)
@@ -345,6 +348,7 @@ int verify_run(struct run *r)
     job.checkpoint = NULL;
     job.mesh = (struct mesh){ .size = { 1, 1, 1 } };
     job.pipeline = (struct pipeline_options){ 0 };
+    job.rules = NULL;
     job.zero_stage = 0;
     job.wish = (struct layout_wish){ 0 };
     job.stage = NULL;

@@ -105,4 +105,5 @@ says 'note: --partition_rules: "tp" deals nothing out, as that axis has one rank
 # ---- steps on the layout are those of one rank
 prints "verified: 2 steps as on one rank" "$PLAIT" plan $common --data_parallel_size 2 --zero_stage 1 --verify
 says "step 1: loss " "$PLAIT" plan $common --tensor_parallel_size 2 --verify --verify_steps 1
+prints "verified: 2 steps as on one rank" "$PLAIT" plan $common --pipeline_parallel_size 2 --verify --dtype bfloat16
 refuses 64 "--verify_steps: more than the run has" "$PLAIT" plan $common --max_steps 2 --verify --verify_steps 3
