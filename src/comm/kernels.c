@@ -102,7 +102,7 @@ static void take_share(const struct view *whole, const struct view *share, int d
         char *to = (char *)share->data + (size_t)(o * s.n * s.inner) * bytes;
         const char *from = (const char *)whole->data + (size_t)((o * w.n + first) * w.inner) * bytes;
         if (add) {
-            add_floats((float *)to, (const float *)from, n * s.inner);
+            add_floats((void *)to, (const void *)from, n * s.inner);
             continue;
         }
         memcpy(to, from, (size_t)(n * s.inner) * bytes);
@@ -208,7 +208,7 @@ static char *scattered(const struct kernel_args *a)
 static void finish_reduce_scatter(const struct kernel_args *a)
 {
     if (a->add[0])
-        add_floats(a->out[0].data, (const float *)scattered(a), view_count(&a->out[0]));
+        add_floats(a->out[0].data, (const void *)scattered(a), view_count(&a->out[0]));
     else if (!scatters_directly(a))
         memcpy(a->out[0].data, scattered(a), (size_t)view_count(&a->out[0]) * dtype_bytes(a->in[0].dtype));
 }

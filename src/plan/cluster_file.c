@@ -26,7 +26,7 @@ static const double LEAST = 1e-15, MOST = 1e30;
 
 static double *figure(struct cluster *c, int i)
 {
-    return (double *)((char *)c + figures[i].offset);
+    return (void *)((char *)c + figures[i].offset);
 }
 
 static void read_figure(struct json_reader *r, double *out)
