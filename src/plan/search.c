@@ -32,6 +32,8 @@ static void find_last_reads(struct search *s)
 
 /* ---- The cost of a step ---- */
 
+enum { WHOLE_MESSAGES = 8 };
+
 static double backward_seconds(const struct search *s, const struct tensor *t, struct placement want,
                                double work, struct lay *lay)
 {
@@ -80,6 +82,19 @@ static double input_seconds(const struct search *s, const struct tensor *t, stru
     return seconds + update;
 }
 
+/* Ranks of tp are there to divide the model, so a product with a matrix that each of them holds whole has a
+ * price: some messages more than it takes to divide it forward and backward. What the bytes of messages cost
+ * may still be more. */
+static double whole_seconds(const struct search *s, const struct node *n, int i, struct placement want)
+{
+    const struct tensor *t = n->in[i];
+
+    if (t->kind != TENSOR_PARAM || t->ndim < 2 || want.kind != REPLICATE || !n->op->cost ||
+        n->op->cost(n).flops < 2 * (double)tensor_count(t))
+        return 0;
+    return WHOLE_MESSAGES * cluster_complete(s->cost->cluster).message_seconds;
+}
+
 static double rule_seconds(const struct search *s, const struct node *n, const struct shard_rule *rule,
                            struct lay lay[])
 {
@@ -87,7 +102,8 @@ static double rule_seconds(const struct search *s, const struct node *n, const s
 
     for (int i = 0; i < n->nin && seconds < INFINITY; i++)
         if (n->in[i])
-            seconds += input_seconds(s, n->in[i], rule->in[i], rule->work, &lay[n->in[i]->id]);
+            seconds += input_seconds(s, n->in[i], rule->in[i], rule->work, &lay[n->in[i]->id]) +
+                       whole_seconds(s, n, i, rule->in[i]);
     for (int j = 0; j < n->nout; j++) {
         if (!n->out[j])
             continue;

@@ -238,7 +238,7 @@ static void slow_links_leave_all_whole(void **state)
 
     build_parallel(
         &t, plain, 2,
-        &(struct cluster){ .flops = 1e15, .memory_bytes = 1e13, .link_bytes = 1e6, .message_seconds = 1 });
+        &(struct cluster){ .flops = 1e15, .memory_bytes = 1e13, .link_bytes = 1e3, .message_seconds = 1e-6 });
     expect_moved(&t, 0, 0);
     assert_int_equal(on_tp(&t, "h.0.qkv").kind, REPLICATE);
     graph_free(t.g);
