@@ -113,12 +113,20 @@ static void shard(const struct node *n, const struct placement have[], struct sh
 
 /* Rows attend to half of the rows on average at most; sequences are not known at build, so this is an upper
  * bound. */
+/* Each row meets the keys of its own sequence, half of them where it sees none that come later. */
 static struct op_cost cost(const struct node *n)
 {
-    const struct tensor *q = n->in[ATTENTION_Q];
+    const struct tensor *q = n->in[ATTENTION_Q], *k = n->in[ATTENTION_K];
     double rows = (double)tensor_rows(q), width = (double)(q->dims[2].size * q->dims[3].size);
+    double sequences = (double)tensor_rows(n->in[ATTENTION_KV_OFFSETS]) - 1,
+           window = n->attr[ATTENTION_WINDOW];
+    double keys = (double)tensor_rows(k) / (sequences > 1 ? sequences : 1);
 
-    return (struct op_cost){ .flops = 2.0 * rows * rows * width, .bytes = 16.0 * rows * width };
+    if (window > 0 && window < keys)
+        keys = window;
+    if (n->attr[ATTENTION_CAUSAL] != 0)
+        keys /= 2;
+    return (struct op_cost){ .flops = 4.0 * rows * keys * width, .bytes = 16.0 * rows * width };
 }
 
 const struct op_def op_attention = {

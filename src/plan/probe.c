@@ -12,7 +12,7 @@
 #include "ops/ops.h"
 #include "plan/cluster.h"
 
-enum { ROWS = 256, WIDTH = 768, INNER = 3072, FLOATS = 1 << 21, TILE = 1 << 16, MOVED = 1 << 20, TIMES = 2 };
+enum { ROWS = 256, WIDTH = 768, INNER = 3072, FLOATS = 1 << 21, TILE = 1 << 16, MOVED = 1 << 20, TIMES = 4 };
 
 struct probing {
     struct cluster *rank; /* [rank] */
@@ -20,6 +20,22 @@ struct probing {
 };
 
 /* ---- One rank ---- */
+
+/* Seconds of one of TIMES runs, from when all ranks begin to when all are done: what ranks that share a
+ * processor take from each other shows. The first run only warms up. */
+static int time_runs(struct comm *comm, int (*run)(void *context), void *context, double *seconds)
+{
+    double start;
+
+    TRY(run(context));
+    TRY(comm_barrier(comm));
+    start = clock_seconds();
+    for (int i = 0; i < TIMES; i++)
+        TRY(run(context));
+    TRY(comm_barrier(comm));
+    *seconds = (clock_seconds() - start) / TIMES;
+    return OK;
+}
 
 static struct tensor matrix(int64_t rows, int64_t columns)
 {
@@ -41,35 +57,46 @@ static struct view view_of(const struct tensor *t)
     return v;
 }
 
-static double linear_flops(const struct machine *m)
+struct product {
+    const struct kernel *kernel;
+    struct kernel_args args;
+};
+
+static int run_product(void *context)
+{
+    const struct product *p = context;
+
+    p->kernel->run(&p->args);
+    return OK;
+}
+
+static int measure_linear(struct comm *comm, const struct machine *m, double *flops)
 {
     struct tensor x = matrix(ROWS, WIDTH), w = matrix(WIDTH, INNER), y = matrix(ROWS, INNER);
     struct tensor *in[] = { &x, &w, NULL, NULL };
     struct node n = {
         .op = &op_linear, .nin = 4, .nout = 1, .in = in, .out = { &y }, .attr = { 1 }, .scope = ""
     };
-    const struct kernel *k = kernel_choose(cpu_kernel_table(m->isa), &n, m, NULL);
     struct view views[] = { view_of(&x), view_of(&w), { 0 }, { 0 } }, out = view_of(&y);
     const struct run_counts counts = { { 0 } };
     const struct mesh alone = { .size = { 1, 1, 1 } };
     const bool add = false;
-    struct kernel_args args = { .node = &n, .in = views, .out = &out, .add = &add, .counts = &counts };
-    int64_t bytes = k->workspace ? k->workspace(&n, &alone, m) : 0;
-    char *scratch = mem_map((size_t)bytes + 64);
-    double best = INFINITY;
+    struct product p = { kernel_choose(cpu_kernel_table(m->isa), &n, m, NULL),
+                         { .node = &n, .in = views, .out = &out, .add = &add, .counts = &counts } };
+    int64_t bytes = p.kernel->workspace ? p.kernel->workspace(&n, &alone, m) : 0;
+    double seconds = 1;
+    int status;
 
-    args.workspace = scratch;
-    for (int i = 0; scratch && i <= TIMES; i++) { /* the first one only warms up */
-        double start = clock_seconds(), seconds;
-        k->run(&args);
-        seconds = clock_seconds() - start;
-        best = i > 0 && seconds < best ? seconds : best;
-    }
-    mem_unmap(scratch, (size_t)bytes + 64);
+    p.args.workspace = mem_map((size_t)bytes + 64);
+    status = p.args.workspace ? time_runs(comm, run_product, &p, &seconds)
+                              : fail(ERR_SYSTEM, "no memory to measure this machine with");
+    if (p.args.workspace)
+        mem_unmap(p.args.workspace, (size_t)bytes + 64);
     for (int i = 0; i < 2; i++)
         mem_free(views[i].data);
     mem_free(out.data);
-    return 2.0 * ROWS * WIDTH * INNER / best;
+    *flops = 2.0 * ROWS * WIDTH * INNER / seconds;
+    return status;
 }
 
 struct pass {
@@ -85,53 +112,56 @@ static void pass_tile(void *context, int64_t tile)
         p->to[i] = p->from[i] * 0.5f + p->to[i];
 }
 
-static double memory_speed(void)
+static int run_pass(void *context)
 {
-    struct pass p = { mem_alloc_array(FLOATS, sizeof(float)), mem_alloc_array(FLOATS, sizeof(float)) };
-    double best = INFINITY;
-
-    for (int i = 0; i <= TIMES; i++) {
-        double start = clock_seconds(), seconds;
-        parallel_for(FLOATS / TILE, pass_tile, &p);
-        seconds = clock_seconds() - start;
-        best = i > 0 && seconds < best ? seconds : best;
-    }
-    mem_free((void *)p.from);
-    mem_free(p.to);
-    return 3.0 * FLOATS * sizeof(float) / best;
+    parallel_for(FLOATS / TILE, pass_tile, context);
+    return OK;
 }
 
-static int reduce_seconds(struct comm *comm, float *data, int64_t count, double *seconds)
+static int measure_memory(struct comm *comm, double *speed)
 {
-    const struct transfer x = {
-        .kind = TRANSFER_ALL_REDUCE, .axis = AXIS_DP, .reduction = REDUCE_SUM, .dtype = DT_F32, .count = count
-    };
+    struct pass p = { mem_alloc_array(FLOATS, sizeof(float)), mem_alloc_array(FLOATS, sizeof(float)) };
+    double seconds = 1;
+    int status = time_runs(comm, run_pass, &p, &seconds);
 
-    *seconds = INFINITY;
-    for (int i = 0; i <= TIMES; i++) {
-        double start;
-        TRY(comm_barrier(comm));
-        start = clock_seconds();
-        TRY(comm_run(comm, &x, data, data));
-        if (i > 0 && clock_seconds() - start < *seconds)
-            *seconds = clock_seconds() - start;
-    }
-    return OK;
+    mem_free((void *)p.from);
+    mem_free(p.to);
+    *speed = 3.0 * FLOATS * sizeof(float) / seconds;
+    return status;
+}
+
+struct reduction_run {
+    struct comm *comm;
+    float *data;
+    int64_t count;
+};
+
+static int run_reduction(void *context)
+{
+    const struct reduction_run *r = context;
+
+    return comm_run(r->comm,
+                    &(struct transfer){ .kind = TRANSFER_ALL_REDUCE,
+                                        .axis = AXIS_DP,
+                                        .reduction = REDUCE_SUM,
+                                        .dtype = DT_F32,
+                                        .count = r->count },
+                    r->data, r->data);
 }
 
 static int measure_links(struct comm *comm, int ranks, struct cluster *c)
 {
-    float *data = mem_alloc_array(MOVED, sizeof(float));
-    double large = 0, small = 0, bytes = 2.0 * MOVED * sizeof(float) * (ranks - 1) / ranks;
-    int status = reduce_seconds(comm, data, 1, &small);
+    struct reduction_run r = { comm, mem_alloc_array(MOVED, sizeof(float)), 1 };
+    double large = 1, small = 1, bytes = 2.0 * MOVED * sizeof(float) * (ranks - 1) / ranks;
+    int status = time_runs(comm, run_reduction, &r, &small);
 
+    r.count = MOVED;
     if (status == OK)
-        status = reduce_seconds(comm, data, MOVED, &large);
-    mem_free(data);
-    TRY(status);
+        status = time_runs(comm, run_reduction, &r, &large);
+    mem_free(r.data);
     c->message_seconds = small / 2;
     c->link_bytes = bytes / fmax(large - small, large / 2);
-    return OK;
+    return status;
 }
 
 static int probe_rank(void *context, int rank, struct comm *comm)
@@ -142,10 +172,8 @@ static int probe_rank(void *context, int rank, struct comm *comm)
 
     m.threads = parallel_threads();
     TRY(machine_detect(&m));
-    TRY(comm_barrier(comm));
-    c->flops = linear_flops(&m);
-    TRY(comm_barrier(comm));
-    c->memory_bytes = memory_speed();
+    TRY(measure_linear(comm, &m, &c->flops));
+    TRY(measure_memory(comm, &c->memory_bytes));
     return p->ranks > 1 ? measure_links(comm, p->ranks, c) : OK;
 }
 
