@@ -16,6 +16,12 @@ struct layout_choice {
     int64_t microbatch; /* samples that a dp rank computes at once */
 };
 
+/* ZeRO is asked for, and there is one copy of the model. */
+static inline bool layout_idles_zero(const struct layout_choice *l)
+{
+    return l->zero > 0 && mesh_size(&l->mesh, AXIS_DP) == 1;
+}
+
 /* Seconds of a step, bytes of the rank that takes most. */
 struct layout_cost {
     double seconds;  /* the whole step: the sum of the four below */

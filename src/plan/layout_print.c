@@ -54,7 +54,9 @@ char *layout_reason(const struct layout_wish *w, const struct layout_option *o,
         str_append_bytes_human(&s, w->memory);
         return str_detach(&s);
     }
-    if (o->global_batch < best->global_batch)
+    if (layout_idles_zero(&o->layout) && !layout_idles_zero(&best->layout))
+        str_append(&s, "one copy of the model, nothing for ZeRO to deal out");
+    else if (o->global_batch < best->global_batch)
         str_appendf(&s, "fewer copies of the model (%d of %d)", mesh_size(&o->layout.mesh, AXIS_DP),
                     mesh_size(&best->layout.mesh, AXIS_DP));
     else if (seconds > least * 1.0005)

@@ -331,8 +331,8 @@ static double score(const struct layout_option *o)
     return o->cost.seconds / (double)o->global_batch * (1 + 0.005 * complexity(&o->layout));
 }
 
-/* What fits, first; without a global batch that is given, the largest: as many copies of the model as can be.
- */
+/* What fits, first; where ZeRO is asked for, what it has copies to deal out among; without a global batch that
+ * is given, the largest: as many copies of the model as can be. */
 static int by_score(const void *a, const void *b)
 {
     const struct layout_option *x = a, *y = b;
@@ -342,6 +342,8 @@ static int by_score(const void *a, const void *b)
         return x->fits ? -1 : 1;
     if (!x->fits && x->cost.bytes != y->cost.bytes)
         return x->cost.bytes < y->cost.bytes ? -1 : 1;
+    if (layout_idles_zero(&x->layout) != layout_idles_zero(&y->layout))
+        return layout_idles_zero(&x->layout) ? 1 : -1;
     if (x->global_batch != y->global_batch)
         return x->global_batch > y->global_batch ? -1 : 1;
     if (s != t)

@@ -19,6 +19,14 @@ static struct placement on_tp(const struct tensor *t)
     return t->layout.on[AXIS_TP];
 }
 
+/* The parameter that t is, or has been made of by transfers alone; NULL: none. */
+static const struct tensor *param_behind(const struct tensor *t)
+{
+    while (t && t->producer && (node_moves(t->producer) || t->producer->op == &op_wait))
+        t = t->producer->in[0];
+    return t && t->kind == TENSOR_PARAM ? t : NULL;
+}
+
 static void count_linear(struct counts *c, const struct node *n)
 {
     const struct tensor *w = n->in[LINEAR_WEIGHT];
@@ -45,9 +53,8 @@ static void count_table(struct counts *c, const struct node *n, const struct ten
 {
     struct placement p;
 
-    while (t && t->producer && node_moves(t->producer))
-        t = t->producer->in[0];
-    if (!t || t->kind != TENSOR_PARAM || t->ndim != 2)
+    t = param_behind(t);
+    if (!t || t->ndim != 2)
         return;
     p = on_tp(t);
     if (p.kind != SHARD || t->dims[p.dim].size < t->dims[1 - p.dim].size)
@@ -64,7 +71,7 @@ static void count_node(struct counts *c, const struct node *n)
 {
     const struct tensor *first = n->nin > 0 ? n->in[0] : NULL;
 
-    if (n->op == &op_linear && n->in[LINEAR_WEIGHT]->kind == TENSOR_PARAM)
+    if (n->op == &op_linear && param_behind(n->in[LINEAR_WEIGHT]))
         count_linear(c, n);
     if (n->op == &op_attention && !c->has_attention) {
         c->has_attention = true;

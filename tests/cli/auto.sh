@@ -35,3 +35,9 @@ for size in data tensor pipeline; do
   grep -q "$size $(sed -n "s/^ *\"${size}_parallel_size\": \([0-9]*\),/\1/p" plan.json | head -1)," <<<"$layout" ||
     stop "the run's layout is $layout, now $(head -20 plan.json)"
 done
+
+# Who asks for ZeRO gets copies of the model to deal out among, and a line that says how tp divides each.
+"$PLAIT" plan ${common/size 16/size 2} --world_size 4 --zero_stage 3 --output_dir none 2>err >plan.txt || stop "$(cat err)"
+grep -q '^layout: data 2 x .*ZeRO 3' plan.txt || stop "ZeRO 3 deals nothing out: $(head -3 plan.txt)"
+"$PLAIT" plan $common --world_size 4 --tensor_parallel_size 2 --zero_stage 3 --output_dir none 2>err >plan.txt || stop "$(cat err)"
+grep -q '^tensor parallel: linears column/row, heads 4 over 2' plan.txt || stop "not divided: $(head -3 plan.txt)"
