@@ -160,13 +160,15 @@ static int run(void *values, struct options *o)
 {
     struct values *v = values;
     struct world w;
+    int status;
 
     (void)o;
     TRY(require_text("model_name_or_path", v->model.name));
     TRY(require_text("inputs", v->own.inputs));
     TRY(require_text("output", v->own.output));
     TRY(parallel_open(&v->parallel, &w, tell_error));
-    return world_close(&w, run_in(v, &w));
+    status = strcmp(v->own.inputs, "-") == 0 ? world_share_input(&w) : OK;
+    return world_close(&w, status == OK ? run_in(v, &w) : status);
 }
 
 const struct command command_forward = {

@@ -211,6 +211,11 @@ static int open_and_generate(struct generate *g)
     return status;
 }
 
+static bool is_standard(const char *path)
+{
+    return path && strcmp(path, "-") == 0;
+}
+
 static int run(void *values, struct options *o)
 {
     struct values *v = values;
@@ -223,8 +228,11 @@ static int run(void *values, struct options *o)
     TRY(stop_create(&g.stop));
     status = parallel_open(&v->parallel, &w, tell_error);
     g.world = &w;
-    if (status == OK)
-        status = world_close(&w, open_and_generate(&g));
+    if (status == OK) {
+        if (is_standard(v->own.prompt_file) || is_standard(v->own.input_ids))
+            status = world_share_input(&w);
+        status = world_close(&w, status == OK ? open_and_generate(&g) : status);
+    }
     stop_free(g.stop);
     return status;
 }

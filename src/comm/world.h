@@ -62,6 +62,8 @@ int world_any(const struct world *w, bool *any);
 int world_agree(const struct world *w, const char *what, const char *text);
 /* Rank 0's bytes for all. */
 int world_share(const struct world *w, void *data, size_t bytes);
+/* What rank 0 finds on standard input, for all to read there. To be called by all before any has read. */
+int world_share_input(const struct world *w);
 
 /* For plait --version: a line for each MPI there is, or one on why there is none. */
 void world_describe(struct str *out);

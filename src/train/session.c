@@ -50,6 +50,14 @@ static int check_samples(const struct session *s, bool train, bool evaluate)
     return OK;
 }
 
+static bool names_input(const struct option_list *files)
+{
+    for (size_t i = 0; i < files->count; i++)
+        if (strcmp(files->items[i], "-") == 0)
+            return true;
+    return false;
+}
+
 static int find_files(struct session *s, bool train, bool evaluate)
 {
     const struct data_wishes w = { s->o->in, s->o->model.cache_dir, train, evaluate };
@@ -64,6 +72,8 @@ static int find_files(struct session *s, bool train, bool evaluate)
         return check_samples(s, train, evaluate);
     TRY(data_files_find(&s->files, &w));
     s->has_files = true;
+    if (names_input(&s->files.train) || names_input(&s->files.validation))
+        TRY(world_share_input(s->o->world));
     s->choice.files = s->files.train.count > 0 ? &s->files.train : &s->files.validation;
     s->choice.spool_directory = ".";
     return OK;

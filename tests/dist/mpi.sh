@@ -76,6 +76,11 @@ for flavour in $flavours; do
   [ "$(grep -e loss -e perplexity -e samples\" eval.$flavour)" = "$(grep -e loss -e perplexity -e samples\" eval.threads)" ] || stop "$flavour: $(cat eval.$flavour)"
   mpirun $flavour 2 "$PLAIT" $generate >generate.$flavour || stop "$flavour: generate"
   cmp generate.threads generate.$flavour || stop "$flavour: generate"
+  echo the | mpirun $flavour 2 "$PLAIT" ${generate/--prompt the/--prompt_file -} >generate.$flavour || stop "$flavour: standard input"
+  cmp generate.threads generate.$flavour || stop "$flavour: what standard input asks for"
+  mpirun $flavour 4 "$PLAIT" ${train/--train_file text.txt/--train_file -} --output_dir $flavour-input <text.txt 2>err ||
+    stop "$flavour: train on standard input: $(cat err)"
+  cmp threads/model.safetensors $flavour-input/model.safetensors || stop "$flavour: another text on standard input"
   mpirun $flavour 4 "$PLAIT" $forward --output forward.$flavour || stop "$flavour: forward"
   cmp forward.threads forward.$flavour || stop "$flavour: forward"
   mpirun $flavour 4 "$PLAIT" $generate $staged --num_beams 3 --stop_strings "cat" >generate.$flavour || stop "$flavour: generate"
