@@ -18,7 +18,7 @@ bool name_pattern_init(struct name_pattern *p, const char *text, char why[NAME_P
     if (p->code)
         return true;
     pcre2_get_error_message(error, what, sizeof(what));
-    snprintf(why, NAME_PATTERN_WHY, "no regular expression (found \"%.40s\"): %s at character %zu", text,
+    snprintf(why, NAME_PATTERN_WHY, "no regular expression (found \"%.40s\"): %.100s at character %zu", text,
              (const char *)what, (size_t)at + 1);
     return false;
 }
