@@ -331,8 +331,8 @@ static double score(const struct layout_option *o)
     return o->cost.seconds / (double)o->global_batch * (1 + 0.005 * complexity(&o->layout));
 }
 
-/* What fits, first; where ZeRO is asked for, what it has copies to deal out among; without a global batch that
- * is given, the largest: as many copies of the model as can be. */
+/* What fits, first; where ZeRO is asked for, what it has copies to deal out among; without a global batch
+ * that is given, the largest: as many copies of the model as can be. */
 static int by_score(const void *a, const void *b)
 {
     const struct layout_option *x = a, *y = b;

@@ -1,8 +1,7 @@
 # A real Slurm on this machine: ranks by srun on one node and on two, and the batch job of examples/slurm, which is stopped,
 # goes back into the queue and goes on.
 . "$TESTS/lib/cli.sh"
-# MPI libraries leave memory behind.
-[ -z "${PLAIT_SANITIZE:-}" ] || export ASAN_OPTIONS="${ASAN_OPTIONS:-}:detect_leaks=0"
+[ -z "${PLAIT_SANITIZE:-}" ] || { echo "processes run under sanitizers in dist/mpi: not tested"; exit 77; }
 export XDG_CACHE_HOME=$PWD/cache
 
 for command in slurmctld slurmd munged srun sbatch; do
