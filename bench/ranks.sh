@@ -40,7 +40,7 @@ run() { # run LAYOUT RANKS BATCH ACCUMULATION [OPTION...]
     [ -z "${MPI:-}" ] || [ "$ranks" = 1 ] || launch="mpirun --oversubscribe --allow-run-as-root -n $ranks" world=
     echo "$layout" >&2
     $launch "$plait" train --config_name "$out/gpt2" --train_file rows.jsonl \
-        --line_by_line --per_device_train_batch_size "$batch" --gradient_accumulation_steps "$accumulation" \
+        --line_by_line --block_size "$length" --per_device_train_batch_size "$batch" --gradient_accumulation_steps "$accumulation" \
         --max_steps "$steps" --num_train_epochs 1000 --logging_steps 1 --save_strategy no --overwrite_output_dir \
         --threads $((threads / ranks)) $world "$@" --output_dir "$layout" --log_level error
     sed -n '2,$p' "$layout/train_log.jsonl" | sed "s/^{/{\"layout\": \"$layout\", /" >>"$results"
