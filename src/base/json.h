@@ -101,5 +101,9 @@ void json_write_double(struct json_writer *w, double v);
 void json_write_bool(struct json_writer *w, bool v);
 void json_write_null(struct json_writer *w);
 void json_write_raw(struct json_writer *w, const char *bytes, size_t length); /* a value already in JSON */
+/* A key and its value; a number that is not finite, and text that is NULL, become null. */
+void json_write_member_int(struct json_writer *w, const char *key, int64_t v);
+void json_write_member_number(struct json_writer *w, const char *key, double v);
+void json_write_member_string(struct json_writer *w, const char *key, const char *text);
 
 #endif

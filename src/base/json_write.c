@@ -290,3 +290,27 @@ void json_write_double(struct json_writer *w, double v)
         decimal_shortest(&d, fabs(v));
     append_decimal(w->out, &d);
 }
+
+void json_write_member_int(struct json_writer *w, const char *key, int64_t v)
+{
+    json_write_key(w, key);
+    json_write_int(w, v);
+}
+
+void json_write_member_number(struct json_writer *w, const char *key, double v)
+{
+    json_write_key(w, key);
+    if (isfinite(v))
+        json_write_double(w, v);
+    else
+        json_write_null(w);
+}
+
+void json_write_member_string(struct json_writer *w, const char *key, const char *text)
+{
+    json_write_key(w, key);
+    if (text)
+        json_write_string(w, text);
+    else
+        json_write_null(w);
+}

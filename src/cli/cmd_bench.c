@@ -157,30 +157,19 @@ static void write_shape(const struct bench *b, struct json_writer *w)
 {
     const struct values *v = b->v;
 
-    json_write_key(w, "program");
-    json_write_string(w, "plait");
-    json_write_key(w, "model");
-    json_write_string(w, v->own.model);
-    json_write_key(w, "objective");
-    json_write_string(w, objective_names[b->data.loader.options.objective.kind]);
-    json_write_key(w, "batch");
-    json_write_int(w, v->own.batch);
-    json_write_key(w, "seq");
-    json_write_int(w, v->own.length);
+    json_write_member_string(w, "program", "plait");
+    json_write_member_string(w, "model", v->own.model);
+    json_write_member_string(w, "objective", objective_names[b->data.loader.options.objective.kind]);
+    json_write_member_int(w, "batch", v->own.batch);
+    json_write_member_int(w, "seq", v->own.length);
     json_write_key(w, "pad_fraction");
     json_write_double(w, v->own.padding);
-    json_write_key(w, "encoder_tokens");
-    json_write_int(w, b->data.batch.encoder.count);
-    json_write_key(w, "tokens");
-    json_write_int(w, b->data.batch.rows.count);
-    json_write_key(w, "labels");
-    json_write_int(w, b->data.batch.label_count);
-    json_write_key(w, "recompute");
-    json_write_string(w, recomputes[v->own.recompute]);
-    json_write_key(w, "dtype");
-    json_write_string(w, dtypes[v->own.dtype]);
-    json_write_key(w, "threads");
-    json_write_int(w, parallel_threads());
+    json_write_member_int(w, "encoder_tokens", b->data.batch.encoder.count);
+    json_write_member_int(w, "tokens", b->data.batch.rows.count);
+    json_write_member_int(w, "labels", b->data.batch.label_count);
+    json_write_member_string(w, "recompute", recomputes[v->own.recompute]);
+    json_write_member_string(w, "dtype", dtypes[v->own.dtype]);
+    json_write_member_int(w, "threads", parallel_threads());
 }
 
 /* Keys as bench/peer.py writes them. */
@@ -201,10 +190,8 @@ static void print_json(const struct bench *b, double median, double loss, struct
     json_write_double(&w, 1e3 * b->cpu_seconds);
     json_write_key(&w, "cpu_share");
     json_write_double(&w, b->cpu_share);
-    json_write_key(&w, "peak_rss_bytes");
-    json_write_int(&w, (int64_t)mem_peak_resident());
-    json_write_key(&w, "planned_bytes");
-    json_write_int(&w, plan_bytes(b->plan));
+    json_write_member_int(&w, "peak_rss_bytes", (int64_t)mem_peak_resident());
+    json_write_member_int(&w, "planned_bytes", plan_bytes(b->plan));
     json_write_key(&w, "loss");
     json_write_double(&w, loss);
     json_write_object_end(&w);

@@ -92,10 +92,8 @@ void cluster_write(const struct cluster *c, struct json_writer *w)
 
     json_write_object_begin(w);
     if (c->host_ranks > 0) {
-        json_write_key(w, "hosts");
-        json_write_int(w, c->hosts > 0 ? c->hosts : 1);
-        json_write_key(w, "ranks_per_host");
-        json_write_int(w, c->host_ranks);
+        json_write_member_int(w, "hosts", c->hosts > 0 ? c->hosts : 1);
+        json_write_member_int(w, "ranks_per_host", c->host_ranks);
     }
     for (int i = 0; i < FIGURES; i++) {
         if (*figure(&copy, i) <= 0)

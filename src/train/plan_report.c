@@ -1,7 +1,6 @@
 /* What `plait plan` prints of a run: its layout, what a rank takes, how long a step will take, and why other
  * layouts were not chosen. */
 #include <inttypes.h>
-#include <math.h>
 
 #include "base/json.h"
 #include "plan/stage.h"
@@ -150,40 +149,19 @@ void plan_report_print(const struct run *r, struct str *out)
 
 /* ---- as JSON ---- */
 
-static void write_int(struct json_writer *w, const char *key, int64_t v)
-{
-    json_write_key(w, key);
-    json_write_int(w, v);
-}
-
-static void write_number(struct json_writer *w, const char *key, double v)
-{
-    json_write_key(w, key);
-    if (isfinite(v))
-        json_write_double(w, v);
-    else
-        json_write_null(w);
-}
-
-static void write_string(struct json_writer *w, const char *key, const char *text)
-{
-    json_write_key(w, key);
-    json_write_string(w, text);
-}
-
 static void write_layout(struct json_writer *w, const struct layout_choice *l)
 {
-    write_int(w, "data_parallel_size", mesh_size(&l->mesh, AXIS_DP));
-    write_int(w, "tensor_parallel_size", mesh_size(&l->mesh, AXIS_TP));
-    write_int(w, "pipeline_parallel_size", mesh_size(&l->mesh, AXIS_PP));
+    json_write_member_int(w, "data_parallel_size", mesh_size(&l->mesh, AXIS_DP));
+    json_write_member_int(w, "tensor_parallel_size", mesh_size(&l->mesh, AXIS_TP));
+    json_write_member_int(w, "pipeline_parallel_size", mesh_size(&l->mesh, AXIS_PP));
     if (mesh_size(&l->mesh, AXIS_PP) > 1) {
-        write_string(w, "pipeline_schedule", schedule_name(l->pipeline.schedule));
-        write_int(w, "pipeline_chunks", l->pipeline.chunks);
+        json_write_member_string(w, "pipeline_schedule", schedule_name(l->pipeline.schedule));
+        json_write_member_int(w, "pipeline_chunks", l->pipeline.chunks);
     }
-    write_int(w, "num_microbatches", l->pipeline.microbatches);
-    write_int(w, "microbatch_size", l->microbatch);
-    write_int(w, "zero_stage", l->zero);
-    write_string(w, "recompute", recompute_name(l->recompute));
+    json_write_member_int(w, "num_microbatches", l->pipeline.microbatches);
+    json_write_member_int(w, "microbatch_size", l->microbatch);
+    json_write_member_int(w, "zero_stage", l->zero);
+    json_write_member_string(w, "recompute", recompute_name(l->recompute));
 }
 
 static void write_stages(struct json_writer *w, const struct plan *p)
@@ -193,9 +171,9 @@ static void write_stages(struct json_writer *w, const struct plan *p)
     for (int k = 0; p->stages && k < stage_count(p->stages); k++) {
         int end = k + 1 < stage_count(p->stages) ? p->stages->first_layer[k + 1] : p->stages->layers + 1;
         json_write_object_begin(w);
-        write_int(w, "rank", k % p->stages->ranks);
-        write_int(w, "first_layer", p->stages->first_layer[k]);
-        write_int(w, "end_layer", end);
+        json_write_member_int(w, "rank", k % p->stages->ranks);
+        json_write_member_int(w, "first_layer", p->stages->first_layer[k]);
+        json_write_member_int(w, "end_layer", end);
         json_write_object_end(w);
     }
     json_write_array_end(w);
@@ -207,13 +185,13 @@ static void write_bytes(struct json_writer *w, const struct run *r)
 
     json_write_key(w, "bytes");
     json_write_object_begin(w);
-    write_number(w, "needed", rank_bytes(r));
+    json_write_member_number(w, "needed", rank_bytes(r));
     if (r->job->memory > 0)
-        write_number(w, "available", rank_memory(r));
-    write_int(w, "parameters", p->param_bytes);
-    write_int(w, "optimizer", p->state_bytes);
-    write_int(w, "gradients", p->grad_bytes);
-    write_number(w, "activations", value_bytes(r));
+        json_write_member_number(w, "available", rank_memory(r));
+    json_write_member_int(w, "parameters", p->param_bytes);
+    json_write_member_int(w, "optimizer", p->state_bytes);
+    json_write_member_int(w, "gradients", p->grad_bytes);
+    json_write_member_number(w, "activations", value_bytes(r));
     json_write_object_end(w);
 }
 
@@ -221,10 +199,10 @@ static void write_seconds(struct json_writer *w, const struct layout_cost *c)
 {
     json_write_key(w, "predicted");
     json_write_object_begin(w);
-    write_number(w, "step_seconds", c->seconds);
-    write_number(w, "compute_seconds", c->compute);
-    write_number(w, "transfer_seconds", c->exchange);
-    write_number(w, "bubble_seconds", c->bubble);
+    json_write_member_number(w, "step_seconds", c->seconds);
+    json_write_member_number(w, "compute_seconds", c->compute);
+    json_write_member_number(w, "transfer_seconds", c->exchange);
+    json_write_member_number(w, "bubble_seconds", c->bubble);
     json_write_object_end(w);
 }
 
@@ -232,18 +210,18 @@ static void write_search(struct json_writer *w, const struct layout_search *s)
 {
     json_write_key(w, "search");
     json_write_object_begin(w);
-    write_int(w, "weighed", (int64_t)s->weighed);
-    write_number(w, "seconds", s->seconds);
+    json_write_member_int(w, "weighed", (int64_t)s->weighed);
+    json_write_member_number(w, "seconds", s->seconds);
     json_write_object_end(w);
     json_write_key(w, "others");
     json_write_array_begin(w);
     for (size_t i = 1; i < s->count; i++) {
         json_write_object_begin(w);
         write_layout(w, &s->option[i].layout);
-        write_int(w, "global_batch_size", s->option[i].global_batch);
-        write_number(w, "step_seconds", s->option[i].cost.seconds);
-        write_number(w, "rank_bytes", s->option[i].cost.bytes);
-        write_string(w, "why", s->option[i].why);
+        json_write_member_int(w, "global_batch_size", s->option[i].global_batch);
+        json_write_member_number(w, "step_seconds", s->option[i].cost.seconds);
+        json_write_member_number(w, "rank_bytes", s->option[i].cost.bytes);
+        json_write_member_string(w, "why", s->option[i].why);
         json_write_object_end(w);
     }
     json_write_array_end(w);
@@ -254,14 +232,14 @@ void plan_report_write(const struct run *r, struct json_writer *w)
     struct cluster cluster;
     struct str placements;
 
-    write_int(w, "global_batch_size", r->state.global_batch_size);
+    json_write_member_int(w, "global_batch_size", r->state.global_batch_size);
     json_write_key(w, "layout");
     json_write_object_begin(w);
     write_layout(w, &r->layout);
     json_write_object_end(w);
     str_init(&placements);
     placements_print(graph_of(r->plan), &r->mesh, &placements);
-    write_string(w, "tensor_parallel", placements.data);
+    json_write_member_string(w, "tensor_parallel", placements.data);
     str_release(&placements);
     write_stages(w, r->plan);
     write_bytes(w, r);

@@ -219,22 +219,11 @@ void report_step(struct report *p, struct run *r, const struct step_result *s)
 
 /* ---- lines ---- */
 
-/* A number that is none becomes null. */
-static void write_number(struct json_writer *w, const char *key, double v)
-{
-    json_write_key(w, key);
-    if (isfinite(v))
-        json_write_double(w, v);
-    else
-        json_write_null(w);
-}
-
 static void write_place(struct json_writer *w, const struct run *r)
 {
     json_write_object_begin(w);
-    json_write_key(w, "step");
-    json_write_int(w, r->state.global_step);
-    write_number(w, "epoch", r->state.epoch);
+    json_write_member_int(w, "step", r->state.global_step);
+    json_write_member_number(w, "epoch", r->state.epoch);
 }
 
 static double of_a_step(const struct report *p, double seconds)
@@ -251,25 +240,23 @@ static void log_file(struct report *p, const struct run *r, double loss)
     str_init(&line);
     json_writer_init(&w, &line, 0);
     write_place(&w, r);
-    write_number(&w, "loss", loss);
-    write_number(&w, "learning_rate", p->last.learning_rate);
-    write_number(&w, "grad_norm", p->last.grad_norm);
-    write_number(&w, "tokens_per_second", rate);
-    write_number(&w, "step_ms", of_a_step(p, p->seconds));
+    json_write_member_number(&w, "loss", loss);
+    json_write_member_number(&w, "learning_rate", p->last.learning_rate);
+    json_write_member_number(&w, "grad_norm", p->last.grad_norm);
+    json_write_member_number(&w, "tokens_per_second", rate);
+    json_write_member_number(&w, "step_ms", of_a_step(p, p->seconds));
     if (mesh_ranks(&r->mesh) > 1) {
-        write_number(&w, "communication_ms", of_a_step(p, p->moving));
-        write_number(&w, "exposed_ms", of_a_step(p, p->waiting));
+        json_write_member_number(&w, "communication_ms", of_a_step(p, p->moving));
+        json_write_member_number(&w, "exposed_ms", of_a_step(p, p->waiting));
     }
-    write_number(&w, "mfu", p->peak > 0 ? rate * r->row_flops / p->peak : NAN);
+    json_write_member_number(&w, "mfu", p->peak > 0 ? rate * r->row_flops / p->peak : NAN);
     if (r->predicted.seconds > 0)
-        write_number(&w, "predicted_step_ms", r->predicted.seconds * 1e3);
+        json_write_member_number(&w, "predicted_step_ms", r->predicted.seconds * 1e3);
     json_write_key(&w, "memory_bytes");
     json_write_uint64(&w, mem_peak_resident());
-    json_write_key(&w, "predicted_bytes");
-    json_write_int(&w, run_process_bytes(r));
+    json_write_member_int(&w, "predicted_bytes", run_process_bytes(r));
     if (r->state.skipped_steps > 0) {
-        json_write_key(&w, "skipped_steps");
-        json_write_int(&w, r->state.skipped_steps);
+        json_write_member_int(&w, "skipped_steps", r->state.skipped_steps);
     }
     json_write_object_end(&w);
     train_log_write(&p->log, &line);
@@ -349,12 +336,12 @@ void report_evaluation(struct report *p, const struct run *r)
     str_init(&line);
     json_writer_init(&w, &line, 0);
     write_place(&w, r);
-    write_number(&w, "eval_loss", e->loss);
+    json_write_member_number(&w, "eval_loss", e->loss);
     if (e->objective != OBJECTIVE_CLASSIFICATION)
-        write_number(&w, "eval_perplexity", perplexity);
+        json_write_member_number(&w, "eval_perplexity", perplexity);
     if (!isnan(e->accuracy))
-        write_number(&w, "eval_accuracy", e->accuracy);
-    write_number(&w, "eval_runtime", e->seconds);
+        json_write_member_number(&w, "eval_accuracy", e->accuracy);
+    json_write_member_number(&w, "eval_runtime", e->seconds);
     json_write_object_end(&w);
     train_log_write(&p->log, &line);
     str_release(&line);

@@ -8,32 +8,17 @@
 #include "base/file.h"
 #include "train/run.h"
 
-static void write_text(struct json_writer *w, const char *key, const char *text)
-{
-    json_write_key(w, key);
-    if (text)
-        json_write_string(w, text);
-    else
-        json_write_null(w);
-}
-
-static void write_count(struct json_writer *w, const char *key, int64_t v)
-{
-    json_write_key(w, key);
-    json_write_int(w, v);
-}
-
 static void write_model(struct json_writer *w, const struct run *r)
 {
     const struct model *m = r->job->model;
 
     json_write_key(w, "model");
     json_write_object_begin(w);
-    write_text(w, "architecture", m->config.architecture);
-    write_text(w, "config", m->config.name);
-    write_text(w, "weights", m->has_weights ? m->weights.path : NULL);
-    write_count(w, "parameters", r->freeze.frozen + r->freeze.trained);
-    write_count(w, "trainable_parameters", r->freeze.trained);
+    json_write_member_string(w, "architecture", m->config.architecture);
+    json_write_member_string(w, "config", m->config.name);
+    json_write_member_string(w, "weights", m->has_weights ? m->weights.path : NULL);
+    json_write_member_int(w, "parameters", r->freeze.frozen + r->freeze.trained);
+    json_write_member_int(w, "trainable_parameters", r->freeze.trained);
     json_write_object_end(w);
 }
 
@@ -43,22 +28,22 @@ static void write_plan(struct json_writer *w, const struct run *r)
 
     json_write_key(w, "plan");
     json_write_object_begin(w);
-    write_count(w, "data_parallel_size", r->mesh.size[AXIS_DP]);
-    write_count(w, "tensor_parallel_size", r->mesh.size[AXIS_TP]);
-    write_count(w, "pipeline_parallel_size", r->mesh.size[AXIS_PP]);
+    json_write_member_int(w, "data_parallel_size", r->mesh.size[AXIS_DP]);
+    json_write_member_int(w, "tensor_parallel_size", r->mesh.size[AXIS_TP]);
+    json_write_member_int(w, "pipeline_parallel_size", r->mesh.size[AXIS_PP]);
     if (p->schedule)
-        write_text(w, "pipeline_schedule", schedule_name(p->schedule->options.kind));
-    write_count(w, "zero_stage", r->layout.zero);
-    write_count(w, "microbatch_size", r->batches.microbatch);
-    write_count(w, "gradient_accumulation_steps", r->batches.accumulation);
-    write_count(w, "global_batch_size", r->state.global_batch_size);
-    write_count(w, "total_steps", r->total_steps);
-    write_count(w, "steps_per_epoch", r->steps_per_epoch);
-    write_count(w, "warmup_steps", r->lr.warmup);
-    write_count(w, "parameter_bytes", p->param_bytes);
-    write_count(w, "optimizer_bytes", p->state_bytes);
-    write_count(w, "gradient_bytes", p->grad_bytes);
-    write_count(w, "rank_bytes", plan_bytes(p));
+        json_write_member_string(w, "pipeline_schedule", schedule_name(p->schedule->options.kind));
+    json_write_member_int(w, "zero_stage", r->layout.zero);
+    json_write_member_int(w, "microbatch_size", r->batches.microbatch);
+    json_write_member_int(w, "gradient_accumulation_steps", r->batches.accumulation);
+    json_write_member_int(w, "global_batch_size", r->state.global_batch_size);
+    json_write_member_int(w, "total_steps", r->total_steps);
+    json_write_member_int(w, "steps_per_epoch", r->steps_per_epoch);
+    json_write_member_int(w, "warmup_steps", r->lr.warmup);
+    json_write_member_int(w, "parameter_bytes", p->param_bytes);
+    json_write_member_int(w, "optimizer_bytes", p->state_bytes);
+    json_write_member_int(w, "gradient_bytes", p->grad_bytes);
+    json_write_member_int(w, "rank_bytes", plan_bytes(p));
     if (r->predicted.seconds > 0) {
         json_write_key(w, "predicted_step_ms");
         json_write_double(w, r->predicted.seconds * 1e3);
@@ -71,7 +56,7 @@ static void write_hashes(struct json_writer *w, const struct run *r)
     json_write_key(w, "hashes");
     json_write_object_begin(w);
     for (size_t i = 0; i < r->job->note_count; i++)
-        write_text(w, r->job->notes[i].key, r->job->notes[i].value);
+        json_write_member_string(w, r->job->notes[i].key, r->job->notes[i].value);
     json_write_object_end(w);
 }
 
@@ -83,10 +68,10 @@ static void write_machine(struct json_writer *w, const struct run *r)
     json_write_key(w, "hosts");
     json_write_array_begin(w);
     json_write_object_begin(w);
-    write_text(w, "name", host);
-    write_count(w, "ranks", mesh_ranks(&r->mesh));
-    write_count(w, "threads_per_rank", r->machine.threads);
-    write_text(w, "instructions", isa_name(r->machine.isa));
+    json_write_member_string(w, "name", host);
+    json_write_member_int(w, "ranks", mesh_ranks(&r->mesh));
+    json_write_member_int(w, "threads_per_rank", r->machine.threads);
+    json_write_member_string(w, "instructions", isa_name(r->machine.isa));
     json_write_object_end(w);
     json_write_array_end(w);
 }
@@ -99,9 +84,9 @@ static void write_start(struct json_writer *w, const struct run *r)
 
     gmtime_r(&now, &t);
     strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%SZ", &t);
-    write_text(w, "started", date);
-    write_count(w, "first_step", r->first_step);
-    write_text(w, "resumed_from", r->job->checkpoint);
+    json_write_member_string(w, "started", date);
+    json_write_member_int(w, "first_step", r->first_step);
+    json_write_member_string(w, "resumed_from", r->job->checkpoint);
 }
 
 int run_file_write(const struct run *r)
@@ -114,8 +99,8 @@ int run_file_write(const struct run *r)
     str_init(&text);
     json_writer_init(&w, &text, 2);
     json_write_object_begin(&w);
-    write_text(&w, "plait", PLAIT_BUILD_VERSION);
-    write_text(&w, "run", r->id);
+    json_write_member_string(&w, "plait", PLAIT_BUILD_VERSION);
+    json_write_member_string(&w, "run", r->id);
     write_start(&w, r);
     json_write_key(&w, "options");
     json_write_object_begin(&w);

@@ -2,9 +2,7 @@
 . "$TESTS/lib/cli.sh"
 export XDG_CACHE_HOME=$PWD/cache
 
-awk 'BEGIN { split("the cat sees a dog and one bird likes fish", w); x = 7
-  for (i = 0; i < 120; i++) { line = ""; for (k = 0; k < 8; k++) { x = (x * 1103515245 + 12345) % 2147483648
-    line = line w[int(x / 65536) % 10 + 1] " " } print line "." } }' >text.txt
+sentences 120 >text.txt
 "$PLAIT" tokenizer train --files text.txt --vocab_size 280 --special_tokens "<s>,<pad>,</s>,<unk>,<mask>" --output_dir words \
   --log_level warning
 

@@ -3,9 +3,7 @@
 . "$TESTS/lib/cli.sh"
 export XDG_CACHE_HOME=$PWD/cache
 
-awk 'BEGIN { split("the cat sees a dog and one bird likes fish", w); x = 7
-  for (i = 0; i < 300; i++) { line = ""; for (k = 0; k < 8; k++) { x = (x * 1103515245 + 12345) % 2147483648
-    line = line w[int(x / 65536) % 10 + 1] " " } print line "." } }' >text.txt
+sentences 300 >text.txt
 "$PLAIT" tokenizer train --files text.txt --vocab_size 280 --output_dir mid --log_level warning
 # Wide enough that dividing it pays.
 "$PLAIT" config --config_name gpt2 --tokenizer_name mid --output_dir mid --log_level warning \

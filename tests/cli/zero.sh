@@ -3,9 +3,7 @@
 . "$TESTS/lib/cli.sh"
 export XDG_CACHE_HOME=$PWD/cache
 
-awk 'BEGIN { split("the cat sees a dog and one bird likes fish", w); x = 7
-  for (i = 0; i < 300; i++) { line = ""; for (k = 0; k < 8; k++) { x = (x * 1103515245 + 12345) % 2147483648
-    line = line w[int(x / 65536) % 10 + 1] " " } print line "." } }' >text.txt
+sentences 300 >text.txt
 "$PLAIT" tokenizer train --files text.txt --vocab_size 281 --output_dir small --log_level warning
 "$PLAIT" config --config_name gpt2 --tokenizer_name small --output_dir small --log_level warning \
   --config_overrides n_embd=32,n_layer=4,n_head=4,n_positions=64

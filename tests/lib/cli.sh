@@ -34,3 +34,10 @@ says() {
   "$@" >printed.out 2>printed.err || stop "$*: $(cat printed.err)"
   grep -qF -e "$text" printed.err || stop "$*: found $(cat printed.err), expected $text"
 }
+
+# sentences N: as many lines of a few words, the same ones every time.
+sentences() {
+  awk -v count="$1" 'BEGIN { split("the cat sees a dog and one bird likes fish", w); x = 7
+    for (i = 0; i < count; i++) { line = ""; for (k = 0; k < 8; k++) { x = (x * 1103515245 + 12345) % 2147483648
+      line = line w[int(x / 65536) % 10 + 1] " " } print line "." } }'
+}
