@@ -8,13 +8,24 @@
 
 #include "plan/plan.h"
 
+enum { SPARABLE = 64 }; /* ranks of pp that layout_choice.spared has a bit for */
+
 struct layout_choice {
     struct mesh mesh;
     struct pipeline_options pipeline; /* microbatches: also without a pipeline, where they accumulate */
     enum recompute recompute;
     int zero;           /* stage */
     int64_t microbatch; /* samples that a dp rank computes at once */
+    uint64_t spared;    /* bit r: rank r of pp fits without RECOMPUTE_FULL, and so does without */
 };
+
+/* Of the stages of a rank of pp. Results are the same bits whatever is made again. */
+static inline enum recompute layout_recompute(const struct layout_choice *l, int stage_rank)
+{
+    bool spared = stage_rank < SPARABLE && (l->spared >> stage_rank & 1);
+
+    return spared ? RECOMPUTE_SELECTIVE : l->recompute;
+}
 
 /* ZeRO is asked for, and there is one copy of the model. */
 static inline bool layout_idles_zero(const struct layout_choice *l)
@@ -66,8 +77,9 @@ struct layout_search {
 struct layout_maker {
     /* The plan of one rank of tp, without dp and pp. */
     int (*compile)(void *context, const struct layout_choice *l, struct plan **out);
-    /* All that the rank that takes most takes. */
-    int (*measure)(void *context, const struct layout_choice *l, int64_t *bytes);
+    /* All that the rank that takes most takes. Sets l->spared to the stages that fit in `memory` without
+     * RECOMPUTE_FULL (0: none is spared). */
+    int (*measure)(void *context, struct layout_choice *l, double memory, int64_t *bytes);
     void *context;
 };
 
@@ -99,5 +111,7 @@ char *layout_reason(const struct layout_wish *w, const struct layout_option *o,
 void layout_write(const struct layout_choice *l, struct str *out);
 int layout_read(const char *text, struct layout_choice *out);
 void layout_print(const struct layout_choice *l, struct str *out);
+/* ", recompute full on 2 of 4", of the ranks of pp; nothing where layers are kept. */
+void layout_print_recompute(const struct layout_choice *l, struct str *out);
 
 #endif

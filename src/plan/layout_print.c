@@ -33,8 +33,17 @@ void layout_print(const struct layout_choice *l, struct str *out)
                 l->pipeline.microbatches == 1 ? "" : "es", l->microbatch);
     if (l->zero > 0)
         str_appendf(out, ", ZeRO %d", l->zero);
+    layout_print_recompute(l, out);
+}
+
+void layout_print_recompute(const struct layout_choice *l, struct str *out)
+{
+    int ranks = mesh_size(&l->mesh, AXIS_PP), spared = __builtin_popcountll(l->spared);
+
     if (l->recompute == RECOMPUTE_FULL)
         str_append(out, ", recompute full");
+    if (l->recompute == RECOMPUTE_FULL && spared > 0)
+        str_appendf(out, " on %d of %d", ranks - spared, ranks);
 }
 
 /* ---- Why another one was chosen ---- */

@@ -357,7 +357,8 @@ static int choose(struct search *s)
     for (size_t i = 0; i < s->count && i < MOST_EXACT; i++) {
         struct layout_option *o = &s->option[i], chosen;
         int64_t bytes;
-        if (s->maker->measure(s->maker->context, &o->layout, &bytes) != OK) {
+        double spare = s->w->recompute == PLANNED ? s->w->memory : 0;
+        if (s->maker->measure(s->maker->context, &o->layout, spare, &bytes) != OK) {
             keep_failure(s, "%s", error_message());
             error_clear();
             o->fits = false;

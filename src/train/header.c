@@ -105,8 +105,7 @@ static void tell_layout(const struct run *r, struct str *s)
                     p->schedule->options.microbatches, p->schedule->options.microbatches > 1 ? "es" : "");
     if (r->layout.zero > 0 && r->mesh.size[AXIS_DP] > 1)
         str_appendf(s, ", ZeRO %d", r->layout.zero);
-    if (r->layout.recompute == RECOMPUTE_FULL)
-        str_append(s, ", recompute full");
+    layout_print_recompute(&r->layout, s);
     str_appendf(s, ", %d thread%s%s, %s", r->machine.threads, r->machine.threads > 1 ? "s" : "",
                 ranks > 1 ? " each" : "", isa_name(r->machine.isa));
     if (r->job->dtype == DT_BF16)

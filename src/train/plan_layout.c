@@ -31,14 +31,33 @@ static int measure_stage(struct run *r, const struct layout_choice *l, int stage
     return OK;
 }
 
-static int measure(void *context, const struct layout_choice *l, int64_t *bytes)
+/* Later stages of a pipeline hold fewer microbatches at once than the first: they may fit with more kept. */
+static int measure_spared(struct run *r, struct layout_choice *l, int stage, double memory, int64_t *bytes)
+{
+    bool may = l->recompute == RECOMPUTE_FULL && stage < SPARABLE && memory > 0;
+
+    if (may) {
+        l->spared |= (uint64_t)1 << stage;
+        TRY(measure_stage(r, l, stage, bytes));
+        if ((double)*bytes <= memory)
+            return OK;
+        l->spared &= ~((uint64_t)1 << stage);
+    }
+    return measure_stage(r, l, stage, bytes);
+}
+
+static int measure(void *context, struct layout_choice *l, double memory, int64_t *bytes)
 {
     int64_t most = 0, mine;
+    int ranks = mesh_size(&l->mesh, AXIS_PP);
 
-    for (int s = 0; s < mesh_size(&l->mesh, AXIS_PP); s++) {
-        TRY(measure_stage(context, l, s, &mine));
+    l->spared = 0;
+    for (int s = 0; s < ranks; s++) {
+        TRY(measure_spared(context, l, s, memory, &mine));
         most = mine > most ? mine : most;
     }
+    if (__builtin_popcountll(l->spared) == ranks) /* more was expected than it takes */
+        *l = (struct layout_choice){ l->mesh, l->pipeline, RECOMPUTE_SELECTIVE, l->zero, l->microbatch, 0 };
     *bytes = most;
     return OK;
 }

@@ -164,7 +164,7 @@ static void write_layout(struct json_writer *w, const struct layout_choice *l)
     json_write_member_string(w, "recompute", recompute_name(l->recompute));
 }
 
-static void write_stages(struct json_writer *w, const struct plan *p)
+static void write_stages(struct json_writer *w, const struct layout_choice *l, const struct plan *p)
 {
     json_write_key(w, "stages");
     json_write_array_begin(w);
@@ -172,6 +172,7 @@ static void write_stages(struct json_writer *w, const struct plan *p)
         int end = k + 1 < stage_count(p->stages) ? p->stages->first_layer[k + 1] : p->stages->layers + 1;
         json_write_object_begin(w);
         json_write_member_int(w, "rank", k % p->stages->ranks);
+        json_write_member_string(w, "recompute", recompute_name(layout_recompute(l, k % p->stages->ranks)));
         json_write_member_int(w, "first_layer", p->stages->first_layer[k]);
         json_write_member_int(w, "end_layer", end);
         json_write_object_end(w);
@@ -241,7 +242,7 @@ void plan_report_write(const struct run *r, struct json_writer *w)
     placements_print(graph_of(r->plan), &r->mesh, &placements);
     json_write_member_string(w, "tensor_parallel", placements.data);
     str_release(&placements);
-    write_stages(w, r->plan);
+    write_stages(w, &r->layout, r->plan);
     write_bytes(w, r);
     if (r->search.count == 0)
         return;

@@ -250,7 +250,7 @@ int run_compile(struct run *r, enum task task, const struct layout_choice *l, in
                                  .loss = job->loss,
                                  .loss_context = job->loss_context,
                                  .target_width = job->target_width,
-                                 .recompute = l->recompute,
+                                 .recompute = layout_recompute(l, stage_rank),
                                  .zero_stage = l->zero,
                                  .dtype = job->dtype };
 

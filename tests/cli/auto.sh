@@ -41,3 +41,16 @@ done
 grep -q '^layout: data 2 x .*ZeRO 3' plan.txt || stop "ZeRO 3 deals nothing out: $(head -3 plan.txt)"
 "$PLAIT" plan $common --world_size 4 --tensor_parallel_size 2 --zero_stage 3 --output_dir none 2>err >plan.txt || stop "$(cat err)"
 grep -q '^tensor parallel: linears column/row, heads 4 over 2' plan.txt || stop "not divided: $(head -3 plan.txt)"
+
+# Stages that fit in the memory given keep what they have; the others make it again, to the same bits.
+staged="${common/block_size 32/block_size 64} --world_size 4 --pipeline_parallel_size 4 --pipeline_schedule 1f1b --per_device_train_batch_size 1
+  --data_parallel_size 1"
+needed() { "$PLAIT" plan $staged --recompute $1 --output_dir none --json 2>err | sed -n 's/^ *"needed": \([0-9.e+]*\),*/\1/p'; }
+least=$(needed full) most=$(needed selective)
+[ -n "$least" ] && [ "${least%.*}" -lt "${most%.*}" ] || stop "full takes $least bytes, selective $most"
+between=$(((${least%.*} + ${most%.*}) / 2))
+"$PLAIT" train $staged --recompute selective --output_dir kept 2>err || stop "$(cat err)"
+"$PLAIT" plan $staged --device_memory $between --output_dir none 2>err >plan.txt || stop "$(cat err)"
+grep -q '^layout: .*recompute full on [1-3] of 4' plan.txt || stop "with $between bytes: $(head -3 plan.txt)"
+"$PLAIT" train $staged --device_memory $between --output_dir spared 2>err || stop "$(cat err)"
+cmp kept/model.safetensors spared/model.safetensors || stop "recompute changes bits"

@@ -61,11 +61,12 @@ static int compile(void *context, const struct layout_choice *l, struct plan **o
 }
 
 /* Of the first stage alone: the tests ask whether it is looked at. */
-static int measure(void *context, const struct layout_choice *l, int64_t *bytes)
+static int measure(void *context, struct layout_choice *l, double memory, int64_t *bytes)
 {
     struct trial *t = context;
     struct plan *p;
 
+    (void)memory;
     t->measured++;
     TRY(compile(t, l, &p));
     *bytes = plan_bytes(p);
