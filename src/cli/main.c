@@ -134,6 +134,12 @@ static int find_command(int argc, char *const *argv, const struct command **comm
 
 /* ---- running ---- */
 
+/* By the first of several processes. */
+static int print_once(const struct str *text)
+{
+    return world_may_tell() ? write_text(NULL, text) : OK;
+}
+
 static int print_command_help(const struct command *c, const struct options *o)
 {
     struct str text;
@@ -145,9 +151,32 @@ static int print_command_help(const struct command *c, const struct options *o)
         str_appendf(&text, "    %.*s\n", (int)strcspn(p, "\n"), p);
     str_append(&text, c->example ? "\n" : "");
     options_print_help(o, &text);
-    status = write_text(NULL, &text);
+    status = print_once(&text);
     str_release(&text);
     return status;
+}
+
+/* Whether it computes on ranks, which find each other: it takes the options of a layout. */
+static bool has_ranks(const struct option_table *tables)
+{
+    for (const struct option_table *t = tables; t->options; t++)
+        if (t->options == parallel_options)
+            return true;
+    return false;
+}
+
+/* Of what has no ranks, each of a launcher's processes would do all, into the same files: the first does it.
+ * The others do not wait for that, as they would need MPI to, and then no second program could follow this one. */
+static bool is_done_elsewhere(const struct command *c, const struct option_table *tables)
+{
+    int ranks;
+    const char *launcher = world_launcher(&ranks);
+
+    if (!launcher || has_ranks(tables))
+        return false;
+    note("%s does not compute on ranks: the first of the %d processes that %s has started does it alone",
+         c->name, ranks, launcher);
+    return !world_may_tell();
 }
 
 static int run_command(const struct command *c, int argc, char *const *argv)
@@ -166,7 +195,7 @@ static int run_command(const struct command *c, int argc, char *const *argv)
         status = print_command_help(c, &options);
     else if (status == OK) {
         status = global_apply(&global);
-        if (status == OK)
+        if (status == OK && !is_done_elsewhere(c, tables))
             status = c->run(values, &options);
     }
     options_release(&options);
@@ -193,7 +222,7 @@ static int print_text(const char *first, int argc, char *const *argv)
     else
         help_print(&text);
     if (status == OK)
-        status = write_text(NULL, &text);
+        status = print_once(&text);
     str_release(&text);
     return status;
 }

@@ -83,5 +83,24 @@ refuses 78 "started by mpirun as one of 4 ranks, which do not know of each other
 refuses 78 "started by srun as one of 4 ranks, which do not know of each other" env SLURM_STEP_NUM_TASKS=4 "$PLAIT" $forward
 refuses 78 "--comm nccl: this plait was built without it" "$PLAIT" $forward --comm nccl
 refuses 78 "no.so: cannot be loaded" env PMI_SIZE=4 PLAIT_MPI=no.so "$PLAIT" init --config_name gpt2 --output_dir o
+# What has no ranks is done once, by the first of a launcher's processes, told by the environment alone. A batch script's
+# own commands are no ranks, whatever the job has asked for.
+config="config --model_type gpt2"
+"$PLAIT" $config >config.json
+for first in "OMPI_COMM_WORLD_SIZE=4 OMPI_COMM_WORLD_RANK=0" "PMI_SIZE=4 PMI_RANK=0" "SLURM_STEP_NUM_TASKS=4 SLURM_PROCID=0" \
+  "SLURM_NTASKS=4 SLURM_PROCID=0" "SLURM_NTASKS=4 SLURM_STEP_NUM_TASKS=1 SLURM_PROCID=0"; do
+  env $first "$PLAIT" $config >first.json 2>first.err || stop "$first: $(cat first.err)"
+  cmp config.json first.json || stop "$first: another config"
+  case $first in
+    *SLURM_NTASKS*) [ ! -s first.err ] || stop "$first: $(cat first.err)" ;;
+    *) grep -q 'note: config does not compute on ranks: the first of the 4 processes' first.err || stop "$first: $(cat first.err)" ;;
+  esac
+done
+for other in "OMPI_COMM_WORLD_SIZE=4 OMPI_COMM_WORLD_RANK=3" "PMI_SIZE=4 PMI_RANK=3" "SLURM_STEP_NUM_TASKS=4 SLURM_PROCID=3"; do
+  for words in "$config" "config --help" "train --help" "--help" "--version" "checkpoint list nowhere"; do
+    env $other "$PLAIT" $words >other.out 2>other.err || stop "$other: $words: $(cat other.err)"
+    [ ! -s other.out ] && [ ! -s other.err ] || stop "$other: $words: $(cat other.out other.err)"
+  done
+done
 prints "MPI: no.so: cannot be loaded" env PLAIT_MPI=no.so "$PLAIT" --version
 refuses 78 "PLAIT_ISA: no such instruction set" env PLAIT_ISA=mmx "$PLAIT" --version

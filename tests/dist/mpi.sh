@@ -86,6 +86,19 @@ for flavour in $flavours; do
   mpirun $flavour 4 "$PLAIT" $forward $staged --output forward.$flavour || stop "$flavour: forward through stages"
   cmp forward.stages forward.$flavour || stop "$flavour: forward through stages"
 
+  # ---- commands without ranks
+  mpirun $flavour 4 "$PLAIT" tokenizer train --files text.txt --vocab_size 280 --output_dir $flavour-small >out 2>err ||
+    stop "$flavour: tokenizer train: $(cat err)"
+  cmp small/tokenizer.json $flavour-small/tokenizer.json || stop "$flavour: another tokenizer"
+  [ "$(own_lines err | wc -l)" = 1 ] && [ "$(grep -c '280 entries' err)" = 1 ] || stop "$flavour: said more than once: $(cat err)"
+  mpirun $flavour 4 "$PLAIT" tokenizer encode --tokenizer_name small --text 'the cat' >out 2>err || stop "$flavour: encode: $(cat err)"
+  "$PLAIT" tokenizer encode --tokenizer_name small --text 'the cat' | cmp - out || stop "$flavour: printed more than once"
+  fails $flavour 66 "nowhere: no such directory" 4 "$PLAIT" checkpoint list nowhere
+  # one after the other, each needs what was written before
+  mpirun $flavour 4 bash -c '"$0" checkpoint shard threads --tensor_parallel_size 2 --output_dir '$flavour-pieces' &&
+    "$0" '"${generate/ threads/ $flavour-pieces}" "$PLAIT" >out 2>err || stop "$flavour: shard, then generate: $(cat err)"
+  cmp generate.threads out || stop "$flavour: generate from pieces"
+
   # ---- what cannot be
   fails $flavour 78 "--world_size: not what mpirun has started (found 4, expected 2)" 2 "$PLAIT" $generate --world_size 4
   grep -q '^hint: mpirun -n 4 plait' err || stop "$flavour: $(cat err)"

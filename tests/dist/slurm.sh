@@ -30,6 +30,8 @@ for nodes in 1 2; do
   [ "$(grep -c 'Training completed' err)" = 1 ] || stop "$nodes nodes: $(cat err)"
   cmp threads/model.safetensors nodes$nodes/model.safetensors || stop "$nodes nodes: another model"
 done
+srun --mpi=none -n 2 "$PLAIT" config --model_type gpt2 --output_dir once 2>err || stop "config: $(cat err)"
+[ "$(grep -c 'once/config.json: gpt2' err)" = 1 ] || stop "config: said more than once: $(cat err)"
 status=0
 srun --mpi=none -n 2 "$PLAIT" train $options --output_dir none 2>err || status=$?
 [ $status = 78 ] && [ "$(grep -c 'srun --mpi=pmix lets them know' err)" = 1 ] || stop "without an interface: $(cat err)"
