@@ -87,16 +87,25 @@ static int64_t least(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
-static void count_dropped(struct dataset *d)
+static int64_t largest(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+static void measure(struct dataset *d)
 {
     int64_t used = 0;
-    if (!d->rows)
+    if (!d->rows) {
         used = least(d->count * d->block_size, d->token_count);
+        d->longest = least(d->block_size, d->token_count);
+    }
     for (int64_t i = 0; d->rows && i < d->count; i++) {
         int64_t document = document_of(d, i), length = length_of(d, document);
         int64_t target = d->stride == 2 ? length_of(d, document + 1) : 0;
         d->truncated += length > d->block_size || target > d->max_target;
         used += least(length, d->block_size) + least(target, d->max_target);
+        d->longest = largest(d->longest, least(length, d->block_size));
+        d->longest_target = largest(d->longest_target, least(target, d->max_target));
     }
     d->dropped = d->token_count - used;
 }
@@ -139,7 +148,7 @@ int dataset_init(struct dataset *d, const struct token_cache *cache, const struc
     }
     if (o->max_samples && set.count > o->max_samples)
         set.count = o->max_samples;
-    count_dropped(&set);
+    measure(&set);
     *d = set;
     return OK;
 }
@@ -256,6 +265,8 @@ struct sample_source dataset_source(const struct dataset *d)
     return (struct sample_source){ .count = d->count,
                                    .max_length = d->block_size,
                                    .max_target = d->stride == 2 ? d->max_target : 0,
+                                   .longest = d->longest,
+                                   .longest_target = d->longest_target,
                                    .number_count = d->cache->word_count,
                                    .read = read_source,
                                    .length = d->rows ? source_length : NULL,

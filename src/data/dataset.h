@@ -43,8 +43,9 @@ struct dataset {
     int64_t first_token, token_count;       /* of the documents */
     int64_t
         dropped; /* tokens that are in no sample: the tail, what was cut off, samples beyond max_samples */
-    int64_t truncated; /* rows that were cut off */
-    int64_t *index;    /* rows: first document of each sample; NULL: each row is one */
+    int64_t truncated;               /* rows that were cut off */
+    int64_t longest, longest_target; /* tokens of samples, cut off */
+    int64_t *index;                  /* rows: first document of each sample; NULL: each row is one */
 };
 
 /* ERR_DATA when there is no sample; the cache stays open as long as the data set is in use. */

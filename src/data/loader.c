@@ -166,8 +166,8 @@ int loader_fill(struct loader *l, int64_t step, int64_t m, int64_t r, struct bat
     loader_share(l, step, m, r, &first, &count);
     for (int64_t position = first; position < first + count; position++) {
         TRY(read_example(l, step, position));
-        example_pack(&l->options.objective, &l->example, b, position * l->sizes.rows,
-                     position * l->sizes.encoder_rows);
+        example_pack(&l->options.objective, &l->example, b, position * l->sizes.places,
+                     position * l->sizes.encoder_places);
     }
     return OK;
 }

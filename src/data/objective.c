@@ -7,7 +7,7 @@
 #include "base/mem.h"
 #include "base/rng.h"
 
-enum { NO_LABEL = -100 };
+enum { NO_LABEL = -100, ROWS_MULTIPLE = 8 };
 
 const char *const objective_names[OBJECTIVE_COUNT + 1] = {
     "clm", "mlm", "span_corruption", "seq2seq", "classification", NULL
@@ -18,20 +18,42 @@ bool objective_has_hits(const struct objective *o)
     return o->kind != OBJECTIVE_CLM && (o->kind != OBJECTIVE_CLASSIFICATION || o->classes > 0);
 }
 
+static void sizes_of(const struct objective *o, int64_t length, int64_t target, struct example_sizes *sizes)
+{
+    *sizes = (struct example_sizes){ .rows = length, .sequences = 1 };
+    if (o->documents)
+        sizes->sequences = length; /* a document may be as short as a token */
+    else if (o->kind == OBJECTIVE_SPAN_CORRUPTION)
+        span_sizes(length, o->noise, o->mean_span, sizes);
+    else if (o->kind == OBJECTIVE_SEQ2SEQ && o->encoder)
+        *sizes = (struct example_sizes){ target, length, 1 };
+    else if (o->kind == OBJECTIVE_SEQ2SEQ && target > 0)
+        sizes->rows = length + target < o->rows ? length + target : o->rows;
+    else if (o->kind == OBJECTIVE_CLASSIFICATION && o->encoder)
+        sizes->encoder_rows = length;
+}
+
+/* So that rows can be dealt out to ranks, whatever the data. */
+static int64_t rounded(int64_t rows, int64_t most)
+{
+    int64_t up = (rows + ROWS_MULTIPLE - 1) / ROWS_MULTIPLE * ROWS_MULTIPLE;
+
+    return up < most ? up : most;
+}
+
 void objective_sizes(const struct objective *o, const struct sample_source *source,
                      struct example_sizes *sizes)
 {
-    *sizes = (struct example_sizes){ .rows = source->max_length, .sequences = 1 };
-    if (o->documents)
-        sizes->sequences = source->max_length; /* a document may be as short as a token */
-    else if (o->kind == OBJECTIVE_SPAN_CORRUPTION)
-        span_sizes(source->max_length, o->noise, o->mean_span, sizes);
-    else if (o->kind == OBJECTIVE_SEQ2SEQ && o->encoder)
-        *sizes = (struct example_sizes){ source->max_target, source->max_length, 1 };
-    else if (o->kind == OBJECTIVE_SEQ2SEQ && source->max_target > 0)
-        sizes->rows = o->rows;
-    else if (o->kind == OBJECTIVE_CLASSIFICATION && o->encoder)
-        sizes->encoder_rows = source->max_length;
+    struct example_sizes most;
+
+    sizes_of(o, source->max_length, source->max_target, &most);
+    if (o->kind == OBJECTIVE_SEQ2SEQ && !o->encoder && source->max_target > 0)
+        most.rows = o->rows;
+    sizes_of(o, sample_longest(source), sample_longest_target(source), sizes);
+    sizes->rows = rounded(sizes->rows, most.rows);
+    sizes->encoder_rows = rounded(sizes->encoder_rows, most.encoder_rows);
+    sizes->places = most.rows;
+    sizes->encoder_places = most.encoder_rows;
 }
 
 void example_init(struct example *e, const struct example_sizes *sizes)

@@ -44,9 +44,11 @@ struct objective { /* all zero: clm */
  * nor of numbers. */
 bool objective_has_hits(const struct objective *o);
 
-/* How much a sample can become. */
+/* How much a sample can become: by the longest that there is, and, for places in random streams, by the most
+ * that its source may have. So a mask is the same whatever other samples there are. */
 struct example_sizes {
     int64_t rows, encoder_rows, sequences;
+    int64_t places, encoder_places; /* of a sample */
 };
 void objective_sizes(const struct objective *o, const struct sample_source *source,
                      struct example_sizes *sizes);

@@ -3,6 +3,16 @@
 #include "base/err.h"
 #include "base/mem.h"
 
+int64_t sample_longest(const struct sample_source *source)
+{
+    return source->longest ? source->longest : source->max_length;
+}
+
+int64_t sample_longest_target(const struct sample_source *source)
+{
+    return source->longest_target ? source->longest_target : source->max_target;
+}
+
 void sample_init(struct sample *s, const struct sample_source *source)
 {
     size_t length = (size_t)source->max_length, most = (size_t)source->max_target;
@@ -56,7 +66,7 @@ int sample_read(const struct sample_source *source, int64_t index, const struct 
     s->labelled = s->typed = false;
     s->class = -1;
     TRY(source->read(source->context, index, s));
-    TRY(check_length(index, "tokens", s->length, source->max_length));
+    TRY(check_length(index, "tokens", s->length, sample_longest(source)));
     TRY(check_tokens(index, &(struct tokens){ "token", s->ids, s->length, limit, false }));
     if (s->labelled)
         TRY(check_tokens(index, &(struct tokens){ "label", s->labels, s->length, limit, true }));
@@ -64,6 +74,6 @@ int sample_read(const struct sample_source *source, int64_t index, const struct 
         TRY(check_tokens(index, &(struct tokens){ "token type", s->types, s->length, limits->types, false }));
     if (source->max_target == 0)
         return OK;
-    TRY(check_length(index, "tokens to write", s->target_length, source->max_target));
+    TRY(check_length(index, "tokens to write", s->target_length, sample_longest_target(source)));
     return check_tokens(index, &(struct tokens){ "target token", s->target, s->target_length, limit, false });
 }

@@ -23,11 +23,13 @@ struct sample {
 };
 
 struct sample_source {
-    int64_t count;        /* samples of an epoch, at least 1 */
-    int64_t max_length;   /* tokens of a sample, at most: T */
-    int64_t max_target;   /* of its target; 0: there are none */
-    int64_t number_count; /* 0: there are none */
-    bool of_labels;       /* the numbers go with labels, so many with each, for a loss that asks for them */
+    int64_t count;          /* samples of an epoch, at least 1 */
+    int64_t max_length;     /* tokens of a sample, at most: T */
+    int64_t max_target;     /* of its target; 0: there are none */
+    int64_t longest;        /* tokens of the longest sample there is; 0: not known, max_length */
+    int64_t longest_target; /* the same of targets */
+    int64_t number_count;   /* 0: there are none */
+    bool of_labels;         /* the numbers go with labels, so many with each, for a loss that asks for them */
     /* Fills in sample `index` (0 .. count-1): the same one whenever it is asked for. Beside ids and length
      * everything is set to none before. */
     int (*read)(void *context, int64_t index, struct sample *s);
@@ -36,6 +38,9 @@ struct sample_source {
     void *context;
 };
 
+/* Samples of a source are no longer than that. */
+int64_t sample_longest(const struct sample_source *source);
+int64_t sample_longest_target(const struct sample_source *source);
 /* Room for any sample of a source. */
 void sample_init(struct sample *s, const struct sample_source *source);
 void sample_release(struct sample *s);

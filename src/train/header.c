@@ -42,7 +42,7 @@ static void tell_data(const struct run *r, struct str *s)
 {
     str_append_count(s, r->job->train.count);
     str_append(s, " (of up to ");
-    str_append_count(s, r->job->train.max_length);
+    str_append_count(s, sample_longest(&r->job->train));
     str_append(s, " tokens");
     if (r->job->train_tokens > 0) {
         str_append(s, ", ");

@@ -357,7 +357,7 @@ static int make_plans(struct run *r)
     if (job->eval.count > 0)
         TRY(compile_stages(r, TASK_EVAL, &r->eval_plans, &r->eval_plan));
     if (r->plan)
-        r->row_flops = flops_row(r->plan, &job->model->config.sizes, job->train.max_length);
+        r->row_flops = flops_row(r->plan, &job->model->config.sizes, sample_longest(&job->train));
     return check_memory(r);
 }
 

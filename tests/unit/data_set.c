@@ -53,17 +53,20 @@ static char *samples_of(const struct dataset *d)
     int32_t ids[LONGEST], labels[LONGEST];
     struct sample s = { .ids = ids, .labels = labels };
     struct sample_source source = dataset_source(d);
+    int64_t longest = 0;
     struct str all;
     str_init(&all);
     for (int64_t i = 0; i < source.count; i++) {
         assert_int_equal(source.read(source.context, i, &s), OK);
         assert_true(s.length >= 1 && s.length <= source.max_length);
+        longest = s.length > longest ? s.length : longest;
         for (int64_t k = 0; k < s.length; k++)
             str_appendf(&all, "%s%d", k ? " " : "", ids[k]);
         for (int64_t k = 0; k < s.length && s.labelled; k++)
             str_appendf(&all, "%s%d", k ? " " : "/", labels[k]);
         str_append_char(&all, '|');
     }
+    assert_int_equal(longest, sample_longest(&source));
     return str_detach(&all);
 }
 

@@ -15,122 +15,7 @@
 #include "base/log.h"
 #include "base/rng.h"
 #include "lib/scratch.h"
-#include "train/train.h"
-
-enum { T = 16, STEPS = 64, POISON = 95 /* a token whose embedding is NaN in the poisoned model */ };
-
-#define UNTIED GOLDEN_DIR "/gpt2/untied"
-
-struct data {
-    const bool *bad;      /* [index]: samples with POISON; NULL: none */
-    const bool *left_out; /* [index]: samples that are not there; NULL: none */
-};
-
-struct trial {
-    struct train_options o;
-    struct train_job job;
-    struct model model;
-    struct data data;
-    char *directory;
-    double loss[STEPS];
-    int64_t steps, stop_at; /* stop_at 0: never */
-};
-
-static int read_sample(void *context, int64_t index, struct sample *s)
-{
-    const struct data *d = context;
-    struct rng_key key = { .seed = 5 };
-
-    for (int64_t i = 0; d->left_out && i <= index; i++)
-        index += d->left_out[i];
-    s->length = T - index % 5;
-    for (int64_t i = 0; i < s->length; i++)
-        s->ids[i] = (int32_t)rng_below(key, (uint64_t)index, (uint64_t)i, POISON);
-    if (d->bad && d->bad[index])
-        s->ids[2] = POISON;
-    return OK;
-}
-
-static bool watch(void *context, const struct train_progress *p)
-{
-    struct trial *t = context;
-
-    assert_true(t->steps < STEPS);
-    t->loss[t->steps++] = p->loss;
-    return p->step != t->stop_at;
-}
-
-static void trial_init(struct trial *t, void **state, const char *name, const char *model)
-{
-    *t = (struct trial){ .directory = scratch_path(state, name) };
-    t->o = (struct train_options){ .output_dir = t->directory,
-                                   .per_device_batch = 1,
-                                   .accumulation = 1,
-                                   .epochs = 1,
-                                   .no_shuffle = true,
-                                   .seed = 7,
-                                   .data_seed = -1,
-                                   .learning_rate = 1e-2,
-                                   .beta1 = 0.9,
-                                   .beta2 = 0.98,
-                                   .epsilon = 1e-8,
-                                   .max_grad_norm = 1,
-                                   .logging_strategy = STRATEGY_STEPS,
-                                   .logging_steps = 1,
-                                   .save_strategy = STRATEGY_STEPS,
-                                   .save_steps = 1000 };
-    assert_int_equal(model_open(&t->model, &(struct model_options){ .name = model }), OK);
-    t->job = (struct train_job){
-        .model = &t->model,
-        .options = &t->o,
-        .train = { .count = 12, .max_length = T, .read = read_sample, .context = &t->data },
-        .progress = watch,
-        .progress_context = t
-    };
-    assert_int_equal(directory_create(t->directory), OK);
-}
-
-static void trial_release(struct trial *t)
-{
-    model_close(&t->model);
-    mem_free(t->directory);
-}
-
-static void run(struct trial *t, int expected, const char *words)
-{
-    int status = train(&t->job);
-
-    if (status != expected || (words && !strstr(error_message(), words)))
-        fail_msg("status %d \"%s\", expected %d \"%s\"", status, error_message(), expected,
-                 words ? words : "");
-    error_clear();
-}
-
-static bool has(const struct trial *t, const char *name)
-{
-    char *path = path_join(t->directory, name);
-    bool there = file_exists(path);
-
-    mem_free(path);
-    return there;
-}
-
-static void assert_same_file(const struct trial *a, const struct trial *b, const char *name)
-{
-    char *p = path_join(a->directory, name), *q = path_join(b->directory, name);
-    struct str x, y;
-
-    str_init(&x);
-    str_init(&y);
-    assert_int_equal(file_read(p, 0, &x), OK);
-    assert_int_equal(file_read(q, 0, &y), OK);
-    assert_int_equal(x.length, y.length);
-    assert_memory_equal(x.data, y.data, x.length);
-    str_release(&x);
-    str_release(&y);
-    mem_free(p);
-    mem_free(q);
-}
+#include "lib/trial.h"
 
 /* ---- what is not finite ---- */
 
@@ -179,8 +64,8 @@ static void a_step_that_is_left_out_leaves_no_trace(void **state)
     with.data.bad = without.data.left_out = bad;
     without.job.train.count = 9;
     with.o.lr_scheduler_type = without.o.lr_scheduler_type = 4; /* constant */
-    run(&with, ERR_DATA, "has values that are not finite; nothing is saved");
-    run(&without, ERR_DATA, "not finite");
+    trial_run(&with, ERR_DATA, "has values that are not finite; nothing is saved");
+    trial_run(&without, ERR_DATA, "not finite");
     assert_int_equal(with.steps, 12);
     assert_int_equal(without.steps, 9);
     for (int i = 0; i < 12; i++) {
@@ -189,8 +74,8 @@ static void a_step_that_is_left_out_leaves_no_trace(void **state)
         else
             assert_true(with.loss[i] == without.loss[good++]);
     }
-    assert_false(has(&with, "model.safetensors"));
-    assert_false(has(&with, "checkpoint-12"));
+    assert_false(trial_has(&with, "model.safetensors"));
+    assert_false(trial_has(&with, "checkpoint-12"));
     trial_release(&with);
     trial_release(&without);
     mem_free(model);
@@ -204,9 +89,9 @@ static void ten_in_a_row_end_the_run(void **state)
 
     trial_init(&t, state, "all", model);
     t.data.bad = bad;
-    run(&t, ERR_DATA, "was not finite in 10 steps in a row, up to step 11");
+    trial_run(&t, ERR_DATA, "was not finite in 10 steps in a row, up to step 11");
     assert_int_equal(t.steps, 11);
-    assert_false(has(&t, "checkpoint-11"));
+    assert_false(trial_has(&t, "checkpoint-11"));
     trial_release(&t);
     mem_free(model);
 }
@@ -220,22 +105,22 @@ static void a_run_that_was_stopped_ends_in_the_same_bytes(void **state)
 
     trial_init(&whole, state, "whole", UNTIED);
     whole.o.no_shuffle = false;
-    run(&whole, OK, NULL);
+    trial_run(&whole, OK, NULL);
     trial_init(&first, state, "stopped", UNTIED);
     first.o.no_shuffle = false;
     first.stop_at = 5;
-    run(&first, ERR_STOPPED, "stopped at step 5 of 12 (the caller), with ");
+    trial_run(&first, ERR_STOPPED, "stopped at step 5 of 12 (the caller), with ");
     assert_int_equal(first.steps, 5);
     checkpoint = path_join(first.directory, "checkpoint-5");
     trial_init(&second, state, "stopped", checkpoint);
     second.o.no_shuffle = false;
     second.job.checkpoint = checkpoint;
-    run(&second, OK, NULL);
+    trial_run(&second, OK, NULL);
     assert_int_equal(second.steps, 7);
     assert_memory_equal(whole.loss, first.loss, 5 * sizeof(double));
     assert_memory_equal(whole.loss + 5, second.loss, 7 * sizeof(double));
-    assert_same_file(&whole, &second, "model.safetensors");
-    assert_same_file(&whole, &second, "checkpoint-12/optimizer.safetensors");
+    trial_assert_same_file(&whole, &second, "model.safetensors");
+    trial_assert_same_file(&whole, &second, "checkpoint-12/optimizer.safetensors");
     mem_free(checkpoint);
     trial_release(&whole);
     trial_release(&first);
@@ -249,18 +134,18 @@ static void weights_of_fewer_bits_go_on_as_well(void **state)
 
     trial_init(&whole, state, "whole", UNTIED);
     whole.job.save_dtype = "bfloat16";
-    run(&whole, OK, NULL);
+    trial_run(&whole, OK, NULL);
     trial_init(&first, state, "stopped", UNTIED);
     first.job.save_dtype = "bfloat16";
     first.stop_at = 5;
-    run(&first, ERR_STOPPED, NULL);
+    trial_run(&first, ERR_STOPPED, NULL);
     checkpoint = path_join(first.directory, "checkpoint-5");
     trial_init(&second, state, "stopped", checkpoint);
     second.job.save_dtype = "bfloat16";
     second.job.checkpoint = checkpoint;
-    run(&second, OK, NULL);
-    assert_same_file(&whole, &second, "checkpoint-12/master.safetensors");
-    assert_same_file(&whole, &second, "model.safetensors");
+    trial_run(&second, OK, NULL);
+    trial_assert_same_file(&whole, &second, "checkpoint-12/master.safetensors");
+    trial_assert_same_file(&whole, &second, "model.safetensors");
     mem_free(checkpoint);
     trial_release(&whole);
     trial_release(&first);
@@ -277,23 +162,23 @@ static void another_run_is_refused(void **state)
     first.stop_at = 2;
     first.job.notes = notes;
     first.job.note_count = 1;
-    run(&first, ERR_STOPPED, NULL);
+    trial_run(&first, ERR_STOPPED, NULL);
     checkpoint = path_join(first.directory, "checkpoint-2");
     trial_init(&second, state, "stopped", checkpoint);
     second.job.checkpoint = checkpoint;
     second.job.notes = notes;
     second.job.note_count = 1;
     notes[0].value = "b";
-    run(&second, ERR_CONFIG, "train_data is not that of the run (found b, expected a)");
+    trial_run(&second, ERR_CONFIG, "train_data is not that of the run (found b, expected a)");
     notes[0].value = "a";
     second.o.seed = 8;
-    run(&second, ERR_CONFIG, "--seed is not that of the run (found 8, expected 7)");
+    trial_run(&second, ERR_CONFIG, "--seed is not that of the run (found 8, expected 7)");
     second.o.seed = 7;
     second.o.global_batch = 3;
-    run(&second, ERR_CONFIG, "--global_batch_size is not that of the run (found 3, expected 1)");
+    trial_run(&second, ERR_CONFIG, "--global_batch_size is not that of the run (found 3, expected 1)");
     second.o.global_batch = 0;
     second.o.per_device_batch = 2; /* the run keeps its own */
-    run(&second, OK, NULL);
+    trial_run(&second, OK, NULL);
     assert_int_equal(second.steps, 10);
     mem_free(checkpoint);
     trial_release(&first);
@@ -324,7 +209,7 @@ static void a_global_batch_is_the_same_however_it_is_cut(void **state)
     trial_init(&one, state, "one", UNTIED);
     one.o.per_device_batch = 5;
     one.o.epochs = 2;
-    run(&one, OK, NULL);
+    trial_run(&one, OK, NULL);
     assert_int_equal(one.steps, 6);
     for (size_t i = 0; i < sizeof(cuts) / sizeof(cuts[0]); i++) {
         trial_init(&other, state, "other", UNTIED);
@@ -333,7 +218,7 @@ static void a_global_batch_is_the_same_however_it_is_cut(void **state)
         other.o.global_batch = cuts[i].global;
         other.o.epochs = 2;
         other.job.mesh = (struct mesh){ { cuts[i].dp, cuts[i].tp } };
-        run(&other, OK, NULL);
+        trial_run(&other, OK, NULL);
         assert_near(&other, &one, 1e-5);
         trial_release(&other);
     }
@@ -352,8 +237,8 @@ static void ranks_save_and_evaluate_as_one(void **state)
     one.job.eval = four.job.eval = one.job.train;
     one.job.eval_batch = 5;
     four.job.eval_batch = 3;
-    run(&one, OK, NULL);
-    run(&four, OK, NULL);
+    trial_run(&one, OK, NULL);
+    trial_run(&four, OK, NULL);
     assert_near(&four, &one, 1e-5);
     for (int i = 0; i < 2; i++) {
         const struct trial *t = i ? &four : &one;
@@ -390,8 +275,8 @@ static void a_loss_of_the_callers_own(void **state)
     trial_init(&own, state, "own", UNTIED);
     own.job.loss = doubled;
     own.job.loss_context = &factor;
-    run(&plain, OK, NULL);
-    run(&own, OK, NULL);
+    trial_run(&plain, OK, NULL);
+    trial_run(&own, OK, NULL);
     assert_true(fabs(own.loss[0] - 2 * plain.loss[0]) < 1e-6 * plain.loss[0]);
     assert_true(fabs(own.loss[11] - 2 * plain.loss[11]) < 1e-3 * plain.loss[11]); /* both are clipped alike */
     trial_release(&plain);
@@ -428,17 +313,17 @@ static void frozen_parameters_stay(void **state)
     trial_init(&t, state, "frozen", UNTIED);
     t.o.freeze = "wte|h\\.0\\.";
     t.o.weight_decay = 0.1;
-    run(&t, OK, NULL);
+    trial_run(&t, OK, NULL);
     assert_false(is_changed(&t, "transformer.wte.weight"));
     assert_false(is_changed(&t, "transformer.h.0.mlp.c_fc.weight"));
     assert_true(is_changed(&t, "transformer.h.1.mlp.c_fc.weight"));
     assert_true(is_changed(&t, "lm_head.weight"));
     t.o.freeze = "no_such_name";
-    run(&t, ERR_USAGE, "no parameter's name has a match of \"no_such_name\"");
+    trial_run(&t, ERR_USAGE, "no parameter's name has a match of \"no_such_name\"");
     t.o.freeze = "(";
-    run(&t, ERR_USAGE, "no regular expression");
+    trial_run(&t, ERR_USAGE, "no regular expression");
     t.o.freeze = ".";
-    run(&t, ERR_USAGE, "leaves no parameter to train");
+    trial_run(&t, ERR_USAGE, "leaves no parameter to train");
     trial_release(&t);
 }
 
