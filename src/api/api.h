@@ -143,11 +143,12 @@ int generate_run(struct plait_model *m, const struct generation_request *r, stru
 
 /* ---- fill_mask.c ---- */
 
-/* Runs the prompt; where: for messages. */
-int fill_mask_run(struct plait_model *m, const char *where, const struct prompt *p);
-/* The best fillings of a row of it, at most top_k, with their probabilities: returns how many. */
+/* Runs prompts together; where: for messages. */
+int fill_mask_run(struct plait_model *m, const char *where, const struct prompt *prompts, int64_t count);
+/* The best fillings of a token of one of them, at most top_k, with their probabilities: returns how many. */
 struct top;
-int64_t fill_mask_best(const struct plait_model *m, int64_t row, int64_t top_k, struct top *out);
+int64_t fill_mask_best(const struct plait_model *m, int64_t prompt, int64_t token, int64_t top_k,
+                       struct top *out);
 
 /* ---- tokenizer.c ---- */
 

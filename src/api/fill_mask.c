@@ -37,8 +37,6 @@ static int check(const struct plait_model *m, const char *where, const struct pr
 {
     const struct config *c = &m->model.config;
 
-    if (c->head != HEAD_MASKED)
-        return fail(ERR_CONFIG, "%s: %s fills no masks (found %s)", where, c->name, c->architecture);
     if (p->length > model_position_limit(&c->sizes))
         return fail(ERR_DATA,
                     "%s: prompt is longer than the model's positions (found %" PRId64
@@ -47,26 +45,62 @@ static int check(const struct plait_model *m, const char *where, const struct pr
     return OK;
 }
 
-int fill_mask_run(struct plait_model *m, const char *where, const struct prompt *p)
+static struct named_tensor named(const char *name, const int32_t *from, const int64_t shape[2])
 {
-    const int64_t shape[] = { 1, p->length };
-    const struct named_tensor ids = { .name = "input_ids",
-                                      .type = "int32",
-                                      .kind = NAMED_INT,
-                                      .ndim = 2,
-                                      .shape = shape,
-                                      .count = p->length,
-                                      .from = p->ids };
-
-    TRY(check(m, where, p));
-    return forward_run(m,
-                       &(struct named_tensors){ .path = where, .list = &ids, .count = 1, .read = read_ids },
-                       PLAIT_LOGITS, NULL);
+    return (struct named_tensor){ .name = name,
+                                  .type = "int32",
+                                  .kind = NAMED_INT,
+                                  .ndim = 2,
+                                  .shape = shape,
+                                  .count = shape[0] * shape[1],
+                                  .from = from };
 }
 
-int64_t fill_mask_best(const struct plait_model *m, int64_t row, int64_t top_k, struct top *out)
+/* Shorter prompts are padded with what nobody attends to. */
+static void lay_out(const struct config *c, const struct prompt *prompts, const int64_t shape[2],
+                    int32_t *ids, int32_t *mask)
+{
+    int32_t pad = c->pad != INT_NONE && c->pad < c->sizes.vocab ? (int32_t)c->pad : 0;
+
+    for (int64_t i = 0; i < shape[0]; i++)
+        for (int64_t t = 0; t < shape[1]; t++) {
+            mask[i * shape[1] + t] = t < prompts[i].length;
+            ids[i * shape[1] + t] = t < prompts[i].length ? prompts[i].ids[t] : pad;
+        }
+}
+
+int fill_mask_run(struct plait_model *m, const char *where, const struct prompt *prompts, int64_t count)
+{
+    const struct config *c = &m->model.config;
+    int64_t shape[] = { count, 0 };
+    struct named_tensor list[2];
+    int32_t *ids, *mask;
+    int status;
+
+    if (c->head != HEAD_MASKED)
+        return fail(ERR_CONFIG, "%s: %s fills no masks (found %s)", where, c->name, c->architecture);
+    for (int64_t i = 0; i < count; i++) {
+        TRY(check(m, where, &prompts[i]));
+        shape[1] = prompts[i].length > shape[1] ? prompts[i].length : shape[1];
+    }
+    ids = mem_alloc_array((size_t)(count * shape[1]) + 1, sizeof(ids[0]));
+    mask = mem_alloc_array((size_t)(count * shape[1]) + 1, sizeof(mask[0]));
+    lay_out(c, prompts, shape, ids, mask);
+    list[0] = named("input_ids", ids, shape);
+    list[1] = named("attention_mask", mask, shape);
+    status =
+        forward_run(m, &(struct named_tensors){ .path = where, .list = list, .count = 2, .read = read_ids },
+                    PLAIT_LOGITS, NULL);
+    mem_free(ids);
+    mem_free(mask);
+    return status;
+}
+
+int64_t fill_mask_best(const struct plait_model *m, int64_t prompt, int64_t token, int64_t top_k,
+                       struct top *out)
 {
     const struct forward_result *logits = &m->forward->results[0];
+    int64_t row = prompt * logits->dims[1] + token;
     int64_t vocab = logits->dims[2];
     struct top_list best = { .items = out, .room = top_k < vocab ? top_k : vocab };
 
@@ -93,10 +127,10 @@ int64_t plait_model_fill_mask(struct plait_model *m, const int32_t *ids, int64_t
                     "plait_model_fill_mask: no room (found %" PRId64 " fillings, expected a multiple of the "
                     "%" PRId64 " masks)",
                     capacity, masks);
-    TRY(fill_mask_run(m, "plait_model_fill_mask", &(struct prompt){ ids, length }));
+    TRY(fill_mask_run(m, "plait_model_fill_mask", &(struct prompt){ ids, length }, 1));
     best = mem_alloc_array((size_t)(capacity / masks), sizeof(best[0]));
     for (int64_t i = 0; i < length; i++) {
-        int64_t found = ids[i] == mask ? fill_mask_best(m, i, capacity / masks, best) : 0;
+        int64_t found = ids[i] == mask ? fill_mask_best(m, 0, i, capacity / masks, best) : 0;
         for (int64_t k = 0; k < found; k++)
             out[count++] = (struct plait_filling){ i, best[k].token, (double)best[k].score };
     }

@@ -5,6 +5,7 @@
 
 #include "api/api.h"
 #include "base/log.h"
+#include "base/parallel.h"
 
 enum { POSITION_STEP = 64 };
 
@@ -37,15 +38,6 @@ static int bind(void *context, int rank, struct comm *comm)
     return model_fill(m, rank);
 }
 
-static int check_ranks(const struct plait_model *m)
-{
-    if (mesh_size(&m->mesh, AXIS_DP) > 1)
-        return fail(ERR_CONFIG,
-                    "--data_parallel_size: generation has one copy of the model (found %d, expected 1)",
-                    mesh_size(&m->mesh, AXIS_DP));
-    return OK;
-}
-
 static void warn_of_positions(const struct plait_model *m, const struct generation_request *r)
 {
     int64_t most = 0, positions = model_position_limit(&m->model.config.sizes);
@@ -64,7 +56,8 @@ int generate_prepare(struct plait_model *m, const struct generation_request *r, 
 {
     int ranks = mesh_ranks(&m->mesh);
     int64_t positions = model_position_limit(&m->model.config.sizes);
-    struct generator_capacity c = { .prompts = (int64_t)r->count < at_once ? (int64_t)r->count : at_once,
+    int64_t share = ceil_div((int64_t)r->count, mesh_size(&m->mesh, AXIS_DP));
+    struct generator_capacity c = { .prompts = share < at_once ? share : at_once,
                                     .width = generation_width(r->options),
                                     .chunk = chunk,
                                     .memory = m->available / world_host_ranks(m->world, &m->mesh),
@@ -72,7 +65,6 @@ int generate_prepare(struct plait_model *m, const struct generation_request *r, 
                                     .dtype = m->dtype };
     int status;
 
-    TRY(check_ranks(m));
     TRY(model_check_memory(&m->model.config, 1, m->available));
     warn_of_positions(m, r);
     TRY(generation_room(r, &m->model.config, &c));

@@ -15,8 +15,8 @@
 static const char *const early_words[] = { "false", "true", "never", NULL }; /* enum early_stopping */
 
 static const struct option run_options[] = {
-    { "batch_size", OPTION_INT, OWN(batch_size), "8", "prompts at the same time; changes no result", .min = 1,
-      .max = 1 << 16 },
+    { "batch_size", OPTION_INT, OWN(batch_size), "8",
+      "prompts at the same time, on each copy of the model; changes no result", .min = 1, .max = 1 << 16 },
     { "prefill_chunk_size", OPTION_INT, OWN(chunk), NULL, "tokens of prompts in one step; changes no result",
       .min = 1, .max = 1 << 20 },
     { "stop_strings", OPTION_LIST, OWN(stop_strings), NULL,

@@ -75,7 +75,8 @@ static int write_filling(struct run *r, struct json_writer *w, const struct prom
     return status;
 }
 
-static int write_prompt(struct run *r, const struct prompt *p)
+/* number: among those that have run together */
+static int write_prompt(struct run *r, const struct prompt *p, int64_t number)
 {
     bool only = count_masks(r, p) == 1;
     struct json_writer w;
@@ -88,7 +89,7 @@ static int write_prompt(struct run *r, const struct prompt *p)
         int64_t found;
         if (p->ids[i] != r->mask)
             continue;
-        found = fill_mask_best(r->f->model, i, r->f->top_k, r->best);
+        found = fill_mask_best(r->f->model, number, i, r->f->top_k, r->best);
         json_write_array_begin(&w);
         for (int64_t k = 0; k < found && status == OK; k++)
             status = write_filling(r, &w, p, i, &r->best[k], only);
@@ -102,16 +103,19 @@ static int write_prompt(struct run *r, const struct prompt *p)
 
 /* ---- all of them ---- */
 
+/* A prompt for each copy of the model. */
 static int print_all(struct run *r)
 {
     const struct prompts *prompts = r->f->prompts;
+    size_t copies = (size_t)mesh_size(&r->f->model->mesh, AXIS_DP);
 
     for (size_t i = 0; i < prompts->count; i++)
         TRY(check_prompt(r, &prompts->list[i]));
-    for (size_t i = 0; i < prompts->count; i++) {
-        TRY(fill_mask_run(r->f->model, "generate", &prompts->list[i]));
-        if (world_is_first(r->f->world))
-            TRY(write_prompt(r, &prompts->list[i]));
+    for (size_t first = 0; first < prompts->count; first += copies) {
+        size_t left = prompts->count - first, count = left < copies ? left : copies;
+        TRY(fill_mask_run(r->f->model, "generate", &prompts->list[first], (int64_t)count));
+        for (size_t i = 0; i < count && world_is_first(r->f->world); i++)
+            TRY(write_prompt(r, &prompts->list[first + i], (int64_t)i));
     }
     if (!world_is_first(r->f->world))
         return OK;

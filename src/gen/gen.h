@@ -22,7 +22,7 @@
 struct generator;
 
 struct generator_capacity {
-    int64_t prompts;           /* that run at the same time */
+    int64_t prompts;           /* that run at the same time, on each copy of the model */
     int64_t width;             /* sequences of each: generation_width */
     int64_t positions;         /* tokens of a sequence, without the last one generated */
     int64_t encoder_positions; /* tokens of a prompt, of models with an encoder */
@@ -37,8 +37,8 @@ struct generator_capacity {
  * holds the cache of one generator at a time; it goes when the generator is freed, the weights stay. config,
  * store and comm outlive the generator.
  *
- * comm NULL: one rank; else the generators of all its ranks divide each layer among them (its mesh has no
- * dp), each on its own store, and are run alike: all choose the same tokens.
+ * comm NULL: one rank; else the generators of all its ranks divide the model among them, or the prompts among
+ * copies of it, each on its own store, and are run alike: all give all results.
  *
  * ERR_CONFIG: no language model; ERR_SYSTEM: no memory, naming both figures. */
 int generator_create(const struct config *config, struct store *store, const struct generator_capacity *c,

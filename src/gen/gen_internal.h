@@ -49,6 +49,8 @@ enum phase { PREFILL, DECODE, PHASES };
 struct generator {
     const struct config *config;
     struct comm *comm;
+    struct mesh mesh;    /* of one copy of the model */
+    int rank;            /* in it */
     struct store *store; /* NULL until the cache lies there */
     struct generator_capacity capacity;
     struct plan *plans[PHASES];
@@ -94,14 +96,28 @@ struct group {
     struct top_list *candidates; /* [beams] from row_choose to group_advance */
 };
 
+/* ---- copies.c: prompts among copies of the model ---- */
+
+struct copies {
+    int count, own;
+    int64_t *room;  /* [count] prompts that each may still take */
+    size_t *taken;  /* [prompts of capacity] dealt to this one */
+    int32_t *words; /* what has happened here, for the others */
+    int64_t word_count;
+    size_t word_capacity;
+};
+
+/* ---- run.c ---- */
+
 struct run {
     struct generator *g;
     const struct generation_request *request;
     const struct generation_options *o;
     struct stop_strings stop;
     struct generation_results *results;
-    struct group *groups;   /* [capacity.prompts] */
-    size_t next;            /* prompt to be taken next */
+    struct group *groups; /* [capacity.prompts] */
+    struct copies copies;
+    size_t next;            /* prompt to be dealt out next */
     int32_t start;          /* with an encoder: what the decoder begins with */
     struct row *rows;       /* scratch, one for each row of decode */
     struct choice *choices; /* [threads] with do_sample */
@@ -131,5 +147,16 @@ void row_pack(const struct row *r, int32_t *words);
 void row_unpack(struct row *r, const int32_t *words);
 /* Takes what was chosen; group->active becomes false, and its results are made, when all is done. */
 void group_advance(struct run *run, struct group *g);
+
+/* ---- copies.c ---- */
+
+void copies_begin(struct run *run);
+void copies_end(struct run *run);
+bool copies_busy(const struct run *run); /* something runs on any of them, or waits */
+/* Deals out prompts as long as there is room; returns how many copies.taken has for this one. */
+int64_t copies_deal(struct run *run);
+void copies_tell_token(struct run *run, size_t prompt, int64_t sequence, int32_t id);
+void copies_tell_result(struct run *run, size_t prompt, int64_t i, int64_t new_tokens);
+int copies_exchange(struct run *run); /* after a step, on every rank: all hear what was told */
 
 #endif

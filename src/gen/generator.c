@@ -20,17 +20,35 @@ static int64_t encoder_rows(const struct generator *g, enum phase phase)
     return phase == DECODE ? 1 : c->chunk > c->encoder_positions ? c->chunk : c->encoder_positions;
 }
 
+/* Copies of the model know nothing of each other's plans: each is a mesh without dp. */
+static void find_place(struct generator *g)
+{
+    const struct mesh *all;
+
+    g->mesh = (struct mesh){ { 1, 1, 1 } };
+    if (!g->comm)
+        return;
+    all = &g->comm->mesh;
+    g->mesh.size[AXIS_TP] = mesh_size(all, AXIS_TP);
+    g->mesh.size[AXIS_PP] = mesh_size(all, AXIS_PP);
+    g->rank = mesh_neighbour(&g->mesh, mesh_coordinate(all, g->comm->rank, AXIS_TP), AXIS_PP,
+                             mesh_coordinate(all, g->comm->rank, AXIS_PP));
+}
+
+static bool is_divided(const struct generator *g)
+{
+    return mesh_ranks(&g->mesh) > 1;
+}
+
 /* Rows of a step are dealt out to as many microbatches as there are stages to be kept busy. */
 static void divide(struct generator *g, struct compile_options *o)
 {
     int64_t sequences = g->capacity.prompts * g->capacity.width;
-    int stages;
+    int stages = mesh_size(&g->mesh, AXIS_PP);
 
-    o->mesh = g->comm->mesh;
-    stages = mesh_size(&o->mesh, AXIS_PP);
     g->microbatches = sequences < stages ? (int)sequences : stages;
     o->pipeline = (struct pipeline_options){ .schedule = SCHEDULE_GPIPE, .microbatches = g->microbatches };
-    o->stage_rank = mesh_coordinate(&o->mesh, g->comm->rank, AXIS_PP);
+    o->stage_rank = mesh_coordinate(&g->mesh, g->rank, AXIS_PP);
     o->rows = ceil_div(o->rows, g->microbatches);
     o->sequences = ceil_div(o->sequences, g->microbatches);
     o->labels = o->labels < o->rows ? o->labels : o->rows;
@@ -43,8 +61,8 @@ static int compile(struct generator *g, enum phase phase, const struct machine *
     const struct generator_capacity *c = &g->capacity;
     bool encoder = config_has_encoder(g->config);
     int64_t sequences = c->prompts * c->width, prefill = encoder ? c->prompts : c->chunk;
-    int64_t rows = phase == DECODE || (g->comm && sequences > prefill) ? sequences : prefill;
-    int64_t labels = g->comm || phase == DECODE ? sequences : c->prompts;
+    int64_t rows = phase == DECODE || (is_divided(g) && sequences > prefill) ? sequences : prefill;
+    int64_t labels = is_divided(g) || phase == DECODE ? sequences : c->prompts;
     struct compile_options o = { .task = TASK_GENERATE,
                                  .rows = rows,
                                  .encoder_rows = encoder_rows(g, phase),
@@ -55,7 +73,7 @@ static int compile(struct generator *g, enum phase phase, const struct machine *
                                  .cache_rows = sequences,
                                  .cache_positions = c->positions,
                                  .dtype = c->dtype,
-                                 .mesh = { { 1, 1 } },
+                                 .mesh = g->mesh,
                                  .cluster = c->cluster,
                                  .rules = c->rules };
 
@@ -72,9 +90,9 @@ static int compile(struct generator *g, enum phase phase, const struct machine *
                                      .label_capacity = o.labels,
                                      .source_count = sequences * c->positions,
                                      .first_position = g->config->sizes.first_position };
-    if (g->comm)
+    if (is_divided(g))
         divide(g, &o);
-    if (g->comm && phase == DECODE)
+    if (is_divided(g) && phase == DECODE)
         g->plans[DECODE] = g->plans[PREFILL];
     else
         TRY(plan_compile(g->config, &o, machine, &g->plans[phase]));
@@ -122,7 +140,7 @@ static int bind(struct generator *g, enum phase phase, struct store *store)
 {
     struct feed *f = &g->feeds[phase];
 
-    TRY(executor_create(g->plans[phase], store, g->comm, g->comm ? g->comm->rank : 0, &g->executors[phase]));
+    TRY(executor_create(g->plans[phase], store, g->comm, g->rank, &g->executors[phase]));
     if (g->plans[phase]->chunks > 0)
         feed_make(f);
     else
@@ -143,6 +161,7 @@ int generator_create(const struct config *config, struct store *store, const str
 
     g->config = config;
     g->comm = comm;
+    find_place(g);
     g->capacity = *c;
     if (c->chunk <= 0)
         g->capacity.chunk = CHUNK;
@@ -249,7 +268,7 @@ bool generator_chooses(const struct generator *g)
 
 int generator_share(struct generator *g, int32_t *words, int64_t count)
 {
-    int stages = g->comm ? mesh_size(&g->comm->mesh, AXIS_PP) : 1;
+    int stages = mesh_size(&g->mesh, AXIS_PP);
     const struct transfer x = {
         .kind = TRANSFER_BROADCAST, .axis = AXIS_PP, .dtype = DT_I32, .count = count, .peer = stages - 1
     };

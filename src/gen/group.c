@@ -212,7 +212,16 @@ static int64_t padding(const struct run *run)
     return o->eos_count > 0 ? o->eos[0] : INT_NONE;
 }
 
-static void take_result(const struct run *run, const struct group *g, int64_t i, struct generated *out)
+static void tell_token(struct run *run, const struct group *g, int64_t i, int32_t id)
+{
+    const struct generation_request *request = run->request;
+
+    if (request->token)
+        request->token(request->context, g->prompt, i, id);
+    copies_tell_token(run, g->prompt, i, id);
+}
+
+static void take_result(struct run *run, const struct group *g, int64_t i, struct generated *out)
 {
     struct sequence_view s = group_sequence(g, i);
     float score = 0;
@@ -227,8 +236,8 @@ static void take_result(const struct run *run, const struct group *g, int64_t i,
                                .score = score };
     memcpy(out->ids, s.ids, (size_t)s.length * sizeof(s.ids[0]));
     run->results->new_tokens += s.length - s.prompt;
-    for (int64_t t = s.prompt; g->searching && run->request->token && t < s.length; t++)
-        run->request->token(run->request->context, g->prompt, i, s.ids[t]);
+    for (int64_t t = s.prompt; g->searching && t < s.length; t++)
+        tell_token(run, g, i, s.ids[t]);
 }
 
 static void group_end(struct run *run, struct group *g)
@@ -244,6 +253,7 @@ static void group_end(struct run *run, struct group *g)
         out[i].padded = pad == INT_NONE ? out[i].length : longest;
         for (int64_t t = out[i].length; t < out[i].padded; t++)
             out[i].ids[t] = (int32_t)pad;
+        copies_tell_result(run, g->prompt, i, out[i].length - g->prompt_length);
     }
     if (run->request->done)
         run->request->done(run->request->context, g->prompt, out);
@@ -272,14 +282,12 @@ static void advance_beams(struct run *run, struct group *g)
 
 static bool advance_sequence(struct run *run, struct group *g, int64_t i)
 {
-    const struct generation_request *request = run->request;
     int32_t token = g->chosen[i];
 
     if (g->ended[i])
         return false;
     g->ids[i][g->lengths[i]++] = token;
-    if (request->token)
-        request->token(request->context, g->prompt, i, token);
+    tell_token(run, g, i, token);
     g->ended[i] = g->lengths[i] >= g->limit || generation_is_eos(run->o, token) ||
                   stop_matches(&run->stop, g->ids[i], g->lengths[i]);
     return !g->ended[i];

@@ -174,22 +174,29 @@ static int prefill_step(struct run *run)
     return status;
 }
 
-/* Ranks have to agree, or one of them would wait for the others forever. */
-static int ask(struct run *run)
+static int agree(const struct run *run, int axis, double *stop)
+{
+    const struct transfer x = {
+        .kind = TRANSFER_ALL_REDUCE, .axis = axis, .reduction = REDUCE_MAX, .dtype = DT_F64, .count = 1
+    };
+
+    return run->g->comm ? comm_run(run->g->comm, &x, stop, stop) : OK;
+}
+
+/* Ranks have to agree, or one of them would wait for the others forever: all of them, or those of this copy
+ * of the model alone. */
+static int ask(struct run *run, bool all)
 {
     const struct generation_request *r = run->request;
-    struct comm *comm = run->g->comm;
-    double stop = r->proceed && !r->proceed(r->context);
+    double stop = run->results->stopped || (r->proceed && !r->proceed(r->context));
 
-    if (comm)
-        TRY(comm_run(comm,
-                     &(struct transfer){ .kind = TRANSFER_ALL_REDUCE,
-                                         .axis = AXIS_ALL,
-                                         .reduction = REDUCE_MAX,
-                                         .dtype = DT_F64,
-                                         .count = 1 },
-                     &stop, &stop));
-    run->results->stopped = run->results->stopped || stop > 0;
+    if (all || run->copies.count == 1)
+        TRY(agree(run, AXIS_ALL, &stop));
+    else {
+        TRY(agree(run, AXIS_TP, &stop));
+        TRY(agree(run, AXIS_PP, &stop));
+    }
+    run->results->stopped = stop > 0;
     return OK;
 }
 
@@ -199,7 +206,7 @@ static int prefill_prompt(struct run *run, struct group *g, const struct prompt 
 
     for (int64_t t = 0; t < p->length; t++) {
         if (f->rows == f->row_capacity) {
-            TRY(ask(run));
+            TRY(ask(run, false));
             if (run->results->stopped)
                 return OK;
             TRY(prefill_step(run));
@@ -208,7 +215,6 @@ static int prefill_prompt(struct run *run, struct group *g, const struct prompt 
     }
     run->waiting[f->labels] = g;
     feed_label(f);
-    run->results->prompt_tokens += p->length;
     return OK;
 }
 
@@ -225,35 +231,34 @@ static int encode_prompt(struct run *run, struct group *g, const struct prompt *
     feed_cross(f, g->cross, g->encoded);
     run->waiting[f->labels] = g;
     feed_label(f);
-    run->results->prompt_tokens += p->length;
     return OK;
 }
 
-static int begin_prompt(struct run *run, struct group *g, const struct prompt *p)
+static int begin_prompt(struct run *run, struct group *g, size_t number, const struct prompt *p)
 {
     bool encoder = config_has_encoder(run->g->config);
     struct prompt own = encoder ? (struct prompt){ &run->start, 1 } : *p;
 
     TRY(generation_limit(run->o, own.length, model_position_limit(&run->g->config->sizes), &g->limit));
-    group_begin(run, g, run->next++, own.ids, own.length);
+    group_begin(run, g, number, own.ids, own.length);
     return encoder ? encode_prompt(run, g, p) : prefill_prompt(run, g, p);
 }
 
-/* Takes prompts into the groups that are free, as long as their last rows have room in the chunk. */
+/* Takes prompts into the groups that are free. */
 static int take_prompts(struct run *run)
 {
     struct feed *f = &run->g->feeds[PREFILL];
+    int64_t count = copies_deal(run), done = 0;
 
-    for (int64_t i = 0; i < run->g->capacity.prompts && run->next < run->request->count; i++) {
-        struct group *g = &run->groups[i];
+    for (struct group *g = run->groups; done < count; g++) {
         struct prompt p;
         int32_t bos;
         if (g->active)
             continue;
         if (f->labels == f->label_capacity)
             TRY(prefill_step(run));
-        TRY(read_prompt(run, run->next, &bos, &p));
-        TRY(begin_prompt(run, g, &p));
+        TRY(read_prompt(run, run->copies.taken[done], &bos, &p));
+        TRY(begin_prompt(run, g, run->copies.taken[done++], &p));
         if (run->results->stopped)
             break;
     }
@@ -299,14 +304,6 @@ static int decode_step(struct run *run)
     return status;
 }
 
-static bool anything_left(const struct run *run)
-{
-    for (int64_t i = 0; i < run->g->capacity.prompts; i++)
-        if (run->groups[i].active)
-            return true;
-    return run->next < run->request->count;
-}
-
 /* ---- The whole ---- */
 
 static void run_begin(struct run *run)
@@ -314,6 +311,7 @@ static void run_begin(struct run *run)
     const struct generator_capacity *c = &run->g->capacity;
     int64_t rows = c->prompts * c->width;
 
+    copies_begin(run);
     run->groups = mem_alloc_array((size_t)c->prompts, sizeof(run->groups[0]));
     run->waiting = mem_alloc_array((size_t)c->prompts, sizeof(struct group *));
     run->rows = mem_alloc_array((size_t)rows, sizeof(run->rows[0]));
@@ -335,6 +333,7 @@ static void run_begin(struct run *run)
 
 static void run_end(struct run *run)
 {
+    copies_end(run);
     for (int64_t i = 0; i < run->g->capacity.prompts; i++)
         group_release(&run->groups[i]);
     for (int t = 0; t < run->threads; t++) {
@@ -346,6 +345,17 @@ static void run_end(struct run *run)
     mem_free(run->rows);
     mem_free(run->scratch);
     mem_free(run->choices);
+}
+
+static int advance(struct run *run)
+{
+    TRY(ask(run, true));
+    if (run->results->stopped)
+        return OK;
+    TRY(take_prompts(run));
+    if (!run->results->stopped)
+        TRY(decode_step(run));
+    return copies_exchange(run);
 }
 
 int generator_run(struct generator *g, const struct generation_request *request,
@@ -365,13 +375,8 @@ int generator_run(struct generator *g, const struct generation_request *request,
         TRY(read_start(&run, &run.start));
     run_begin(&run);
     status = OK;
-    while (status == OK && anything_left(&run) && !results.stopped) {
-        status = ask(&run);
-        if (status == OK && !results.stopped)
-            status = take_prompts(&run);
-        if (status == OK && !results.stopped)
-            status = decode_step(&run);
-    }
+    while (status == OK && copies_busy(&run) && !results.stopped)
+        status = advance(&run);
     run_end(&run);
     if (status == OK)
         *out = results;

@@ -58,16 +58,17 @@ static void is_greedy(const struct plait_generation *g)
     is_sequence(g, 2, greedy_third, 4);
 }
 
+/* On copies of the model the caller hears the tokens of all. */
 static void greedy(void **state)
 {
+    static const char *const copies[] = { "data_parallel_size", "2", NULL };
     struct plait_generate_request r;
     struct plait_generation *g;
     struct plait_model *m;
     struct heard heard = { 0 };
     int64_t length;
 
-    (void)state;
-    begin(&m, &r, NULL);
+    begin(&m, &r, *state ? copies : NULL);
     r.token = hear;
     r.context = &heard;
     must(plait_model_generate(m, greedily, &r, &g));
@@ -112,7 +113,9 @@ static void beams_and_greedy_again(void **state)
 static void forward_between(void **state)
 {
     static const char *const layouts[][5] = {
-        { NULL }, { "pipeline_parallel_size", "2", "tensor_parallel_size", "2", NULL }
+        { NULL },
+        { "pipeline_parallel_size", "2", "tensor_parallel_size", "2", NULL },
+        { "data_parallel_size", "2", "world_size", "2", NULL },
     };
     const struct plait_array in[] = { ints("input_ids", second, 1, 7), ints("labels", second, 1, 7) };
     struct plait_generate_request r;
@@ -121,7 +124,7 @@ static void forward_between(void **state)
     float before;
 
     (void)state;
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < 3; i++) {
         begin(&m, &r, layouts[i]);
         must(plait_model_forward(m, in, 2, 0, NULL));
         before = loss_of(m);
@@ -330,6 +333,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(greedy),
+        cmocka_unit_test_prestate(greedy, (void *)greedily), /* on copies */
         cmocka_unit_test(beams_and_greedy_again),
         cmocka_unit_test(forward_between),
         cmocka_unit_test(the_caller_ends_it),

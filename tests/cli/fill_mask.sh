@@ -22,6 +22,9 @@ for family in bert roberta; do
   "$PLAIT" generate --model_name_or_path "$dir" --prompt_file "$dir/prompts.txt" --top_k 4 --pipeline_parallel_size 2 >ranks.jsonl ||
     stop "$family in two stages"
   same ranks.jsonl "$dir/fill.jsonl"
+  "$PLAIT" generate --model_name_or_path "$dir" --prompt_file "$dir/prompts.txt" --top_k 4 --data_parallel_size 2 >ranks.jsonl ||
+    stop "$family on two copies"
+  same ranks.jsonl "$dir/fill.jsonl"
 done
 
 dir=$GOLDEN/bert/fill

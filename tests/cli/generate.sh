@@ -41,7 +41,8 @@ awk '{ for (i = 2; i <= NF; i++) if ($i != $1) exit 1 }' lengths || stop "ragged
 run_ids() { "$PLAIT" generate --model_name_or_path "$model" --input_ids prompts.jsonl --max_new_tokens 20 --output - "$@" 2>err || stop "$*: $(cat err)"; }
 for how in "--num_beams 3" "--do_sample --top_k 20 --num_return_sequences 2" "--do_sample --num_beams 2 --seed 3"; do
   run_ids $how >whole
-  for cut in "--batch_size 1" "--batch_size 2 --threads 1" "--prefill_chunk_size 2 --threads 3" "--tensor_parallel_size 2"; do
+  for cut in "--batch_size 1" "--batch_size 2 --threads 1" "--prefill_chunk_size 2 --threads 3" "--tensor_parallel_size 2" \
+    "--data_parallel_size 2 --batch_size 1"; do
     run_ids $how $cut | cmp -s whole - || stop "$how: $cut changes the tokens"
   done
 done
@@ -104,10 +105,18 @@ write --prompt "The first" --repetition_penalty 1.5 --stop_strings "$word" $stag
 write --prompt_file prompts.txt --output - $stages | cmp -s lines.jsonl - || stop "stages: other texts"
 write --prompt_file prompts.txt --num_beams 3 --batch_size 2 >beams
 write --prompt_file prompts.txt --num_beams 3 --batch_size 2 $stages | cmp -s beams - || stop "stages: other beams"
+
+# Copies of the model take a prompt each, in the order of the prompts all the same; one prompt leaves the others idle.
+copies="--data_parallel_size 2 --pipeline_parallel_size 2 --world_size 4"
+write --prompt_file prompts.txt --output - $copies | cmp -s lines.jsonl - || stop "copies: other texts"
+write --prompt_file prompts.txt --num_beams 3 --batch_size 1 --data_parallel_size 3 | cmp -s beams - || stop "copies: other beams"
+write --prompt "The first" --repetition_penalty 1.5 --stop_strings "$word" $copies | cmp -s - stopped || stop "copies: not stopped"
 if command -v script >/dev/null && script -qec true /dev/null >/dev/null 2>&1; then
-  script -qec "$PLAIT generate --model_name_or_path tiny --max_new_tokens 30 --prompt 'The first' --do_sample --top_k 0 --seed 3 $stages" \
-    /dev/null </dev/null | tr -d '\r' >terminal
-  tr -d '\r' <piped | cmp -s - terminal || stop "stages: a terminal shows something else: $(diff piped terminal)"
+  for ranks in "$stages" "$copies"; do
+    script -qec "$PLAIT generate --model_name_or_path tiny --max_new_tokens 30 --prompt 'The first' --do_sample --top_k 0 --seed 3 $ranks" \
+      /dev/null </dev/null | tr -d '\r' >terminal
+    tr -d '\r' <piped | cmp -s - terminal || stop "$ranks: a terminal shows something else: $(diff piped terminal)"
+  done
 fi
 
 # ---- notes and refusals ----
@@ -139,7 +148,7 @@ echo '[1, 2' >bad.jsonl
 refuses 65 "bad.jsonl:1" write --input_ids bad.jsonl
 printf '[1]\n[2, 9999]\n' >bad.jsonl
 refuses 65 "prompt 2: token 2 is not the model's (found 9999" write --input_ids bad.jsonl
-refuses 78 "one copy of the model" write --prompt a --data_parallel_size 2
+refuses 65 "prompt 2: token 2 is not the model's (found 9999" write --input_ids bad.jsonl --data_parallel_size 2
 cp -r tiny odd
 printf '{"eos_token_id": 2, "suppress_tokens": [3]}' >odd/generation_config.json
 refuses 78 "odd/generation_config.json: plait has no suppress_tokens" "$PLAIT" generate --model_name_or_path odd --prompt a
@@ -154,11 +163,14 @@ refuses 78 '`bos_token_id` has to be defined' "$PLAIT" generate --model_name_or_
 
 # Asked to end, it does so between two tokens and leaves no file.
 mkfifo many
-"$PLAIT" generate --model_name_or_path tiny --prompt_file - --max_new_tokens 55 --output never.jsonl 2>err <many &
-pid=$!
-seq 1 30000 >many # more than a pipe holds: when all is written, signals are watched for
-kill -TERM $pid
-status=0
-wait $pid || status=$?
-[ "$status" = 75 ] || stop "exit code $status after SIGTERM: $(cat err)"
-[ ! -e never.jsonl ] || stop "a file of an ended run"
+for ranks in 1 2; do
+  "$PLAIT" generate --model_name_or_path tiny --prompt_file - --max_new_tokens 55 --output never.jsonl --data_parallel_size $ranks \
+    2>err <many &
+  pid=$!
+  seq 1 30000 >many # more than a pipe holds: when all is written, signals are watched for
+  kill -TERM $pid
+  status=0
+  wait $pid || status=$?
+  [ "$status" = 75 ] || stop "exit code $status after SIGTERM: $(cat err)"
+  [ ! -e never.jsonl ] || stop "a file of an ended run"
+done

@@ -36,7 +36,8 @@ static const struct family {
 };
 enum { FAMILIES = sizeof(families) / sizeof(families[0]) };
 
-static const struct mesh meshes[] = { { { 1, 2 } }, { { 1, 1, 2 } }, { { 1, 2, 2 } }, { { 1, 1, 4 } } };
+static const struct mesh meshes[] = { { { 1, 2 } }, { { 1, 1, 2 } }, { { 1, 2, 2 } }, { { 1, 1, 4 } },
+                                      { { 2 } },    { { 2, 2 } },    { { 3, 1, 2 } } };
 enum { MESHES = sizeof(meshes) / sizeof(meshes[0]) };
 
 static const struct way {
@@ -158,8 +159,9 @@ static void follows_one_rank(void **state)
             run_way(&r, family, &ways[w], &meshes[m]);
             for (int k = 0; k < mesh_ranks(&meshes[m]); k++)
                 if (!same(&r.outcomes[k], &one.outcomes[0]))
-                    fail_msg("%s, way %d, tp %d, pp %d: rank %d has other tokens", family->preset, w,
-                             mesh_size(&meshes[m], AXIS_TP), mesh_size(&meshes[m], AXIS_PP), k);
+                    fail_msg("%s, way %d, dp %d, tp %d, pp %d: rank %d has other tokens", family->preset, w,
+                             mesh_size(&meshes[m], AXIS_DP), mesh_size(&meshes[m], AXIS_TP),
+                             mesh_size(&meshes[m], AXIS_PP), k);
         }
     }
 }

@@ -34,6 +34,9 @@ forward="forward --model_name_or_path $model --inputs $model/inputs.safetensors 
 staged="--pipeline_parallel_size 2 --world_size 4"
 "$PLAIT" $generate $staged --num_beams 3 --stop_strings "cat" >generate.stages
 "$PLAIT" $forward $staged --output forward.stages
+copied="--data_parallel_size 2 --tensor_parallel_size 2 --world_size 4 --do_sample"
+head -5 text.txt >prompts.txt
+"$PLAIT" ${generate/--prompt the/--prompt_file prompts.txt} $copied >generate.copies
 
 "$PLAIT" $train --world_size 4 --pipeline_parallel_size 2 --pipeline_schedule zero_bubble --output_dir stages 2>/dev/null
 
@@ -83,6 +86,8 @@ for flavour in $flavours; do
   cmp forward.threads forward.$flavour || stop "$flavour: forward"
   mpirun $flavour 4 "$PLAIT" $generate $staged --num_beams 3 --stop_strings "cat" >generate.$flavour || stop "$flavour: generate"
   cmp generate.stages generate.$flavour || stop "$flavour: generate through stages"
+  mpirun $flavour 4 "$PLAIT" ${generate/--prompt the/--prompt_file prompts.txt} $copied >generate.$flavour || stop "$flavour: copies"
+  cmp generate.copies generate.$flavour || stop "$flavour: generate on copies"
   mpirun $flavour 4 "$PLAIT" $forward $staged --output forward.$flavour || stop "$flavour: forward through stages"
   cmp forward.stages forward.$flavour || stop "$flavour: forward through stages"
 
