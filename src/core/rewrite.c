@@ -125,6 +125,8 @@ void rewrite_remove(struct rewrite *r, struct node *n)
     for (int j = 0; j < n->nout; j++)
         if (n->out[j] && r->readers[n->out[j]->id].count)
             BUG("%s (%s) is removed but read", n->op->name, n->scope);
+        else if (n->out[j])
+            n->out[j]->producer = NULL;
     for (int i = 0; i < n->nin; i++)
         if (n->in[i])
             drop_reader(r, n->in[i], n);
@@ -132,13 +134,13 @@ void rewrite_remove(struct rewrite *r, struct node *n)
     r->place[n->id] = -1;
 }
 
-void rewrite_fuse(struct graph *g)
+void rewrite_fuse(struct graph *g, const struct op_def *only)
 {
     struct rewrite r;
 
     rewrite_begin(&r, g);
     for (size_t k = 0; k < r.count; k++)
-        if (r.order[k] && r.order[k]->op->fuse)
+        if (r.order[k] && r.order[k]->op->fuse && (!only || r.order[k]->op == only))
             r.order[k]->op->fuse(&r, r.order[k]);
     rewrite_end(&r, g->tensor_count);
 }

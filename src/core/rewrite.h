@@ -16,8 +16,8 @@ struct rewrite {
     size_t count;
 };
 
-/* Runs every card's fuse over the graph. */
-void rewrite_fuse(struct graph *g);
+/* Runs every card's fuse over the graph, or (`only`) that of one op. */
+void rewrite_fuse(struct graph *g, const struct op_def *only);
 /* Makes cheap forward values again right before their first reader in the backward pass, where their own
  * inputs are kept anyway, so that they need not live from forward to backward. */
 void rewrite_recompute_cheap(struct graph *g);

@@ -324,6 +324,7 @@ static int run_passes(struct compilation *c, const struct machine *machine)
     p->anywhere.hidden = p->hidden;
     p->anywhere.pooled = p->pooled;
     show(c, "shard");
+    rewrite_fuse(p->graph, &op_head_stats); /* stages are balanced by the loss as it will be computed */
     TRY(cut_stages(c, read));
     show(c, "stages");
     if (o->recompute == RECOMPUTE_FULL) {
@@ -333,7 +334,7 @@ static int run_passes(struct compilation *c, const struct machine *machine)
     if (o->recompute != RECOMPUTE_NONE)
         rewrite_recompute_cheap(p->graph);
     show(c, "recompute");
-    rewrite_fuse(p->graph);
+    rewrite_fuse(p->graph, NULL);
     outputs[0] = p->loss;
     outputs[1] = p->logits;
     outputs[2] = c->out.head.weight ? NULL : p->hidden;

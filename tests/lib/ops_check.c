@@ -295,7 +295,7 @@ static int run_fusion(struct ops_case *c, const struct op_def *op, const struct 
         fail_msg("%s", error_message());
     before = c->graph->node_count;
     if (fused)
-        rewrite_fuse(c->graph);
+        rewrite_fuse(c->graph, NULL);
     if (fused && c->graph->node_count >= before)
         fail_msg("%s: nothing was fused", def->name);
     ops_values_init(v, c);

@@ -147,7 +147,7 @@ static void together(void (*recompute)(struct graph *g))
     before = all.graph->node_count;
     keep[1] = all.node->out[0];
     recompute(all.graph);
-    rewrite_fuse(all.graph);
+    rewrite_fuse(all.graph, NULL);
     rewrite_drop_unused(all.graph, keep, 2);
     assert_true(recompute == rewrite_recompute_layers || all.graph->node_count < before);
     run(&plain, &x);
@@ -235,7 +235,7 @@ static void fusion_stays_away(void **state)
         struct ops_values x, y;
         differentiated(&plain, &graphs[i].def);
         differentiated(&fused, &graphs[i].def);
-        rewrite_fuse(fused.graph);
+        rewrite_fuse(fused.graph, NULL);
         if (count(fused.graph, graphs[i].kept) == 0)
             fail_msg("%s: no %s is left", graphs[i].def.name, graphs[i].kept->name);
         run(&plain, &x);
