@@ -2,6 +2,7 @@
  * gradient, optimizer, shard, stages, recompute, fuse, kernels and memory. */
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/err.h"
 #include "core/autodiff.h"
@@ -275,7 +276,7 @@ static int cut_stages(struct compilation *c, struct tensor **const outputs[])
                                                .forward_only = !has_backward(o->task) };
 
     p->layers = p->graph->layers;
-    p->piece_seconds = stages_piece_seconds(p->graph, &o->cluster, p->layers);
+    p->piece_seconds = stages_piece_seconds(p, &o->cluster);
     if (schedule.ranks == 1)
         return OK;
     p->stages = mem_alloc(sizeof(*p->stages));
@@ -366,6 +367,7 @@ int plan_compile(const struct config *config, const struct compile_options *o, c
 
     p->graph = graph_create();
     p->mesh = o->mesh;
+    memcpy(p->used, o->used, sizeof(p->used));
     p->task = o->task;
     p->stage_rank = o->stage_rank;
     builder_init(&c.b, p->graph);

@@ -66,13 +66,15 @@ static void add_seconds(const struct taking *t, const struct node *n)
 {
     const struct axis_cost axis = { .axis = AXIS_TP, .size = t->p->tensor, .cluster = &t->on_tp };
     double *of = piece_of(t, n)->of;
+    double used = node_used(n, t->plan->used);
     bool moves = n->nin > 0 && n->in[0] && n->out[0] && node_moves(n);
 
     if (moves && n->unit != UNIT_UPDATE)
-        of[n->unit == UNIT_FORWARD ? EXCHANGE_FORWARD : EXCHANGE_BACKWARD] += redistribute_seconds(
-            &axis, n->in[0], n->in[0]->layout.on[AXIS_TP], n->out[0]->layout.on[AXIS_TP]);
+        of[n->unit == UNIT_FORWARD ? EXCHANGE_FORWARD : EXCHANGE_BACKWARD] +=
+            used * redistribute_seconds(&axis, n->in[0], n->in[0]->layout.on[AXIS_TP],
+                                        n->out[0]->layout.on[AXIS_TP]);
     else if (!moves && n->unit != UNIT_UPDATE)
-        of[FORWARD + (int)n->unit] += node_seconds(&axis, n, node_share(n, &t->plan->mesh));
+        of[FORWARD + (int)n->unit] += used * node_seconds(&axis, n, node_share(n, &t->plan->mesh));
 }
 
 static void find_readers(struct taking *t)

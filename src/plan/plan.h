@@ -62,6 +62,7 @@ struct compile_options {
     enum task task;
     int64_t rows, sequences, labels;     /* capacities of one dp rank's microbatch */
     int64_t encoder_rows;                /* the same, of models with an encoder */
+    double used[COUNT_KINDS];            /* the part of each that is used on average, for times; 0: all */
     int64_t cache_rows, cache_positions; /* TASK_GENERATE; the two below with an encoder, a row a prompt */
     int64_t cross_rows, cross_positions;
     enum dtype dtype; /* that values lie in between nodes: DT_F32, or DT_BF16 */
@@ -133,11 +134,12 @@ struct plan {
     struct plan_chunk *chunk;
     struct schedule *schedule;
     struct stages *stages;
-    int layers;            /* -1 and this are what stands before and after them */
-    double *piece_seconds; /* [1 + layer], layers + 2 of them: of the whole model, to balance stages by */
-    struct graph *whole;   /* of all stages: parameters' places and much else is shared with it */
-    uint8_t *region;       /* [tensor]: enum region */
-    int64_t *offset;       /* [tensor]: of a value, in its region; -1: has no place there */
+    double used[COUNT_KINDS]; /* as in the options */
+    int layers;               /* -1 and this are what stands before and after them */
+    double *piece_seconds;    /* [1 + layer], layers + 2 of them: of the whole model, to balance stages by */
+    struct graph *whole;      /* of all stages: parameters' places and much else is shared with it */
+    uint8_t *region;          /* [tensor]: enum region */
+    int64_t *offset;          /* [tensor]: of a value, in its region; -1: has no place there */
     const struct kernel **kernels;                             /* [node] */
     int64_t *workspace;                                        /* [node]: offset in the arena */
     int64_t param_bytes, state_bytes, grad_bytes, input_bytes; /* one rank's */

@@ -20,6 +20,8 @@ double node_seconds(const struct axis_cost *c, const struct node *n, double work
 
 /* timing.c: of the whole node, the part that one rank does: as much as of its most divided tensor it has. */
 double node_share(const struct node *n, const struct mesh *mesh);
+/* The part of its rows that are used on average: as many as of its least used tensor. */
+double node_used(const struct node *n, const double used[COUNT_KINDS]);
 bool node_moves(const struct node *n); /* it is a transfer among ranks */
 
 /* A tensor's placement may still be free (a parameter nobody has read yet): it takes what the first reader

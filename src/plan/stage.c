@@ -10,15 +10,16 @@
 #include "base/err.h"
 #include "plan/shard.h"
 
-double *stages_piece_seconds(const struct graph *g, const struct cluster *cluster, int layers)
+double *stages_piece_seconds(const struct plan *p, const struct cluster *cluster)
 {
+    const struct graph *g = p->graph;
     const struct axis_cost alone = { .axis = AXIS_TP, .size = 1, .cluster = cluster };
-    double *seconds = mem_alloc_array((size_t)layers + 2, sizeof(seconds[0]));
+    double *seconds = mem_alloc_array((size_t)p->layers + 2, sizeof(seconds[0]));
 
     for (size_t k = 0; k < g->node_count; k++) {
         const struct node *n = g->nodes[k];
         if (n->unit != UNIT_UPDATE)
-            seconds[n->layer + 1] += node_seconds(&alone, n, 1);
+            seconds[n->layer + 1] += node_seconds(&alone, n, node_used(n, p->used));
     }
     return seconds;
 }

@@ -13,8 +13,8 @@ struct stages {
     int *first_layer;  /* [stage]: -1 is what stands before all layers, `layers` what stands after them */
 };
 
-/* Seconds of the whole model's pieces, [1 + layer]: layers + 2 of them. The caller frees. */
-double *stages_piece_seconds(const struct graph *g, const struct cluster *cluster, int layers);
+/* Seconds of the whole model's pieces, [1 + layer]: p->layers + 2 of them. The caller frees. */
+double *stages_piece_seconds(const struct plan *p, const struct cluster *cluster);
 /* Cuts between layers so that the stage that computes longest takes the least time: the embedding and the
  * head count, stages may have unequally many layers. ERR_CONFIG when there are more stages than layers. */
 int stages_balance(const double *seconds, int layers, int ranks, int chunks, struct stages *out);

@@ -19,6 +19,18 @@ double node_share(const struct node *n, const struct mesh *mesh)
     return least;
 }
 
+double node_used(const struct node *n, const double used[COUNT_KINDS])
+{
+    double least = 1;
+
+    for (int i = 0; i < n->nin + n->nout; i++) {
+        const struct tensor *t = i < n->nin ? n->in[i] : n->out[i - n->nin];
+        double part = t && t->ndim > 0 ? used[t->dims[0].count] : 0;
+        least = part > 0 && part < least ? part : least;
+    }
+    return least;
+}
+
 bool node_moves(const struct node *n)
 {
     return n->op == &op_all_reduce || n->op == &op_all_gather || n->op == &op_reduce_scatter;
@@ -28,7 +40,7 @@ static void add_node(const struct plan *p, const struct cluster *cluster, const 
                      struct schedule_cost *c, struct stage_cost *stage)
 {
     const struct axis_cost axis = { .axis = AXIS_TP, .size = 1, .cluster = cluster };
-    double seconds = node_seconds(&axis, n, node_share(n, &p->mesh));
+    double seconds = node_seconds(&axis, n, node_share(n, &p->mesh) * node_used(n, p->used));
 
     stage = &stage[stage_of_layer(p->stages, n->layer)];
     switch (n->unit) {
@@ -46,7 +58,8 @@ static double transfer_seconds(const struct plan *p, const struct cluster *clust
 
     for (size_t k = 0; k < p->graph->node_count; k++)
         if (p->graph->nodes[k]->op == &op_receive)
-            bytes = (double)tensor_local_bytes(p->graph->nodes[k]->out[0], &p->mesh);
+            bytes = (double)tensor_local_bytes(p->graph->nodes[k]->out[0], &p->mesh) *
+                    node_used(p->graph->nodes[k], p->used);
     return bytes / link;
 }
 

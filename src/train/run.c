@@ -232,6 +232,23 @@ static int round_of_evaluation(const struct run *r)
     return (int)(steps < 1 ? 1 : steps < most ? steps : most);
 }
 
+/* How much of the room for the longest samples a microbatch takes on average. */
+static void find_used(const struct train_job *job, const struct example_sizes *sizes,
+                      double used[COUNT_KINDS])
+{
+    const struct objective *o = &job->objective;
+    double most = (double)(sample_longest(&job->train) + sample_longest_target(&job->train)), part;
+
+    if (o->kind == OBJECTIVE_SEQ2SEQ && !o->encoder)
+        most = (double)sizes->rows;
+    part = (double)job->train_tokens / (double)job->train.count / most;
+    part = part < 1 ? part : 1;
+    used[COUNT_ROWS] = used[COUNT_ENCODER_ROWS] = part; /* 0 where it is not known */
+    used[COUNT_LABELS] = o->kind == OBJECTIVE_MLM ? part * o->noise : part;
+    if (o->kind == OBJECTIVE_CLASSIFICATION)
+        used[COUNT_LABELS] = 0;
+}
+
 int run_compile(struct run *r, enum task task, const struct layout_choice *l, int stage_rank,
                 struct plan **out)
 {
@@ -261,6 +278,7 @@ int run_compile(struct run *r, enum task task, const struct layout_choice *l, in
     c.labels = job->objective.kind == OBJECTIVE_CLASSIFICATION ? samples : c.rows;
     c.pipeline.microbatches = task == TASK_TRAIN ? l->pipeline.microbatches : round_of_evaluation(r);
     if (task == TASK_TRAIN) {
+        find_used(job, &sizes, c.used);
         c.optimizer = optimizer_options(o);
         c.label_smoothing = o->label_smoothing_factor;
         c.z_loss = o->z_loss;

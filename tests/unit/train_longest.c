@@ -2,6 +2,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -51,6 +52,36 @@ static void lengths_that_are_known_take_less_room(void **state)
     }
 }
 
+static double predicted(void **state, int64_t tokens, enum objective_kind kind)
+{
+    struct str told;
+    struct trial t;
+    double seconds = 0;
+
+    str_init(&told);
+    trial_init(&t, state, "told", UNTIED);
+    t.o.dry_run = true;
+    t.job.plan = &told;
+    t.job.wish = (struct layout_wish){ .world = 1 };
+    t.job.train_tokens = tokens;
+    t.job.objective = (struct objective){ .kind = kind, .noise = 0.15 };
+    trial_run(&t, OK, NULL);
+    assert_int_equal(sscanf(strstr(told.data, "step: "), "step: %lg", &seconds), 1);
+    trial_release(&t);
+    str_release(&told);
+    return seconds;
+}
+
+/* A step takes as long as what there is in it, not as what there is room for. */
+static void times_are_those_of_the_average(void **state)
+{
+    double full = predicted(state, 0, OBJECTIVE_CLM), half = predicted(state, 12 * T / 2, OBJECTIVE_CLM);
+
+    assert_true(half > 0.4 * full && half < 0.95 * full);
+    assert_true(predicted(state, 12 * T, OBJECTIVE_CLM) == full);
+    assert_true(predicted(state, 12 * T, OBJECTIVE_MLM) < full);
+}
+
 /* A source that breaks its word. */
 static void longer_samples_than_said_are_refused(void **state)
 {
@@ -67,6 +98,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(lengths_that_are_known_take_less_room, scratch_create,
                                         scratch_remove),
+        cmocka_unit_test_setup_teardown(times_are_those_of_the_average, scratch_create, scratch_remove),
         cmocka_unit_test_setup_teardown(longer_samples_than_said_are_refused, scratch_create, scratch_remove),
     };
 
