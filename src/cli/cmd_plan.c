@@ -33,7 +33,7 @@ static const struct option plan_options[] = {
         "schedule; or all of these; or trace, the schedule for a browser's trace viewer",
     },
     { "probe", OPTION_BOOL, AT(probe), "false",
-      "measure this machine, all ranks at work, and plan with that; without a model print it for --cluster" },
+      "measure the machines, all ranks at work, and plan with that; without a model print it for --cluster" },
     { "verify", OPTION_BOOL, AT(verify), "false",
       "take steps on one rank and on the layout and compare every gradient and every update" },
     { "verify_steps", OPTION_INT, AT(verify_steps), "2", "so many", .min = 1, .max = 1000 },
@@ -165,26 +165,14 @@ static int print_cluster(const struct values *v, const struct cluster *c)
     return status;
 }
 
-/* With as many ranks as there will be, so that what they share shows. */
-static int probe(const struct world *w, const struct mesh *mesh, struct cluster *c)
-{
-    if (w->comm)
-        return fail(ERR_CONFIG, "--probe: measures ranks of one process (found %d processes, started by %s)",
-                    w->ranks, w->launcher);
-    TRY(cluster_probe(c, mesh_ranks(mesh), world_threads(w, mesh)));
-    c->hosts = 1;
-    c->host_ranks = mesh_ranks(mesh);
-    return OK;
-}
-
 static int probe_alone(struct values *v, const struct world *w)
 {
     struct cluster c = { 0 };
     struct mesh mesh;
 
     TRY(parallel_mesh(&v->train.parallel, w, &mesh));
-    TRY(probe(w, &mesh, &c));
-    return print_cluster(v, &c);
+    TRY(cluster_probe(&c, w, mesh_ranks(&mesh)));
+    return world_is_first(w) ? print_cluster(v, &c) : OK;
 }
 
 static bool has_no_model(const struct train_command *t)
@@ -202,7 +190,7 @@ static int make_session(struct values *v, struct options *o, const struct world 
         t->output_dir = NULL; /* what is in there is not looked at */
     TRY(train_command_session(&v->train, o, w, s));
     if (v->plan.probe)
-        TRY(probe(w, &s->mesh, &s->wish.cluster));
+        TRY(cluster_probe(&s->wish.cluster, w, mesh_ranks(&s->mesh)));
     if (has_no_data(&v->train.train.input)) {
         note("without --train_file a large text is assumed");
         s->samples = samples;

@@ -166,7 +166,7 @@ static bool has_ranks(const struct option_table *tables)
 }
 
 /* Of what has no ranks, each of a launcher's processes would do all, into the same files: the first does it.
- * The others do not wait for that, as they would need MPI to, and then no second program could follow this one. */
+ * The others do not wait for that: they would need MPI to, and no second program could use MPI after this. */
 static bool is_done_elsewhere(const struct command *c, const struct option_table *tables)
 {
     int ranks;

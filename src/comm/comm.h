@@ -91,6 +91,7 @@ enum comm_phase {
     PHASE_EVALUATE,
     PHASE_SAVE,
     PHASE_RUN,
+    PHASE_VERIFY,
     PHASE_END
 };
 void comm_enter(struct comm *c, enum comm_phase phase);

@@ -25,8 +25,9 @@ enum {
 };
 enum { PHASE_BITS = 4, PHASE_MASK = (1 << PHASE_BITS) - 1 };
 
-static const char *const phases[] = { "starting",   "reading data", "reading the model", "training",
-                                      "evaluating", "saving",       "computing",         "ending" };
+static const char *const phases[] = { "starting",  "reading data", "reading the model",
+                                      "training",  "evaluating",   "saving",
+                                      "computing", "verifying",    "ending" };
 
 /* Signs of life between two hosts. */
 struct line {

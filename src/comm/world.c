@@ -279,16 +279,20 @@ int world_wait(const struct world *w)
     return w && w->comm ? comm_barrier(w->comm) : OK;
 }
 
-int world_any(const struct world *w, bool *any)
+int world_max(const struct world *w, double *value)
 {
     const struct transfer x = {
         .kind = TRANSFER_ALL_REDUCE, .axis = AXIS_ALL, .reduction = REDUCE_MAX, .dtype = DT_F64, .count = 1
     };
+
+    return w && w->comm ? comm_run(w->comm, &x, value, value) : OK;
+}
+
+int world_any(const struct world *w, bool *any)
+{
     double value = *any;
 
-    if (!w || !w->comm)
-        return OK;
-    TRY(comm_run(w->comm, &x, &value, &value));
+    TRY(world_max(w, &value));
     *any = value > 0;
     return OK;
 }

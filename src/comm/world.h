@@ -56,8 +56,9 @@ void world_enter(const struct world *w, enum comm_phase phase); /* see comm_ente
 /* ---- agreeing, before the ranks run ---- */
 /* Waits for all; a rank that has failed fails all. */
 int world_wait(const struct world *w);
-/* Whether it is so for any process. */
+/* Whether it is so for any process; the largest value of all. */
 int world_any(const struct world *w, bool *any);
+int world_max(const struct world *w, double *value);
 /* ERR_CONFIG, naming the first rank whose text is not that of rank 0. what: "the tokenizer". */
 int world_agree(const struct world *w, const char *what, const char *text);
 /* Rank 0's bytes for all. */

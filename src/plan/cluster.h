@@ -28,8 +28,9 @@ int cluster_load(struct cluster *c, const char *path);
 struct json_writer;
 void cluster_write(const struct cluster *c, struct json_writer *w);
 
-/* probe.c: measures this machine with `ranks` of them working at once, threads of this process, each with
- * `threads` threads. Takes a second at most. */
-int cluster_probe(struct cluster *c, int ranks, int threads);
+/* probe.c: measures these machines with all ranks working at once: threads of this process, or the processes
+ * of a launcher, who all call and get the same. Takes a second or two. */
+struct world;
+int cluster_probe(struct cluster *c, const struct world *w, int ranks);
 
 #endif

@@ -1,12 +1,12 @@
-/* What this machine does when all its ranks work at once: a linear of a layer's size, a pass over memory, a
- * reduction of a gradient's size and one of a single number. */
+/* What these machines do when all their ranks work at once: a linear of a layer's size, a pass over memory, a
+ * reduction of a gradient's size and one of a single number, among the ranks of a host and among all. */
 #include <math.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/parallel.h"
-#include "comm/comm.h"
+#include "comm/world.h"
 #include "cpu/kernels.h"
 #include "cpu/machine.h"
 #include "ops/ops.h"
@@ -14,8 +14,11 @@
 
 enum { ROWS = 256, WIDTH = 768, INNER = 3072, FLOATS = 1 << 21, TILE = 1 << 16, MOVED = 1 << 20, TIMES = 4 };
 
+enum figure { FLOPS, MEMORY, LINK, MESSAGE, HOST_LINK, HOST_MESSAGE, FIGURES };
+
 struct probing {
-    struct cluster *rank; /* [rank] */
+    const struct world *world;
+    struct cluster *cluster; /* hosts and host_ranks are known */
     int ranks;
 };
 
@@ -132,6 +135,7 @@ static int measure_memory(struct comm *comm, double *speed)
 
 struct reduction_run {
     struct comm *comm;
+    uint64_t members; /* as in struct transfer */
     float *data;
     int64_t count;
 };
@@ -142,16 +146,18 @@ static int run_reduction(void *context)
 
     return comm_run(r->comm,
                     &(struct transfer){ .kind = TRANSFER_ALL_REDUCE,
-                                        .axis = AXIS_DP,
+                                        .axis = AXIS_ALL,
+                                        .members = r->members,
                                         .reduction = REDUCE_SUM,
                                         .dtype = DT_F32,
                                         .count = r->count },
                     r->data, r->data);
 }
 
-static int measure_links(struct comm *comm, int ranks, struct cluster *c)
+/* Among `ranks` ranks, as many lines of them as there are side by side. */
+static int measure_link(struct comm *comm, uint64_t members, int ranks, double *link, double *message)
 {
-    struct reduction_run r = { comm, mem_alloc_array(MOVED, sizeof(float)), 1 };
+    struct reduction_run r = { comm, members, mem_alloc_array(MOVED, sizeof(float)), 1 };
     double large = 1, small = 1, bytes = 2.0 * MOVED * sizeof(float) * (ranks - 1) / ranks;
     int status = time_runs(comm, run_reduction, &r, &small);
 
@@ -159,44 +165,91 @@ static int measure_links(struct comm *comm, int ranks, struct cluster *c)
     if (status == OK)
         status = time_runs(comm, run_reduction, &r, &large);
     mem_free(r.data);
-    c->message_seconds = small / 2;
-    c->link_bytes = bytes / fmax(large - small, large / 2);
+    *message = small / 2;
+    *link = bytes / fmax(large - small, large / 2);
     return status;
+}
+
+/* Beyond what a set of members can name, links inside of a host are not measured. */
+static int measure_links(struct comm *comm, const struct cluster *c, int ranks, double figure[])
+{
+    int on_host = c->host_ranks, first = comm->rank / on_host * on_host;
+
+    if (c->hosts == 1)
+        return ranks > 1 ? measure_link(comm, 0, ranks, &figure[LINK], &figure[MESSAGE]) : OK;
+    if (on_host > 1 && ranks <= 64)
+        TRY(measure_link(comm, (((uint64_t)1 << on_host) - 1) << first, on_host, &figure[LINK],
+                         &figure[MESSAGE]));
+    return measure_link(comm, 0, ranks, &figure[HOST_LINK], &figure[HOST_MESSAGE]);
+}
+
+/* The mean of all ranks, for all. */
+static int agree(struct comm *comm, int ranks, double figure[])
+{
+    TRY(comm_run(comm,
+                 &(struct transfer){ .kind = TRANSFER_ALL_REDUCE,
+                                     .axis = AXIS_ALL,
+                                     .reduction = REDUCE_SUM,
+                                     .dtype = DT_F64,
+                                     .count = FIGURES },
+                 figure, figure));
+    for (int i = 0; i < FIGURES; i++)
+        figure[i] /= ranks;
+    return OK;
 }
 
 static int probe_rank(void *context, int rank, struct comm *comm)
 {
     const struct probing *p = context;
-    struct cluster *c = &p->rank[rank];
+    struct cluster *c = p->cluster;
+    double figure[FIGURES] = { 0 };
+    double *const place[FIGURES] = { &c->flops,           &c->memory_bytes,    &c->link_bytes,
+                                     &c->message_seconds, &c->host_link_bytes, &c->host_message_seconds };
     struct machine m;
 
     m.threads = parallel_threads();
     TRY(machine_detect(&m));
-    TRY(measure_linear(comm, &m, &c->flops));
-    TRY(measure_memory(comm, &c->memory_bytes));
-    return p->ranks > 1 ? measure_links(comm, p->ranks, c) : OK;
+    TRY(measure_linear(comm, &m, &figure[FLOPS]));
+    TRY(measure_memory(comm, &figure[MEMORY]));
+    TRY(measure_links(comm, c, p->ranks, figure));
+    TRY(agree(comm, p->ranks, figure));
+    if (rank > 0 && !(p->world && p->world->comm)) /* a thread: the first one tells this process */
+        return OK;
+    for (int i = 0; i < FIGURES; i++)
+        *place[i] = figure[i] > 0 ? figure[i] : *place[i];
+    return OK;
 }
 
 /* ---- All of them ---- */
 
-int cluster_probe(struct cluster *c, int ranks, int threads)
+/* A cluster's hosts have as many ranks each, in order. Where they are dealt out in another way, every link is
+ * taken for one between hosts, as the slowest decide. */
+static int find_hosts(const struct world *w, int ranks, struct cluster *c)
+{
+    int64_t first = 0;
+    bool other;
+
+    c->hosts = 1;
+    c->host_ranks = ranks;
+    if (!w || !w->comm)
+        return OK;
+    first = w->host_ranks;
+    TRY(world_share(w, &first, sizeof(first)));
+    other = w->host_ranks != first || ranks % w->host_ranks != 0 || w->rank % w->host_ranks != w->host_rank;
+    TRY(world_any(w, &other));
+    c->host_ranks = other ? 1 : w->host_ranks;
+    c->hosts = ranks / c->host_ranks;
+    return OK;
+}
+
+int cluster_probe(struct cluster *c, const struct world *w, int ranks)
 {
     const struct mesh mesh = { .size = { ranks, 1, 1 } };
-    struct probing p = { .ranks = ranks };
-    struct cluster mean = *c;
-    int status;
+    struct cluster found = *c;
+    const struct probing p = { w, &found, ranks };
 
-    p.rank = mem_alloc_array((size_t)ranks, sizeof(p.rank[0]));
-    status = comm_local_run(&mesh, threads, probe_rank, &p);
-    mean.flops = mean.memory_bytes = mean.link_bytes = mean.message_seconds = 0;
-    for (int r = 0; r < ranks; r++) {
-        mean.flops += p.rank[r].flops / ranks;
-        mean.memory_bytes += p.rank[r].memory_bytes / ranks;
-        mean.link_bytes += p.rank[r].link_bytes / ranks;
-        mean.message_seconds += p.rank[r].message_seconds / ranks;
-    }
-    mem_free(p.rank);
-    if (status == OK)
-        *c = mean;
-    return status;
+    TRY(find_hosts(w, ranks, &found));
+    TRY(world_run(w, &mesh, probe_rank, (void *)&p));
+    *c = found;
+    return OK;
 }

@@ -164,13 +164,11 @@ enum { LONG_RUN = 20 /* seconds, by the figures of an ordinary host */ };
 int run_predict(struct run *r)
 {
     const struct layout_maker maker = { compile_alone, measure, r };
-    const struct world *w = r->job->world;
     struct cluster c = r->job->wish.cluster;
     bool here = c.flops <= 0 && !r->o->dry_run;
-    bool processes = w && w->comm;
 
     if (!here || r->search.count == 0 || r->predicted.seconds * (double)r->total_steps < LONG_RUN)
         return OK;
-    TRY(cluster_probe(&c, processes ? 1 : mesh_ranks(&r->mesh), r->machine.threads));
+    TRY(cluster_probe(&c, r->job->world, mesh_ranks(&r->mesh)));
     return layout_predict(&maker, &r->layout, &c, &r->predicted);
 }

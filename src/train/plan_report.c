@@ -108,9 +108,13 @@ static void print_cluster(const struct cluster *given, struct str *out)
     str_appendf(
         out,
         "figures%s: a rank computes %.3g GFLOP/s and moves %.3g GB/s of memory, links move %.3g GB/s, "
-        "a message takes %.3g us\n",
+        "a message takes %.3g us",
         given->flops > 0 ? "" : " of an ordinary host", c.flops / 1e9, c.memory_bytes / 1e9,
         c.link_bytes / 1e9, c.message_seconds * 1e6);
+    if (given->hosts > 1)
+        str_appendf(out, "; between hosts %.3g GB/s and %.3g us", c.host_link_bytes / 1e9,
+                    c.host_message_seconds * 1e6);
+    str_append(out, "\n");
 }
 
 static void print_search(const struct layout_search *s, struct str *out)

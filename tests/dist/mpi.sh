@@ -104,6 +104,34 @@ for flavour in $flavours; do
     "$0" '"${generate/ threads/ $flavour-pieces}" "$PLAIT" >out 2>err || stop "$flavour: shard, then generate: $(cat err)"
   cmp generate.threads out || stop "$flavour: generate from pieces"
 
+  # ---- plans: measured on the processes, and compared with one rank
+  mpirun $flavour 4 "$PLAIT" plan --probe --threads 1 >cluster.json 2>err || stop "$flavour: probe: $(cat err)"
+  [ "$(grep -c '"ranks_per_host": 4,' cluster.json)" = 1 ] && grep -q '"link_bytes_per_second": [1-9]' cluster.json ||
+    stop "$flavour: probe: $(cat cluster.json)"
+  plan=${train#train}
+  for layout in "2 --tensor_parallel_size 2" "4 --pipeline_parallel_size 2 --zero_stage 2"; do
+    mpirun $flavour ${layout%% *} "$PLAIT" plan ${plan/--tensor_parallel_size*} ${layout#* } --verify >out 2>err || stop "$flavour: verify: $(cat err)"
+    [ "$(grep -c 'verified: 2 steps as on one rank' out)" = 1 ] || stop "$flavour: verify $layout: $(cat out)"
+    [ "$(grep -c 'step 2: loss' err)" = 1 ] || stop "$flavour: verify $layout: $(cat err)"
+  done
+  export PLAIT_MPI=${PLAIT%/*}/plait_mpi_$flavour.so
+  for axis in dp tp pp; do
+    mpirun $flavour 2 "$PROGRAMS/test_dist_verify" $axis 2>err || stop "$flavour: verify $axis: $(cat err)"
+    status=0
+    mpirun $flavour 2 "$PROGRAMS/test_dist_verify" $axis exp_avg_sq.transformer.h.1.mlp.c_proj.weight 2>err || status=$?
+    [ $status = 65 ] && [ "$(grep -c '^verify: ' err)" = 1 ] || stop "$flavour: verify $axis: $status: $(cat err)"
+    grep -q "verify: step 1: the gradient's square of transformer.h.1.mlp.c_proj.weight differs from one rank's" err ||
+      stop "$flavour: verify $axis: $(cat err)"
+  done
+  if strace -o trace true 2>/dev/null; then
+    mpirun $flavour 2 strace -f -qq -o trace -e trace=memfd_create -e inject=memfd_create:error=ENOSYS "$PLAIT" plan --probe >out ||
+      stop "$flavour: probe by MPI"
+    grep -q '"hosts": 2,' out && grep -q '"host_link_bytes_per_second": [1-9]' out || stop "$flavour: probe by MPI: $(cat out)"
+    mpirun $flavour 2 strace -f -qq -o trace -e trace=memfd_create -e inject=memfd_create:error=ENOSYS \
+      "$PROGRAMS/test_dist_verify" tp 2>err || stop "$flavour: verify by MPI: $(cat err)"
+  fi
+  unset PLAIT_MPI
+
   # ---- what cannot be
   fails $flavour 78 "--world_size: not what mpirun has started (found 4, expected 2)" 2 "$PLAIT" $generate --world_size 4
   grep -q '^hint: mpirun -n 4 plait' err || stop "$flavour: $(cat err)"

@@ -32,6 +32,13 @@ for nodes in 1 2; do
 done
 srun --mpi=none -n 2 "$PLAIT" config --model_type gpt2 --output_dir once 2>err || stop "config: $(cat err)"
 [ "$(grep -c 'once/config.json: gpt2' err)" = 1 ] || stop "config: said more than once: $(cat err)"
+for layout in "2 1" "2 2"; do # hosts, ranks of each
+  set -- $layout
+  srun --mpi=pmix -N $1 -n $(($1 * $2)) --overcommit "$PLAIT" plan --probe --threads 1 >cluster.json 2>err || stop "probe: $(cat err)"
+  grep -q '"hosts": '$1, cluster.json && grep -q '"ranks_per_host": '$2, cluster.json || stop "probe: $(cat cluster.json)"
+  grep -q '"host_link_bytes_per_second": [1-9]' cluster.json || stop "probe: $(cat cluster.json)"
+  [ $2 = 1 ] || grep -q '"link_bytes_per_second": [1-9]' cluster.json || stop "probe: $(cat cluster.json)"
+done
 status=0
 srun --mpi=none -n 2 "$PLAIT" train $options --output_dir none 2>err || status=$?
 [ $status = 78 ] && [ "$(grep -c 'srun --mpi=pmix lets them know' err)" = 1 ] || stop "without an interface: $(cat err)"

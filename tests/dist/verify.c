@@ -1,13 +1,16 @@
 /* plait plan --verify: the steps of a layout are those of one rank, and a fault on one rank is found and its
- * tensor named. */
+ * tensor named. Started by mpirun, `test_dist_verify AXIS [TENSOR]` does the same on two processes: without a
+ * tensor nothing is wrong. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/err.h"
 #include "base/log.h"
 #include "base/rng.h"
+#include "comm/world.h"
 #include "train/train.h"
 
 #include <cmocka.h>
@@ -138,7 +141,37 @@ static void more_steps_than_there_are(void **state)
     expect(&t, ERR_USAGE, "--verify_steps: more than the run has (found 13, expected at most 12)");
 }
 
-int main(void)
+/* ---- on processes ---- */
+
+static void tell(int status)
+{
+    fprintf(stderr, "verify: %s (status %d)\n", error_message(), status);
+}
+
+static int in_processes(int argc, char **argv)
+{
+    struct mesh mesh = { .size = { 1, 1, 1 } };
+    struct world w;
+    struct trial t;
+    int status;
+
+    mesh.size[strcmp(argv[1], "dp") == 0 ? AXIS_DP : strcmp(argv[1], "tp") == 0 ? AXIS_TP : AXIS_PP] = 2;
+    status = world_open(&w, &(struct world_options){ .comm = WORLD_MPI, .tell = tell });
+    if (status != OK)
+        return 1;
+    trial_init(&t, &mesh);
+    t.job.world = &w;
+    if (argc > 2) {
+        t.fault.name = argv[2];
+        t.fault.rank = 1;
+        t.fault.factor = 1.01f;
+    }
+    status = train(&t.job);
+    model_close(&t.model);
+    return error_exit_code(world_close(&w, status));
+}
+
+int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_layout_is_as_one_rank),
@@ -148,5 +181,7 @@ int main(void)
     };
 
     log_set_level(LOG_ERROR);
+    if (argc > 1)
+        return in_processes(argc, argv);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
