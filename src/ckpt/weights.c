@@ -6,6 +6,7 @@
 #include "base/err.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "ckpt/checkpoint.h"
 #include "ckpt/flax.h"
 #include "ckpt/pieces.h"
 #include "ckpt/regular.h"
@@ -241,6 +242,18 @@ static int open_single(struct weights *w, const char *path)
     return add_tensors(w);
 }
 
+/* The directory of a run that has not come to its end holds nothing else. */
+static void hint_checkpoint(const char *directory, char *const *names, size_t count)
+{
+    int64_t newest = -1;
+
+    for (size_t i = 0; i < count; i++)
+        if (checkpoint_step(names[i]) > newest)
+            newest = checkpoint_step(names[i]);
+    if (newest >= 0)
+        error_hint("its newest checkpoint is %s/checkpoint-%" PRId64, directory, newest);
+}
+
 static int fail_no_weights(const char *directory)
 {
     char **names;
@@ -257,6 +270,7 @@ static int fail_no_weights(const char *directory)
     int status =
         fail(ERR_OPEN, "%s: no weights (found %s, expected %s, %s or %s, or one of their indices)", directory,
              others.length > 0 ? others.data : "none", single_names[0], single_names[1], single_names[2]);
+    hint_checkpoint(directory, names, count);
     str_release(&others);
     names_free(names, count);
     return status;

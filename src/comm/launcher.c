@@ -1,8 +1,10 @@
 /* What launchers leave in the environment: Open MPI's mpirun OMPI_COMM_WORLD_*; MPICH's mpiexec, and srun
- * --mpi=pmi2, PMI_*; srun SLURM_STEP_NUM_TASKS, and with --mpi=pmix PMIX_RANK. MPICH's mpiexec inside a
- * Slurm job starts its own helpers by srun, so Slurm is asked last. */
+ * --mpi=pmi2, PMI_*; srun SLURM_STEP_NUM_TASKS, and with --mpi=pmix PMIX_RANK; torchrun and its like RANK,
+ * LOCAL_RANK and WORLD_SIZE. MPICH's mpiexec inside a Slurm job starts its own helpers by srun, so Slurm is
+ * asked after both. */
 #include "comm/launcher.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,6 +25,20 @@ static bool by_srun(int ranks)
     const char *task = getenv("SLURM_PROCID"), *rank = getenv("PMI_RANK");
 
     return task && rank && strcmp(task, rank) == 0 && number("SLURM_STEP_NUM_TASKS") == ranks;
+}
+
+/* Of PyTorch: nothing in it leads from one rank to another without a server of its own. */
+static struct launcher find_torchrun(void)
+{
+    int ranks = getenv("RANK") && getenv("LOCAL_RANK") ? number("WORLD_SIZE") : 0;
+
+    if (ranks <= 1)
+        return (struct launcher){ .ranks = 1 };
+    return (struct launcher){ .name = "torchrun",
+                              .ranks = ranks,
+                              .rank = number("RANK"),
+                              .host_rank = number("LOCAL_RANK"),
+                              .instead = "mpirun" };
 }
 
 struct launcher launcher_find(void)
@@ -50,6 +66,6 @@ struct launcher launcher_find(void)
                                   .rank = number("SLURM_PROCID"),
                                   .host_rank = number_or("SLURM_LOCALID", -1),
                                   .flavour = FLAVOUR_OPENMPI,
-                                  .no_interface = getenv("PMIX_RANK") == NULL };
-    return (struct launcher){ .ranks = 1 };
+                                  .instead = getenv("PMIX_RANK") ? NULL : "srun --mpi=pmix" };
+    return find_torchrun();
 }

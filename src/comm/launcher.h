@@ -3,15 +3,13 @@
 #ifndef PLAIT_COMM_LAUNCHER_H
 #define PLAIT_COMM_LAUNCHER_H
 
-#include <stdbool.h>
-
 enum mpi_flavour { FLAVOUR_OPENMPI, FLAVOUR_MPICH, FLAVOURS };
 
 struct launcher {
     const char *name;           /* "mpirun"; NULL: nobody, or for one rank */
     int ranks, rank, host_rank; /* host_rank: place among those of this host; -1: not known */
     enum mpi_flavour flavour;   /* whose interface the launcher offers */
-    bool no_interface;          /* it offers none: ranks do not know of each other */
+    const char *instead;        /* where ranks do not know of each other: what would let them; else NULL */
 };
 
 struct launcher launcher_find(void);

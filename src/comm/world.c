@@ -76,8 +76,8 @@ static int refuse_launcher(const struct launcher *l)
         return ERR_CONFIG;
     fail(ERR_CONFIG, "started by %s as one of %d ranks, which do not know of each other (expected MPI)",
          l->name, l->ranks);
-    if (l->no_interface)
-        error_hint("srun --mpi=pmix lets them know");
+    if (l->instead)
+        error_hint("%s lets them know", l->instead);
     else
         error_hint("without %s, --world_size %d gives as many ranks inside one process", l->name, l->ranks);
     return ERR_CONFIG;
@@ -91,7 +91,7 @@ int world_open(struct world *w, const struct world_options *o)
     int status;
 
     *w = (struct world){ .tell = o->tell };
-    if (l.name && (o->comm == WORLD_LOCAL || l.no_interface))
+    if (l.name && (o->comm == WORLD_LOCAL || l.instead))
         return refuse_launcher(&l);
     if (!l.name && o->comm != WORLD_MPI)
         return OK;

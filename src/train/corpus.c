@@ -77,12 +77,14 @@ static bool is_rows(const char *pattern)
 static int check_tokenizer(const struct corpus *c, const struct option_list *files)
 {
     for (size_t i = 0; i < files->count && !c->tokenizer; i++)
-        if (!is_rows(files->items[i]))
-            return fail(
-                ERR_USAGE,
-                "You are instantiating a new tokenizer from scratch. This is not supported by this script. "
-                "You can do it from another script, save it, and load it from here, using "
-                "--tokenizer_name.");
+        if (!is_rows(files->items[i])) {
+            fail(ERR_USAGE,
+                 "You are instantiating a new tokenizer from scratch. This is not supported by this script. "
+                 "You can do it from another script, save it, and load it from here, using "
+                 "--tokenizer_name.");
+            error_hint("plait tokenizer train makes one; a built-in config comes without");
+            return ERR_USAGE;
+        }
     return OK;
 }
 

@@ -121,7 +121,8 @@ static void tell_layout(const struct run *r, struct str *s)
     append_bytes(s, ", activations ", arena_bytes(r));
     line(ranks > 1 ? "Memory of each rank" : "Memory", s);
     if (r->predicted.seconds > 0) {
-        str_appendf(s, "%.3g s predicted (transfers %.0f %%, bubble %.0f %%)", r->predicted.seconds,
+        str_appendf(s, "%.3g s %s (transfers %.0f %%, bubble %.0f %%)", r->predicted.seconds,
+                    r->ordinary ? "on an ordinary host" : "predicted",
                     100 * r->predicted.exchange / r->predicted.seconds,
                     100 * r->predicted.bubble / r->predicted.seconds);
         line("A step takes", s);

@@ -39,7 +39,7 @@ const struct option train_run_options[] = {
 const struct option train_batch_options[] = {
     { "per_device_train_batch_size", OPTION_INT, AT(per_device_batch), "8",
       "samples that a data-parallel rank computes at once", .min = 1, .max = 1 << 20,
-      .aliases = NAMES("per_device_batch_size", "per_gpu_train_batch_size") },
+      .aliases = NAMES("per_device_batch_size", "per_gpu_train_batch_size", "micro_batch_size") },
     { "gradient_accumulation_steps", OPTION_INT, AT(accumulation), "1", "such batches of a step", .min = 1,
       .max = 1 << 20, .aliases = NAMES("accumulate_grad_batches") },
     { "global_batch_size", OPTION_INT, AT(global_batch), NULL,

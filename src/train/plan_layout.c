@@ -167,8 +167,10 @@ int run_predict(struct run *r)
     struct cluster c = r->job->wish.cluster;
     bool here = c.flops <= 0 && !r->o->dry_run;
 
+    r->ordinary = r->job->wish.cluster.flops <= 0;
     if (!here || r->search.count == 0 || r->predicted.seconds * (double)r->total_steps < LONG_RUN)
         return OK;
+    r->ordinary = false;
     TRY(cluster_probe(&c, r->job->world, mesh_ranks(&r->mesh)));
     return layout_predict(&maker, &r->layout, &c, &r->predicted);
 }

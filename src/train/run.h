@@ -25,6 +25,7 @@ struct run {
     struct layout_search search;  /* what was weighed; nothing: all was given */
     struct layout_choice kept;    /* of the checkpoint; microbatch 0: it has none */
     struct layout_cost predicted; /* of a step; seconds 0: nobody has weighed it */
+    bool ordinary;                /* by the figures of an ordinary host, which this one need not be */
     struct machine machine;
     struct loader_options batches, eval_batches;
     struct lr_schedule lr;

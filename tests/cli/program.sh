@@ -81,6 +81,8 @@ refuses 78 "no.so: cannot be loaded" env OMPI_COMM_WORLD_SIZE=4 PLAIT_MPI=no.so 
 refuses 78 "no.so: cannot be loaded" env PLAIT_MPI=no.so "$PLAIT" $forward --comm mpi
 refuses 78 "started by mpirun as one of 4 ranks, which do not know of each other" env PMI_SIZE=4 "$PLAIT" $forward --comm local
 refuses 78 "started by srun as one of 4 ranks, which do not know of each other" env SLURM_STEP_NUM_TASKS=4 "$PLAIT" $forward
+refuses 78 "started by torchrun as one of 4 ranks, which do not know of each other" \
+  env RANK=0 LOCAL_RANK=0 WORLD_SIZE=4 "$PLAIT" $forward
 refuses 78 "--comm nccl: this plait was built without it" "$PLAIT" $forward --comm nccl
 refuses 78 "no.so: cannot be loaded" env PMI_SIZE=4 PLAIT_MPI=no.so "$PLAIT" init --config_name gpt2 --output_dir o
 # What has no ranks is done once, by the first of a launcher's processes, told by the environment alone. A batch script's

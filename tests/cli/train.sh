@@ -58,6 +58,8 @@ refuses 64 "nothing to evaluate without weights" "$PLAIT" eval --config_name sma
 # ---- stopped and gone on with: the same bytes, the same log
 ends 75 "stopped at step 13 of 30 (stop_after_steps), with parts/checkpoint-13" \
   "$PLAIT" train $common --output_dir parts --stop_after_steps 13
+refuses 66 "parts: no weights" "$PLAIT" generate --model_name_or_path parts --prompt x
+grep -qx 'hint: its newest checkpoint is parts/checkpoint-13' refused.err || stop "no hint at the checkpoint: $(cat refused.err)"
 ends 75 "stopped at step 14 of 30" "$PLAIT" train $common --output_dir parts --stop_after_steps 1 \
   --resume_from_checkpoint true
 [ ! -e parts/model.safetensors ] || stop "a model before the end"
