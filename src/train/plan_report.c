@@ -42,6 +42,23 @@ static double rank_memory(const struct run *r)
     return r->job->memory / world_host_ranks(r->job->world, &r->mesh);
 }
 
+struct span {
+    int first, end;
+};
+
+static int within(const struct stages *s, int layer)
+{
+    return layer < 0 ? 0 : layer > s->layers ? s->layers : layer;
+}
+
+/* Of a stage, without what stands before and after all layers: the first stage has that, and the last. */
+static struct span layers_of(const struct stages *s, int k)
+{
+    int end = k + 1 < stage_count(s) ? s->first_layer[k + 1] : s->layers;
+
+    return (struct span){ within(s, s->first_layer[k]), within(s, end) };
+}
+
 /* ---- for people ---- */
 
 static void print_bytes(struct str *out, const char *before, double bytes)
@@ -64,16 +81,14 @@ static void print_stages(const struct plan *p, struct str *out)
 
     str_append(out, "stages:");
     for (int k = 0; k < stage_count(s); k++) {
-        int first = s->first_layer[k] < 0 ? 0 : s->first_layer[k],
-            end = k + 1 < stage_count(s) ? s->first_layer[k + 1] : s->layers;
-        end = end > s->layers ? s->layers : end;
+        struct span x = layers_of(s, k);
         str_appendf(out, "%s %d:", k ? ";" : "", k % s->ranks);
         if (k == 0)
             str_append(out, " embedding");
-        if (end > first)
-            print_layers(out, k == 0 ? ", " : " ", first, end - 1);
+        if (x.end > x.first)
+            print_layers(out, k == 0 ? ", " : " ", x.first, x.end - 1);
         if (k + 1 == stage_count(s))
-            str_appendf(out, "%s head", k == 0 || end > first ? "," : "");
+            str_appendf(out, "%s head", k == 0 || x.end > x.first ? "," : "");
     }
     str_append(out, "\n");
 }
@@ -168,19 +183,29 @@ static void write_layout(struct json_writer *w, const struct layout_choice *l)
     json_write_member_string(w, "recompute", recompute_name(l->recompute));
 }
 
+static void write_stage(struct json_writer *w, const struct layout_choice *l, const struct stages *s, int k)
+{
+    struct span x = layers_of(s, k);
+    int rank = k % s->ranks;
+
+    json_write_object_begin(w);
+    json_write_member_int(w, "rank", rank);
+    json_write_key(w, "embeddings");
+    json_write_bool(w, k == 0);
+    json_write_member_int(w, "first_layer", x.first);
+    json_write_member_int(w, "layer_count", x.end - x.first);
+    json_write_key(w, "head");
+    json_write_bool(w, k + 1 == stage_count(s));
+    json_write_member_string(w, "recompute", recompute_name(layout_recompute(l, rank)));
+    json_write_object_end(w);
+}
+
 static void write_stages(struct json_writer *w, const struct layout_choice *l, const struct plan *p)
 {
     json_write_key(w, "stages");
     json_write_array_begin(w);
-    for (int k = 0; p->stages && k < stage_count(p->stages); k++) {
-        int end = k + 1 < stage_count(p->stages) ? p->stages->first_layer[k + 1] : p->stages->layers + 1;
-        json_write_object_begin(w);
-        json_write_member_int(w, "rank", k % p->stages->ranks);
-        json_write_member_string(w, "recompute", recompute_name(layout_recompute(l, k % p->stages->ranks)));
-        json_write_member_int(w, "first_layer", p->stages->first_layer[k]);
-        json_write_member_int(w, "end_layer", end);
-        json_write_object_end(w);
-    }
+    for (int k = 0; p->stages && k < stage_count(p->stages); k++)
+        write_stage(w, l, p->stages, k);
     json_write_array_end(w);
 }
 

@@ -48,6 +48,12 @@ stage "schedule" | grep -qE '^by the cost of its nodes a step takes [0-9.e-]+ s,
 "$PLAIT" plan $common --dump trace 2>/dev/null | cmp - /dev/null || stop "a trace without a pipeline"
 [ "$(head -c 2 trace.json | tr -d '\n')" = "[" ] && [ "$(grep -c '"name":"FORWARD' trace.json)" = 8 ] || stop "trace: $(head -3 trace.json)"
 
+"$PLAIT" plan $common $stages --json 2>/dev/null | tr -d ' \n' | sed 's/.*"stages":\(\[[^]]*\]\).*/\1/' >stages.json
+echo '[{"rank":0,"embeddings":true,"first_layer":0,"layer_count":1,"head":false,"recompute":"selective"},'\
+'{"rank":1,"embeddings":false,"first_layer":1,"layer_count":1,"head":true,"recompute":"selective"}]' >expected.json
+[ "$(cat stages.json)" = "$(cat expected.json)" ] || stop "stages: $(cat stages.json)"
+"$PLAIT" plan $common --json 2>/dev/null | grep -q '"stages": \[\]' || stop "stages of one rank"
+
 # ---- what is left open is found, and said: what was chosen, what it takes, and why the others were not
 open="--world_size 4 --global_batch_size 16"
 prints "global batch: 16 samples" "$PLAIT" plan $common $open
