@@ -94,16 +94,39 @@ static int64_t or_one(int64_t size)
     return size > 0 ? size : 1;
 }
 
-/* ERR_CONFIG: the world is no multiple of what is asked for. */
-static int refuse_world(const struct parallel_options *p, const struct world *w, int64_t sizes)
+static void append_size(struct str *out, const char *name, int64_t size)
+{
+    str_appendf(out, "%s%s ", out->length > 0 ? " x " : "", name);
+    if (size > 0)
+        str_appendf(out, "%lld", (long long)size);
+    else
+        str_append(out, "auto");
+}
+
+/* ERR_CONFIG: the world is not the sizes, `given` together, times what is left open. */
+static int refuse_world(const struct parallel_options *p, const struct world *w, int64_t given)
 {
     const char *launcher = w ? w->launcher : NULL;
+    bool open = p->data <= 0 || p->tensor <= 0 || p->pipeline <= 0;
+    int64_t below = p->world / given * given, above = below + given, nearest;
+    struct str sizes, expected;
 
-    fail(ERR_CONFIG,
-         "%s: not data_parallel_size times tensor_parallel_size times pipeline_parallel_size (found %lld, "
-         "expected a multiple of %lld)",
-         launcher ? launcher : "--world_size", (long long)p->world, (long long)sizes);
-    hint_launch(w, (long long)sizes);
+    if (!open || below == 0)
+        below = above = given;
+    nearest = p->world - below <= above - p->world ? below : above;
+    str_init(&sizes);
+    str_init(&expected);
+    append_size(&sizes, "data_parallel_size", p->data);
+    append_size(&sizes, "tensor_parallel_size", p->tensor);
+    append_size(&sizes, "pipeline_parallel_size", p->pipeline);
+    str_appendf(&expected, "%lld", (long long)below);
+    if (above != below)
+        str_appendf(&expected, " or %lld", (long long)above);
+    fail(ERR_CONFIG, "%s: not %s (found %lld, expected %s)", launcher ? launcher : "--world_size", sizes.data,
+         (long long)p->world, expected.data);
+    hint_launch(w, (long long)nearest);
+    str_release(&sizes);
+    str_release(&expected);
     return ERR_CONFIG;
 }
 

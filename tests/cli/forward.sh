@@ -43,7 +43,7 @@ forward 78 "--device cuda: this plait was built without CUDA" --device cuda
 forward 78 "--dtype float16 is not offered" --dtype float16
 forward 78 "--dtype float16 is not offered" --dtype float16
 forward 78 "there may be as many stages as layers" --pipeline_parallel_size 7
-forward 78 "--world_size: not data_parallel_size times tensor_parallel_size" --world_size 3 --tensor_parallel_size 2
+forward 78 "--world_size: not data_parallel_size auto x tensor_parallel_size 2 x pipeline_parallel_size auto (found 3, expected 2 or 4)" --world_size 3 --tensor_parallel_size 2
 forward 71 "not enough memory" --device_memory 1KB
 forward 64 "--device_memory: no size" --device_memory lots
 forward 64 "--tensor_parallel_size: out of range" --tensor_parallel_size 0

@@ -102,7 +102,7 @@ init 64 "no model (expected --model_name_or_path or --config_name)"
 init 66 'model "nowhere" not found (looked in' --model_name_or_path nowhere
 init 66 "no weights (found none" --model_name_or_path bare
 init 65 "missing" --model_name_or_path m --config_overrides n_layer=3
-init 78 "--world_size: not data_parallel_size times" --config_name m --tensor_parallel_size 2 --world_size 3
+init 78 "--world_size: not data_parallel_size auto x tensor_parallel_size 2" --config_name m --tensor_parallel_size 2 --world_size 3
 init 64 "--max_shard_size: no size" --config_name m --max_shard_size huge
 init 64 "--vocab_size: out of range" --config_name m --vocab_size 0
 init 73 "no room on the disk" --config_name gpt2 --config_overrides n_embd=1048576,n_head=16,n_layer=96

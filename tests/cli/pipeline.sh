@@ -58,7 +58,9 @@ refuses 78 "--num_microbatches: more than the samples of one rank's step (found 
 refuses 78 "several need interleaved" "$PLAIT" train $common --output_dir no --pipeline_parallel_size 2 \
   --pipeline_chunks 2 --pipeline_schedule 1f1b
 refuses 78 "--pipeline_chunks: one rank has the whole model" "$PLAIT" train $common --output_dir no --pipeline_chunks 2
-refuses 78 "expected a multiple of 2" "$PLAIT" train $common --output_dir no --pipeline_parallel_size 2 --world_size 3
+refuses 78 "pipeline_parallel_size 2 (found 3, expected 2 or 4)" "$PLAIT" train $common --output_dir no --pipeline_parallel_size 2 --world_size 3
+refuses 78 "not data_parallel_size 2 x tensor_parallel_size 2 x pipeline_parallel_size 2 (found 6, expected 8)" "$PLAIT" train $common \
+  --output_dir no --data_parallel_size 2 --tensor_parallel_size 2 --pipeline_parallel_size 2 --world_size 6
 [ ! -e no ] || stop "a refused run has left its directory"
 
 # ---- what an evaluation has no use for is told

@@ -135,7 +135,7 @@ for flavour in $flavours; do
   # ---- what cannot be
   fails $flavour 78 "--world_size: not what mpirun has started (found 4, expected 2)" 2 "$PLAIT" $generate --world_size 4
   grep -q '^hint: mpirun -n 4 plait' err || stop "$flavour: $(cat err)"
-  fails $flavour 78 "mpirun: not data_parallel_size times tensor_parallel_size times pipeline_parallel_size (found 3, expected a multiple of 2)" \
+  fails $flavour 78 "mpirun: not data_parallel_size auto x tensor_parallel_size 2 x pipeline_parallel_size auto (found 3, expected 2 or 4)" \
     3 "$PLAIT" $train --output_dir none
   fails $flavour 64 "no_such_option" 2 "$PLAIT" $train --no_such_option 1
   fails $flavour 78 "rank 1 on $(hostname) has another command line than rank 0" 1 "$PLAIT" $train --output_dir none : \
