@@ -300,6 +300,22 @@ static bool is_covered(const struct weights_tensor *t, struct cover_fault *fault
     return exact;
 }
 
+static void hint_missing(const struct weights *w)
+{
+    const char *first = path_base(w->files[0].path), *last = path_base(w->files[w->file_count - 1].path);
+    struct str there;
+
+    str_init(&there);
+    if (w->file_count > 1)
+        str_appendf(&there, "%zu files are there, %s to %s", w->file_count, first, last);
+    else
+        str_appendf(&there, "only %s is there", first);
+    error_hint("%s: those of other ranks are missing (tp_N is of rank N of those that divide each layer, "
+               "pp_N of stage N)",
+               there.data);
+    str_release(&there);
+}
+
 static int fail_cover(const struct weights *w, const struct weights_tensor *t, const struct cover_fault *f,
                       size_t others)
 {
@@ -313,15 +329,15 @@ static int fail_cover(const struct weights *w, const struct weights_tensor *t, c
         str_append(&what, "element ");
         append_dims(&what, f->at, t->info->ndim);
         if (f->times)
-            str_appendf(&what, " is in %" PRId64 " pieces (expected 1)", f->times);
+            str_appendf(&what, " is there %" PRId64 " times (expected once)", f->times);
         else
-            str_append(&what, " is in no piece");
+            str_append(&what, " is in none of the files");
     }
     if (others)
         str_appendf(&what, ", and %zu more tensors are not whole", others);
     status = safetensors_fail(w->path, t->name, "%s", what.data);
     if (f->times == 0)
-        error_hint("files of the checkpoint are missing");
+        hint_missing(w);
     str_release(&what);
     return status;
 }

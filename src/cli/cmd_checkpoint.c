@@ -179,36 +179,54 @@ const struct command command_checkpoint_verify = {
 
 /* ---- list: by the sizes of files; their bytes are for verify ---- */
 
-/* Of the run that wrote it whole, as far as it has told. */
-static void append_whole(struct str *out, const struct manifest *m)
+/* "data 2 x tensor 4". */
+static void append_sizes(struct str *out, int dp, int tp, int pp)
+{
+    const int sizes[] = { dp, tp, pp };
+    static const char *const names[] = { "data", "tensor", "pipeline" };
+    size_t before = out->length;
+
+    for (int a = 0; a < 3; a++)
+        if (sizes[a] > 1)
+            str_appendf(out, "%s%s %d", out->length > before ? " x " : "", names[a], sizes[a]);
+    if (out->length == before)
+        str_append(out, "1 rank");
+}
+
+struct found {
+    int pieces;               /* of the weights; 0: they are whole */
+    struct pieces_place most; /* of any piece */
+};
+
+static struct found find_pieces(const struct manifest *m)
+{
+    struct found f = { 0 };
+
+    for (size_t i = 0; i < m->count; i++) {
+        struct pieces_place p;
+        bool weights = pieces_is_name(m->files[i].name, "model", &p);
+        if (!weights && !pieces_is_name(m->files[i].name, "optimizer", &p))
+            continue;
+        f.pieces += weights;
+        f.most.tp = p.tp > f.most.tp ? p.tp : f.most.tp;
+        f.most.pp = p.pp > f.most.pp ? p.pp : f.most.pp;
+        f.most.dp = p.dp > f.most.dp ? p.dp : f.most.dp;
+    }
+    return f;
+}
+
+/* The ranks that have written it: as their run has told, or from the names of pieces. */
+static void append_layout(struct str *out, const struct manifest *m, const struct found *f)
 {
     const char *layout = manifest_note(m, "layout");
     int dp, tp, pp;
 
-    str_append(out, "whole");
     if (layout && sscanf(layout, "data %7d, tensor %7d, pipeline %7d", &dp, &tp, &pp) == 3)
-        str_appendf(out, ", by dp %d x tp %d x pp %d", dp, tp, pp);
-}
-
-/* Of pieces, from the names of their files. */
-static void append_layout(struct str *out, const struct manifest *m)
-{
-    struct pieces_place most = { 0, 0, 0 }, p;
-    bool pieces = false;
-
-    for (size_t i = 0; i < m->count; i++) {
-        if (!pieces_is_name(m->files[i].name, "model", &p) &&
-            !pieces_is_name(m->files[i].name, "optimizer", &p))
-            continue;
-        pieces = true;
-        most.tp = p.tp > most.tp ? p.tp : most.tp;
-        most.pp = p.pp > most.pp ? p.pp : most.pp;
-        most.dp = p.dp > most.dp ? p.dp : most.dp;
-    }
-    if (pieces)
-        str_appendf(out, "dp %d x tp %d x pp %d", most.dp + 1, most.tp + 1, most.pp + 1);
+        append_sizes(out, dp, tp, pp);
+    else if (f->pieces > 0)
+        append_sizes(out, f->most.dp + 1, f->most.tp + 1, f->most.pp + 1);
     else
-        append_whole(out, m);
+        str_append(out, "-");
 }
 
 static void append_date(struct str *out, const char *checkpoint)
@@ -223,28 +241,41 @@ static void append_date(struct str *out, const char *checkpoint)
     mem_free(path);
 }
 
+static void append_good(struct str *out, const struct checkpoint_entry *e, const struct manifest *m)
+{
+    struct found f = find_pieces(m);
+    struct str size, weights, layout;
+    double bytes = 0;
+
+    str_init(&size);
+    str_init(&weights);
+    str_init(&layout);
+    for (size_t i = 0; i < m->count; i++)
+        bytes += (double)m->files[i].bytes;
+    str_append_bytes_human(&size, bytes);
+    if (f.pieces > 0)
+        str_appendf(&weights, "%d piece%s", f.pieces, f.pieces > 1 ? "s" : "");
+    else
+        str_append(&weights, "whole");
+    append_layout(&layout, m, &f);
+    str_appendf(out, "%10" PRId64 "  %9s  %-10s  %-30s  ", e->step, size.data, weights.data, layout.data);
+    append_date(out, e->path);
+    str_append(out, manifest_find(m, TRAINER_STATE_NAME) ? "  good\n" : "  good, model only\n");
+    str_release(&size);
+    str_release(&weights);
+    str_release(&layout);
+}
+
 static void append_checkpoint(struct str *out, const struct checkpoint_entry *e)
 {
-    struct str size, layout;
     struct manifest m;
-    double bytes = 0;
 
     if (checkpoint_verify(e->path, CHECKPOINT_SIZES, &m) != OK) {
         str_appendf(out, "%10" PRId64 "  damaged: %s\n", e->step, error_message());
         error_clear();
         return;
     }
-    str_init(&size);
-    str_init(&layout);
-    for (size_t i = 0; i < m.count; i++)
-        bytes += (double)m.files[i].bytes;
-    str_append_bytes_human(&size, bytes);
-    append_layout(&layout, &m);
-    str_appendf(out, "%10" PRId64 "  %9s  %-29s  ", e->step, size.data, layout.data);
-    append_date(out, e->path);
-    str_append(out, manifest_find(&m, TRAINER_STATE_NAME) ? "  good\n" : "  good, model only\n");
-    str_release(&size);
-    str_release(&layout);
+    append_good(out, e, &m);
     manifest_release(&m);
 }
 
@@ -263,7 +294,8 @@ static int run_list(void *values, struct options *o)
     if (list.count == 0)
         return fail(ERR_OPEN, "%s: no checkpoints in it (expected checkpoint-STEP)", directory);
     str_init(&out);
-    str_appendf(&out, "%10s  %9s  %-29s  %-19s  %s\n", "step", "size", "layout", "saved", "files");
+    str_appendf(&out, "%10s  %9s  %-10s  %-30s  %-19s  %s\n", "step", "size", "weights", "written by",
+                "saved", "files");
     for (size_t i = 0; i < list.count; i++)
         append_checkpoint(&out, &list.items[i]);
     status = write_text(NULL, &out);
@@ -274,7 +306,8 @@ static int run_list(void *values, struct options *o)
 
 const struct command command_checkpoint_list = {
     .name = "checkpoint list",
-    .summary = "the checkpoints of a run: step, size, layout, when they were saved",
+    .summary =
+        "the checkpoints of a run: step, size, whole or in pieces, by which ranks and when they were saved",
     .example = "plait checkpoint list run",
     .parts = no_parts,
     .takes_words = true,

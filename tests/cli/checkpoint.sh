@@ -87,14 +87,14 @@ bad() {
 bad
 rm bad/model_tp_1_pp_0.safetensors
 printf x | dd of=bad/optimizer_tp_1_pp_1_dp_0.safetensors bs=1 seek=90000 conv=notrunc 2>/dev/null
-faulty "bad/model_tp_1_pp_0.safetensors: missing" ' is in no piece, and ' \
+faulty "bad/model_tp_1_pp_0.safetensors: missing" ' is in none of the files, and ' \
   'bad/optimizer_tp_1_pp_1_dp_0.safetensors: checksum of bytes 0 to '
 bad
 truncate -s -1 bad/model_tp_0_pp_1.safetensors
 faulty "bad/model_tp_0_pp_1.safetensors: wrong size (found " ": data ends at "
 bad
 cp bad/model_tp_0_pp_0.safetensors bad/model_tp_7_pp_0.safetensors
-faulty ' is in 2 pieces (expected 1), and '
+faulty ' is there 2 times (expected once), and '
 bad
 cp only/checkpoint-6/model_tp_1_pp_0.safetensors bad/
 faulty "bad/model_tp_1_pp_0.safetensors: " "bad: shards of different saves: "
@@ -110,7 +110,7 @@ refuses 66 "text.txt: not a directory" "$PLAIT" checkpoint verify text.txt
 # What cannot be opened is not merged, and nothing is left of the attempt.
 bad
 rm bad/model_tp_1_pp_0.safetensors
-refuses 65 "is in no piece" "$PLAIT" checkpoint merge bad --output_dir nothing
+refuses 65 "is in none of the files" "$PLAIT" checkpoint merge bad --output_dir nothing
 bad
 rm bad/optimizer_tp_1_pp_0_dp_0.safetensors
 refuses 65 "bad/optimizer_tp_1_pp_0_dp_0.safetensors: missing" "$PLAIT" checkpoint merge bad --output_dir nothing
@@ -128,8 +128,8 @@ refuses 65 "manifest.json: its own checksum differs" "$PLAIT" checkpoint merge b
 truncate -s -1 run/checkpoint-4/config.json
 "$PLAIT" checkpoint list run >out
 [ "$(awk '{ print $1, substr($2, 1, 3) }' out | tr '\n' ' ')" = "step siz 2 5.3 4 dam 6 5.3 " ] || stop "list: $(cat out)"
-grep -q '^ *6 .* dp 1 x tp 2 x pp 2  *20..-..-.. ..:..:..  good$' out || stop "list: $(cat out)"
-"$PLAIT" checkpoint list only | grep -q '^ *6 .* dp 1 x tp 2 x pp 1 .* good, model only$' || stop "list: $("$PLAIT" checkpoint list only)"
+grep -q '^ *6 .*  4 pieces    tensor 2 x pipeline 2  *20..-..-.. ..:..:..  good$' out || stop "list: $(cat out)"
+"$PLAIT" checkpoint list only | grep -q '^ *6 .*  2 pieces    tensor 2  *20.* good, model only$' || stop "list: $("$PLAIT" checkpoint list only)"
 refuses 66 "mid: no checkpoints in it" "$PLAIT" checkpoint list mid
 refuses 64 "which one is missing" "$PLAIT" checkpoint list
 refuses 64 "one thing at a time" "$PLAIT" checkpoint verify run run

@@ -84,8 +84,8 @@ refuses 66 'text.txt' "$PLAIT" generate --model_name_or_path ./text.txt --prompt
 "$PLAIT" init --model_name_or_path made --tokenizer_name small --tensor_parallel_size 2 --partition_rules <(
   echo '[{"pattern": "wte", "placement": ["tp", null]}]') --output_dir pieces --log_level warning
 rm pieces/model_tp_1_pp_0.safetensors
-refuses 65 'pieces: tensor "transformer.wte.weight": element [135,0] is in no piece' "$PLAIT" generate --model_name_or_path pieces --prompt x
-grep -q '^hint: files of the checkpoint are missing' refused.err || stop "$(cat refused.err)"
+refuses 65 'pieces: tensor "transformer.wte.weight": element [135,0] is in none of the files' "$PLAIT" generate --model_name_or_path pieces --prompt x
+grep -q '^hint: only model_tp_0_pp_0.safetensors is there: those of other ranks are missing' refused.err || stop "$(cat refused.err)"
 
 # Divided by any of these, the model writes what it writes whole.
 cp small/tokenizer*.json made

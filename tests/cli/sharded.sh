@@ -94,7 +94,7 @@ cmp whole/model.safetensors all/model.safetensors || stop "init changes weights"
 # ---- what is not whole
 cp -r $dir broken
 rm broken/model_tp_1_pp_0.safetensors
-refuses 65 "is in no piece" "$PLAIT" generate --model_name_or_path broken --prompt x
+refuses 65 "is in none of the files" "$PLAIT" generate --model_name_or_path broken --prompt x
 rm -rf all/checkpoint-4
 rm $dir/optimizer_tp_1_pp_1_dp_0.safetensors
 refuses 65 "checkpoint-8/optimizer_tp_1_pp_1_dp_0.safetensors: missing" "$PLAIT" train $common --output_dir all --resume_from_checkpoint true

@@ -232,8 +232,8 @@ static void refuses_bad_pieces(void **state)
         { PIECE("[4,3]", "[9223372036854775807,0]"), "reaches beyond" },
         { PIECE("[4,9223372036854775807]", "[0,0]"), "element count overflows" },
         { PIECE("[2,2305843009213693951]", "[0,0]"), "byte size overflows" },
-        { PIECE("[4,3]", "[2,0]"), "tensor \"w\": element [0,0] is in no piece" },
-        { PIECE("[4,3]", "[0,0]"), "tensor \"w\": element [2,0] is in no piece" },
+        { PIECE("[4,3]", "[2,0]"), "tensor \"w\": element [0,0] is in none of the files" },
+        { PIECE("[4,3]", "[0,0]"), "tensor \"w\": element [2,0] is in none of the files" },
         { "{\"a\":{\"of\":\"w\",\"shape\":[2,3],\"start\":[0,0]},\"a\":{}}", "a" },
     };
 
@@ -247,13 +247,13 @@ static void refuses_what_does_not_fit_together(void **state)
 {
     put(state, "model_tp_0_pp_0.safetensors", (struct given){ "a", PIECE("[4,3]", "[0,0]"), NULL, 2, 3 });
     put(state, "model_tp_1_pp_0.safetensors", (struct given){ "a", PIECE("[4,3]", "[1,0]"), NULL, 2, 3 });
-    refuse(state, "tensor \"w\": element [1,0] is in 2 pieces (expected 1)");
+    refuse(state, "tensor \"w\": element [1,0] is there 2 times (expected once)");
     put(state, "model_tp_1_pp_0.safetensors", (struct given){ "a", PIECE("[5,3]", "[2,0]"), NULL, 2, 3 });
     refuse(state, "a piece of F32 [5,3], but model_tp_0_pp_0.safetensors has pieces of F32 [4,3]");
     put(state, "model_tp_1_pp_0.safetensors", (struct given){ "a", PIECE("[4,3]", "[2,0]"), "BF16", 2, 3 });
     refuse(state, "a piece of BF16 [4,3]");
     put(state, "model_tp_1_pp_0.safetensors", (struct given){ "w", "{}", NULL, 4, 3 });
-    refuse(state, "is in 2 pieces");
+    refuse(state, "is there 2 times");
     put(state, "model_tp_1_pp_0.safetensors", (struct given){ "a", PIECE("[4,3]", "[2,0]"), NULL, 2, 3 });
     struct weights w;
     error_clear();
