@@ -123,7 +123,7 @@ int generate_run(struct plait_model *m, const struct generation_request *r, stru
 
 struct listener {
     const struct plait_generate_request *r;
-    bool ended;
+    _Atomic bool ended; /* ranks in this process ask for it */
 };
 
 static void hear_token(void *context, size_t prompt, int64_t sequence, int32_t id)

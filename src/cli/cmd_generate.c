@@ -71,7 +71,7 @@ static void on_done(void *context, size_t prompt, const struct generated *result
     printer_done(&((struct generate *)context)->printer, prompt, results);
 }
 
-/* Every rank is asked; the first one's answer counts. */
+/* Every rank is asked: one that says no ends it. */
 static bool proceed(void *context)
 {
     struct generate *g = context;

@@ -31,8 +31,8 @@ struct printer {
     struct tok_stream *text;
     const struct generated **done; /* [prompt] */
     size_t next;
-    bool midline; /* what was printed last was no end of a line */
-    int status;
+    bool midline;       /* what was printed last was no end of a line */
+    _Atomic int status; /* ranks in this process ask for it */
 };
 
 int printer_begin(struct printer *p);

@@ -67,7 +67,7 @@ struct generation_request {
      * ends the run. */
     void (*token)(void *context, size_t prompt, int64_t sequence, int32_t id);
     void (*done)(void *context, size_t prompt, const struct generated *results);
-    bool (*proceed)(void *context); /* with several ranks, rank 0's answer counts */
+    bool (*proceed)(void *context); /* each rank is asked, threads of one process at the same time */
     void *context;
 };
 
