@@ -77,11 +77,6 @@ const struct option parallel_options[] = {
 
 /* ---- checks ---- */
 
-static int refuse_absent(const struct parallel_options *p)
-{
-    return OK;
-}
-
 /* As the user should have started it. */
 static void hint_launch(const struct world *w, long long ranks)
 {
@@ -227,7 +222,6 @@ int parallel_mesh(struct parallel_options *p, const struct world *w, struct mesh
 {
     if (p->config)
         TRY(oslo_read(p->config, p));
-    TRY(refuse_absent(p));
     TRY(fill_sizes(p, w, mesh));
     if (p->local > 0)
         TRY(check_said("n_local_devices", p->local, world_host_ranks(w, mesh), w));
@@ -280,7 +274,8 @@ int parallel_pipeline(const struct parallel_options *p, const struct mesh *mesh,
 
 int parallel_zero_stage(const struct parallel_options *p, const struct mesh *mesh)
 {
-    if (p->zero > 0 && mesh_size(mesh, AXIS_DP) == 1)
+    if (p->zero > 0 && mesh_size(mesh, AXIS_DP) == 1 &&
+        !(p->searched && p->data != 1 && mesh_ranks(mesh) > 1))
         note("--zero_stage: with one copy of the model there is nothing to deal out among copies");
     return p->zero > 0 ? (int)p->zero : 0;
 }

@@ -49,15 +49,21 @@ static const struct option_part parts[] = {
 struct dump {
     const struct option_list *wanted;
     const struct cluster *cluster;
-    struct str text, report;
+    bool scheduled; /* there is a pipeline */
+    struct str text, trace, report;
 };
+
+static bool names(const struct option_list *list, const char *word)
+{
+    for (size_t i = 0; i < list->count; i++)
+        if (strcmp(list->items[i], word) == 0)
+            return true;
+    return false;
+}
 
 static bool wants(const struct option_list *list, const char *stage)
 {
-    for (size_t i = 0; i < list->count; i++)
-        if (strcmp(list->items[i], stage) == 0 || strcmp(list->items[i], "all") == 0)
-            return true;
-    return false;
+    return names(list, stage) || names(list, "all");
 }
 
 static const char *const other_dumps[] = { "schedule", "trace", "all", NULL };
@@ -86,10 +92,9 @@ static int check_stages(const struct option_list *list)
 static void take_schedule(struct dump *d, const struct plan *p)
 {
     struct timeline t;
-    bool schedule = wants(d->wanted, "schedule"), trace = false;
+    bool schedule = wants(d->wanted, "schedule"), trace = names(d->wanted, "trace");
 
-    for (size_t i = 0; i < d->wanted->count; i++)
-        trace = trace || strcmp(d->wanted->items[i], "trace") == 0;
+    d->scheduled = true;
     if ((!schedule && !trace) || plan_timeline(p, d->cluster, &t) != OK)
         return;
     if (schedule) {
@@ -99,7 +104,7 @@ static void take_schedule(struct dump *d, const struct plan *p)
                     100 * t.bubble);
     }
     if (trace)
-        timeline_trace(&t, &d->text);
+        timeline_trace(&t, &d->trace);
     timeline_release(&t);
 }
 
@@ -129,6 +134,24 @@ static bool has_no_data(const struct input_options *in)
     return in->train_file.count == 0 && in->validation_file.count == 0 && !in->dataset_name;
 }
 
+static void tell_unscheduled(const struct dump *d)
+{
+    if (!d->scheduled && (names(d->wanted, "schedule") || names(d->wanted, "trace")))
+        note("--dump: a model that is one stage has no schedule");
+}
+
+static void write_dumps(struct json_writer *json, const struct dump *d)
+{
+    if (d->wanted->count > 0 && d->text.length > 0) {
+        json_write_key(json, "dump");
+        json_write_bytes(json, d->text.data, d->text.length);
+    }
+    if (d->trace.length > 0) {
+        json_write_key(json, "trace");
+        json_write_raw(json, d->trace.data, d->trace.length);
+    }
+}
+
 /* The report first, then what has been asked for beside it. */
 static int report_plan(const struct values *v, struct session_options *s, struct dump *d)
 {
@@ -142,11 +165,15 @@ static int report_plan(const struct values *v, struct session_options *s, struct
         s->plan = &d->report;
     }
     TRY(session_train(s));
-    if (v->plan.json)
+    tell_unscheduled(d);
+    if (v->plan.json) {
+        write_dumps(&json, d);
         json_write_object_end(&json);
-    str_append(&d->report, v->plan.json ? "\n" : "");
-    if (!v->plan.json)
+        str_append(&d->report, "\n");
+    } else {
         str_append_bytes(&d->report, d->text.data, d->text.length);
+        str_append_bytes(&d->report, d->trace.data, d->trace.length);
+    }
     return OK;
 }
 
@@ -208,6 +235,7 @@ static int plan_in(struct values *v, struct options *o, const struct world *w)
     if (v->plan.probe && has_no_model(&v->train))
         return probe_alone(v, w);
     str_init(&d.text);
+    str_init(&d.trace);
     str_init(&d.report);
     status = make_session(v, o, w, &samples, &s);
     s.stage = take_stage;
@@ -220,6 +248,7 @@ static int plan_in(struct values *v, struct options *o, const struct world *w)
     if (status == OK && world_is_first(w))
         status = write_text(NULL, &d.report);
     str_release(&d.text);
+    str_release(&d.trace);
     str_release(&d.report);
     partition_rules_free(s.rules);
     return status;

@@ -251,6 +251,7 @@ int main(int argc, char **argv)
 
     parallel_settle(argv);
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is a write that fails */
     guard_standard_files();
     raise_file_limit();
     status = run(argc, argv);

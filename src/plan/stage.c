@@ -50,16 +50,24 @@ static void find_cuts(const double *seconds, int pieces, int stages, int *from)
     mem_free(best);
 }
 
+static int refuse_stages(int layers, int ranks, int chunks)
+{
+    bool fewer_chunks = chunks > 1 && layers >= ranks;
+    int fit = layers >= chunks ? layers / chunks : layers;
+
+    return fail(
+        ERR_CONFIG,
+        "pipeline_parallel_size %d with pipeline_chunks %d: there may be as many stages as layers, and "
+        "the model has %d (nearest: %s%d)",
+        ranks, chunks, layers, fewer_chunks ? "pipeline_chunks " : "", fewer_chunks ? layers / ranks : fit);
+}
+
 int stages_balance(const double *seconds, int layers, int ranks, int chunks, struct stages *out)
 {
     int pieces = layers + 2, stages = ranks * chunks, *from;
 
     if (layers < stages)
-        return fail(
-            ERR_CONFIG,
-            "pipeline_parallel_size %d with pipeline_chunks %d: there may be as many stages as layers, and "
-            "the model has %d (nearest: %d)",
-            ranks, chunks, layers, layers / chunks);
+        return refuse_stages(layers, ranks, chunks);
     *out = (struct stages){ .ranks = ranks, .chunks = chunks, .layers = layers };
     out->first_layer = mem_alloc_array((size_t)stages, sizeof(out->first_layer[0]));
     from = mem_alloc_array((size_t)stages * ((size_t)pieces + 1), sizeof(from[0]));

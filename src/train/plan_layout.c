@@ -149,7 +149,8 @@ int run_plan_layout(struct run *r)
     r->eval_batches.dp = r->mesh.size[AXIS_DP];
     if (r->job->wish.schedule != PLANNED && mesh_ranks(&r->mesh) > 1 && mesh_size(&r->mesh, AXIS_PP) == 1)
         note("--pipeline_schedule: with one stage there is nothing to order");
-    if (r->job->wish.zero > 0 && r->job->wish.data != 1 && mesh_size(&r->mesh, AXIS_DP) == 1)
+    if (r->job->wish.zero > 0 && r->job->wish.data != 1 && mesh_ranks(&r->mesh) > 1 &&
+        mesh_size(&r->mesh, AXIS_DP) == 1)
         note("--zero_stage: the layout found has one copy of the model, so there is nothing to deal out "
              "(--data_parallel_size asks for more)");
     if (r->job->rules && mesh_ranks(&r->mesh) > 1)

@@ -45,7 +45,11 @@ stage "schedule" | grep -qx '1: L0 <0 F0 I0 >g0 L1 <1 F1 I1 >g1 W0 L2 <2 F2 I2 >
   stop "schedule: $(stage schedule)"
 stage "schedule" | grep -qE '^by the cost of its nodes a step takes [0-9.e-]+ s, [0-9.]+ % of it idle' || stop "no time"
 "$PLAIT" plan $common $stages --dump trace 2>/dev/null >trace.json
-"$PLAIT" plan $common --dump trace 2>/dev/null | cmp - /dev/null || stop "a trace without a pipeline"
+"$PLAIT" plan $common --dump trace 2>err | cmp - /dev/null || stop "a trace without a pipeline"
+grep -q 'note: --dump: .* no schedule' err || stop "silent about it: $(cat err)"
+"$PLAIT" plan $common $stages --dump trace schedule --json 2>/dev/null | tr -d ' \n' >both.json
+grep -qF "\"trace\":$(tr -d ' \n' <trace.json)}" both.json && grep -q '"dump":"#schedule' both.json || stop "$(cat both.json)"
+refuses 78 "the model has 2 (nearest: pipeline_chunks 1)" "$PLAIT" plan $common --pipeline_parallel_size 2 --pipeline_chunks 2
 [ "$(head -c 2 trace.json | tr -d '\n')" = "[" ] && [ "$(grep -c '"name":"FORWARD' trace.json)" = 8 ] || stop "trace: $(head -3 trace.json)"
 
 "$PLAIT" plan $common $stages --json 2>/dev/null | tr -d ' \n' | sed 's/.*"stages":\(\[[^]]*\]\).*/\1/' >stages.json

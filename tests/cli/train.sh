@@ -140,7 +140,6 @@ refuses 65 "saved with --save_only_model" "$PLAIT" train $common --output_dir ba
 
 # A disk with room for the model, but not for the optimizer's state beside it.
 (
-  trap '' XFSZ
   ulimit -f 200
   ends 74 "; the trained model alone is in full" "$PLAIT" train ${common/save_steps 10/save_steps 100} --output_dir full
 )
