@@ -69,6 +69,16 @@ static int set_special(struct config *c, const char *key, int32_t id)
     return config_set_int(c, key, id < 0 ? INT_NONE : id);
 }
 
+static const char DECODER_START[] = "decoder_start_token_id";
+
+/* T5's decoder begins with the pad token, where nothing else is said. */
+static int settle_start(struct config *c)
+{
+    if (!c->def->encoder || config_get(c, DECODER_START) || c->pad == INT_NONE)
+        return OK;
+    return config_set_int(c, DECODER_START, c->pad);
+}
+
 static int set_vocabulary(struct config *c, const struct values *v)
 {
     struct tokenizer *t = NULL;
@@ -84,8 +94,8 @@ static int set_vocabulary(struct config *c, const struct values *v)
         status = set_special(c, "eos_token_id", tokenizer_special_id(t, TOK_EOS));
     if (status == OK)
         status = set_special(c, "pad_token_id", tokenizer_special_id(t, TOK_PAD));
-    if (status == OK && c->def->encoder && tokenizer_special_id(t, TOK_PAD) >= 0) /* T5's decoder begins so */
-        status = config_set_int(c, "decoder_start_token_id", tokenizer_special_id(t, TOK_PAD));
+    if (status == OK && c->def->encoder && tokenizer_special_id(t, TOK_PAD) >= 0)
+        status = config_set_int(c, DECODER_START, tokenizer_special_id(t, TOK_PAD));
     tokenizer_free(t);
     return status;
 }
@@ -133,6 +143,8 @@ static int run(void *values, struct options *o)
     status = v->own.tokenizer ? set_vocabulary(&c, v) : OK;
     if (status == OK && v->model.overrides)
         status = config_override(&c, v->model.overrides);
+    if (status == OK)
+        status = settle_start(&c);
     if (status == OK)
         status = params_init(&params, &c);
     if (status == OK)

@@ -95,7 +95,7 @@ static const char *known_value(const struct config *c, const struct config *defa
         json = config_get(defaults, key);
     for (int i = 0; i < OF_ALL && !json; i++)
         json = strcmp(of_all[i].key, key) == 0 ? of_all[i].json : NULL;
-    return json;
+    return json || !c->def->encoder || strcmp(key, "decoder_start_token_id") != 0 ? json : "0";
 }
 
 static bool is_integer(const char *text)

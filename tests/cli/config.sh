@@ -39,6 +39,21 @@ done
 "$PLAIT" config --config_name gpt2 --tokenizer_name "$GOLDEN/tokenizer/encode/gpt2_files_bare" >bare.json
 grep -q '"eos_token_id": [1-9]' bare.json || stop "GPT-2's own files"
 "$PLAIT" config --model_type t5 --tokenizer_name tok | grep -q '"decoder_start_token_id": 1' || stop "no start of T5's decoder"
+# T5's decoder begins with the pad token, or with what is said; from there it goes into all that is saved.
+start() { "$PLAIT" config --model_type t5 "$@" | sed -n 's/^ *"decoder_start_token_id": \([a-z0-9]*\),*$/\1/p'; }
+[ "$(start)" = 0 ] && [ "$(start --config_overrides pad_token_id=3)" = 3 ] || stop "T5's decoder does not begin with pad"
+[ "$(start --config_overrides decoder_start_token_id=5)" = 5 ] && [ "$(start --config_overrides decoder_start_token_id=null)" = null ] ||
+  stop "T5's decoder begins with something else"
+[ "$(start --tokenizer_name tok --config_overrides decoder_start_token_id=5)" = 5 ] || stop "the tokenizer wins over what is said"
+refuses 64 'decoder_start_token_id: wrong value (found "x", expected an integer)' "$PLAIT" config --model_type t5 \
+  --config_overrides decoder_start_token_id=x
+refuses 64 "key decoder_start_token_id isn't in the original config dict of gpt2" "$PLAIT" config --model_type gpt2 \
+  --config_overrides decoder_start_token_id=5
+mkdir t5 && "$PLAIT" config --model_type t5 --config_overrides vocab_size=16,d_model=16,d_ff=16,num_layers=1,num_heads=2,d_kv=8 |
+  grep -v decoder_start_token_id >t5/config.json # as older versions of transformers write it
+"$PLAIT" init --config_name t5 --config_overrides decoder_start_token_id=5 --output_dir t5-model --log_level warning
+grep -q '"decoder_start_token_id": 5' t5-model/config.json && grep -q '"decoder_start_token_id": 5' t5-model/generation_config.json ||
+  stop "not saved: $(cat t5-model/*.json)"
 "$PLAIT" config --config_name tok --config_overrides vocab_size=704 | grep -q '"vocab_size": 704' || stop "overrides win"
 
 # Refused.
