@@ -189,7 +189,7 @@ static int start_mpi(struct joined *j, const struct launcher *l)
     return take(j->mpi.module->group(j->context, NULL, 0, &j->all));
 }
 
-int joined_leaders(struct joined *j, struct leader *leaders, int *count)
+int joined_leaders(struct joined *j, struct leader *leaders, int *count, int *listener)
 {
     struct leader me = { .rank = j->place.host_rank == 0 ? j->place.rank : NOBODY };
     struct leader *all = mem_alloc_array((size_t)j->place.ranks, sizeof(all[0]));
@@ -201,6 +201,7 @@ int joined_leaders(struct joined *j, struct leader *leaders, int *count)
     int status;
 
     gethostname(me.host, sizeof(me.host) - 1);
+    *listener = j->place.rank == 0 && j->place.host_ranks < j->place.ranks ? lifeline_open(&me.door) : -1;
     status = run_at_once(j, j->all, &gather);
     *count = 0;
     for (int r = 0; r < j->place.ranks && status == OK; r++)

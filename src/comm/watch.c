@@ -19,6 +19,7 @@
 enum {
     LOOK_EVERY = 250 /* ms */,
     PATIENCE = 1 /* s */,
+    SIGN_PATIENCE = 2 /* s: signs come every second */,
     SIGN_TAG = 7 /* none of remote.c */,
     DEFAULT_LIMIT = 30,
     MOST_TURNS = 10
@@ -36,14 +37,16 @@ struct line {
     struct mpi_handle receive, send;
     bool sending;
     double heard;
+    double cut; /* when its lifeline was; 0: it was not, or signs have come since */
 };
 
 struct watch {
     struct watch_options o;
     pthread_t thread;
     double limit;       /* seconds; 0: nobody is said to stand still */
-    struct pollfd *fds; /* [seat]: its process; then the descriptor that ends the watch */
+    struct pollfd *fds; /* [seat]: its process; what ends the watch, the listener, each line's lifeline */
     int seats;
+    struct lifeline_door door;
     struct line *lines;
     int line_count;
     int turn;             /* of this host: 0, 1 ... */
@@ -56,7 +59,31 @@ static struct seat *seat(const struct watch *w, int i)
     return &w->o.traffic->segment->seats[i];
 }
 
+static struct pollfd *end_of(const struct watch *w)
+{
+    return &w->fds[w->seats];
+}
+
+static struct pollfd *listener_of(const struct watch *w)
+{
+    return &w->fds[w->seats + 1];
+}
+
+static struct pollfd *lifeline_of(const struct watch *w, int line)
+{
+    return &w->fds[w->seats + 2 + line];
+}
+
 /* ---- telling ---- */
+
+static void leave_lifelines(struct watch *w)
+{
+    for (int i = 0; i < w->line_count; i++) {
+        if (lifeline_of(w, i)->fd >= 0)
+            lifeline_leave(lifeline_of(w, i)->fd);
+        lifeline_of(w, i)->fd = -1;
+    }
+}
 
 /* Nobody else shall be in MPI, if that can be had. */
 static void abort_all(struct watch *w, int status)
@@ -80,6 +107,7 @@ static void end_all(struct watch *w, int status)
     }
     w->o.tell(status);
     error_clear();
+    leave_lifelines(w); /* it is told */
     atomic_store(&s->lost, 1);
     segment_break(s, status);
     abort_all(w, status);
@@ -259,16 +287,73 @@ static void look_at_hosts(struct watch *w)
     }
 }
 
+/* ---- lifelines ---- */
+
+static void accept_lifeline(struct watch *w)
+{
+    int rank, fd = lifeline_accept(listener_of(w)->fd, &w->door, &rank);
+
+    for (int i = 0; i < w->line_count && fd >= 0; i++)
+        if (w->lines[i].peer.rank == rank) {
+            if (lifeline_of(w, i)->fd >= 0)
+                close(lifeline_of(w, i)->fd);
+            *lifeline_of(w, i) = (struct pollfd){ .fd = fd, .events = POLLIN };
+            fd = -1;
+        }
+    if (fd >= 0)
+        close(fd);
+}
+
+static void look_at_lifeline(struct watch *w, struct line *l, struct pollfd *p)
+{
+    enum lifeline_state state = p->fd >= 0 && p->revents ? lifeline_look(p->fd) : LIFELINE_HERE;
+
+    if (state == LIFELINE_HERE)
+        return;
+    l->cut = state == LIFELINE_CUT ? w->looked : 0;
+    close(p->fd);
+    p->fd = -1;
+}
+
+/* A host whose first rank is not alone tells of it sooner. */
+static void look_at_lifelines(struct watch *w)
+{
+    char who[128];
+
+    if (listener_of(w)->revents & POLLIN)
+        accept_lifeline(w);
+    for (int i = 0; i < w->line_count; i++) {
+        struct line *l = &w->lines[i];
+        look_at_lifeline(w, l, lifeline_of(w, i));
+        if (l->cut > 0 && l->heard > l->cut + 2e-3 * LOOK_EVERY)
+            l->cut = 0;
+        if (l->cut == 0 || w->looked - l->cut < SIGN_PATIENCE + 0.5 * w->turn)
+            continue;
+        l->cut = 0;
+        snprintf(who, sizeof(who), "rank %d on %s", l->peer.rank, l->peer.host);
+        tell_lost(w, who, "has died", l->in, ERR_SYSTEM);
+    }
+}
+
+static void join_first(struct watch *w)
+{
+    if (w->o.rank != 0 && w->line_count == 1)
+        *lifeline_of(w, 0) =
+            (struct pollfd){ .fd = lifeline_join(&w->door, w->o.rank, end_of(w)->fd), .events = POLLIN };
+}
+
 /* ---- the thread ---- */
 
 static void *run(void *context)
 {
     struct watch *w = context;
     struct seat *own = seat(w, w->o.traffic->seat);
+    nfds_t count = (nfds_t)(w->seats + 2 + w->line_count);
 
-    while (poll(w->fds, (nfds_t)w->seats + 1, LOOK_EVERY) >= 0 || errno == EINTR) {
+    join_first(w);
+    while (poll(w->fds, count, LOOK_EVERY) >= 0 || errno == EINTR) {
         double now = clock_seconds();
-        if (w->fds[w->seats].revents & POLLIN)
+        if (end_of(w)->revents & POLLIN)
             break;
         if (now - w->looked > 8e-3 * LOOK_EVERY)
             w->awake = now;
@@ -277,6 +362,7 @@ static void *run(void *context)
         look_at_end(w);
         look_at_host(w);
         look_at_hosts(w);
+        look_at_lifelines(w);
         for (int i = 0; i < w->seats; i++)
             if (w->fds[i].revents & POLLIN)
                 w->fds[i].fd = -1; /* left, or told of */
@@ -284,14 +370,18 @@ static void *run(void *context)
     return NULL;
 }
 
-static void open_seats(struct watch *w)
+static void open_fds(struct watch *w)
 {
-    w->fds = mem_alloc_array((size_t)w->seats + 1, sizeof(w->fds[0]));
+    w->fds = mem_alloc_array((size_t)(w->seats + 2 + w->line_count), sizeof(w->fds[0]));
     for (int i = 0; i < w->seats; i++) {
         int pid = atomic_load(&seat(w, i)->pid), own = i == w->o.traffic->seat;
         w->fds[i] =
             (struct pollfd){ .fd = own ? -1 : (int)syscall(SYS_pidfd_open, pid, 0), .events = POLLIN };
     }
+    *end_of(w) = (struct pollfd){ .fd = eventfd(0, EFD_CLOEXEC), .events = POLLIN };
+    *listener_of(w) = (struct pollfd){ .fd = w->o.listener, .events = POLLIN };
+    for (int i = 0; i < w->line_count; i++)
+        lifeline_of(w, i)->fd = -1;
 }
 
 static void open_lines(struct watch *w)
@@ -303,6 +393,7 @@ static void open_lines(struct watch *w)
     w->turn = w->turn < MOST_TURNS ? w->turn : MOST_TURNS;
     w->line_count = !leads ? 0 : w->o.rank == 0 ? w->o.leader_count - 1 : 1;
     w->lines = mem_alloc_array((size_t)w->line_count + 1, sizeof(w->lines[0]));
+    w->door = w->o.leaders[0].door;
     for (int i = 0; i < w->line_count; i++) {
         w->lines[i].peer = w->o.leaders[w->o.rank == 0 ? i + 1 : 0];
         w->lines[i].heard = w->looked;
@@ -319,7 +410,8 @@ static double find_limit(void)
 
 static void watch_free(struct watch *w)
 {
-    for (int i = 0; i <= w->seats; i++)
+    leave_lifelines(w);
+    for (int i = 0; i < w->seats + 2; i++)
         if (w->fds[i].fd >= 0)
             close(w->fds[i].fd);
     mem_free(w->fds);
@@ -335,11 +427,10 @@ int watch_begin(const struct watch_options *o, struct watch **out)
     w->limit = find_limit();
     w->seats = o->traffic->segment->ranks;
     w->looked = w->awake = clock_seconds();
-    open_seats(w);
-    w->fds[w->seats] = (struct pollfd){ .fd = eventfd(0, EFD_CLOEXEC), .events = POLLIN };
     open_lines(w);
+    open_fds(w);
     w->o.leaders = NULL; /* the caller's */
-    if (w->fds[w->seats].fd < 0 || pthread_create(&w->thread, NULL, run, w) != 0) {
+    if (end_of(w)->fd < 0 || pthread_create(&w->thread, NULL, run, w) != 0) {
         watch_free(w);
         return fail(ERR_SYSTEM, "cannot start a thread that watches over ranks");
     }
@@ -353,7 +444,7 @@ void watch_end(struct watch *w)
 
     if (!w)
         return;
-    while (write(w->fds[w->seats].fd, &one, sizeof(one)) < 0 && errno == EINTR)
+    while (write(end_of(w)->fd, &one, sizeof(one)) < 0 && errno == EINTR)
         ;
     pthread_join(w->thread, NULL);
     for (int i = 0; i < w->line_count; i++)

@@ -48,11 +48,13 @@ static int begin_watch(struct joined *j, struct comm *c, const struct world_opti
 {
     struct watch_options w = { .traffic = c->traffic, .rank = j->place.rank, .all = j->all, .tell = o->tell };
     struct leader *leaders = mem_alloc_array((size_t)j->place.ranks, sizeof(leaders[0]));
-    int status = joined_leaders(j, leaders, &w.leader_count);
+    int status = joined_leaders(j, leaders, &w.leader_count, &w.listener);
 
     w.leaders = leaders;
     if (status == OK && j->place.ranks > 1)
         status = watch_begin(&w, &j->watch);
+    else if (w.listener >= 0)
+        close(w.listener);
     mem_free(leaders);
     return status;
 }

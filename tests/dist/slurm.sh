@@ -46,7 +46,7 @@ status=0
 srun --mpi=pmix -n 2 "$PLAIT" train $options --world_size 4 --output_dir none 2>err || status=$?
 [ $status = 78 ] && grep -q '^hint: srun -n 4 plait' err || stop "contradiction: $(cat err)"
 
-# ---- sbatch
+job=
 until_is() { # TEXT FILE
   for ((i = 0; i < 600; i++)); do
     ! grep -qs -e "$1" "$2" || return 0
@@ -54,6 +54,23 @@ until_is() { # TEXT FILE
   done
   stop "never comes: $1: $(tail -n 20 slurm.err) $(scontrol show job "$job") $(tail -n 30 slurm/slurmctld.log)"
 }
+
+# ---- a rank that dies, alone on its node: Slurm and MPI tell nobody
+srun --mpi=pmix -N 2 -n 2 "$PLAIT" train $options --max_steps 1000000 --output_dir died 2>err &
+launched=$!
+until_is '"step": 10,' died/train_log.jsonl
+for entry in /proc/[0-9]*; do
+  { tr '\0' ' ' <$entry/cmdline | grep -q '^[^ ]*plait train .*--output_dir died ' &&
+    tr '\0' '\n' <$entry/environ | grep -qx SLURM_PROCID=1; } 2>/dev/null && victim=${entry#/proc/}
+done
+begin=$(date +%s%N) status=0
+kill -9 $victim
+wait $launched || status=$?
+took=$((($(date +%s%N) - begin) / 1000000))
+[ $status != 0 ] && [ $took -le 5000 ] || stop "exit code $status after $took ms: $(cat err)"
+grep -q "^plait: error: rank 1 on $(hostname) has died while training, after step [0-9]" err || stop "$(cat err)"
+
+# ---- sbatch
 "$PLAIT" train $options --max_steps 4000 --world_size 2 --output_dir whole 2>/dev/null
 job=$(sbatch --parsable --nodes=1 --ntasks-per-node=2 --cpus-per-task=1 "$root/examples/slurm/train.sbatch" \
   $options --max_steps 4000 --output_dir batch)
