@@ -19,8 +19,8 @@ struct joined {
 
 /* ERR_CONFIG, ERR_SYSTEM. On failure place.ranks tells whether MPI has started: not 0. */
 int join(struct joined *j, const struct launcher *l);
-/* The first rank of each host, in order of ranks; there is room for all. *listener: where rank 0 waits for the
- * others' lifelines; -1: nowhere. */
+/* The first rank of each host, in order of ranks; there is room for all. *listener: where rank 0 waits for
+ * the others' lifelines; -1: nowhere. */
 int joined_leaders(struct joined *j, struct leader *leaders, int *count, int *listener);
 
 #endif

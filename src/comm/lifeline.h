@@ -1,7 +1,7 @@
-/* lifeline -- a TCP connection between the first rank of all and the first rank of another host. When a process
- * ends, however that happens, its kernel closes the connection, and the other side knows at once what
- * MPI does not tell. One that cannot be had, as where hosts do not let each other in, is done without. Private
- * to src/comm. */
+/* lifeline -- a TCP connection between the first rank of all and the first rank of another host. When a
+ * process ends, however that happens, its kernel closes the connection, and the other side knows at once
+ * what MPI does not tell. One that cannot be had, as where hosts do not let each other in, is done without.
+ * Private to src/comm. */
 #ifndef PLAIT_COMM_LIFELINE_H
 #define PLAIT_COMM_LIFELINE_H
 

@@ -3,8 +3,8 @@
  * take longer; PLAIT_HANG_SECONDS in the environment), ends all ranks with one sentence that names rank,
  * host and phase. Standing still is: its watch does not look any more (it was stopped), or it does, but
  * the rank has begun no transfer and waits for none. Between hosts the first rank of each exchanges signs
- * of life with rank 0, and holds a lifeline to it: where that is cut and no sign follows, the process has died.
- * Private to src/comm. */
+ * of life with rank 0, and holds a lifeline to it: where that is cut and no sign follows, the process has
+ * died. Private to src/comm. */
 #ifndef PLAIT_COMM_WATCH_H
 #define PLAIT_COMM_WATCH_H
 

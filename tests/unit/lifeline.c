@@ -1,4 +1,4 @@
-/* Connections between hosts: what the first rank sees of another process that ends, leaves, or does not belong. */
+/* Connections between hosts: what the first rank sees of a process that ends, leaves, or does not belong. */
 #include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
