@@ -123,6 +123,7 @@ static struct tensor *whole_of(const struct node *n)
 const struct tensor *collective_whole(const struct node *n, const struct mesh *mesh, int64_t *bytes)
 {
     const struct tensor *whole = whole_of(n), *share = n->op == &op_all_gather ? n->in[0] : n->out[0];
+    const struct tensor *root;
     int dim = (int)n->attr[COLLECTIVE_DIM];
     int64_t padded;
 
@@ -132,7 +133,8 @@ const struct tensor *collective_whole(const struct node *n, const struct mesh *m
         if (tensor_local_dim(whole, d, mesh) != 1)
             return NULL;
     padded = tensor_local_bytes(share, mesh) * mesh_size(mesh, (enum axis)n->attr[COLLECTIVE_AXIS]);
-    if (padded != tensor_local_bytes(whole, mesh) && tensor_storage(whole_of(n))->kind != TENSOR_VALUE)
+    root = tensor_storage(whole_of(n));
+    if (padded > tensor_room(root, mesh) && root->kind != TENSOR_VALUE)
         return NULL;
     *bytes = padded;
     return whole;

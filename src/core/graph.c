@@ -112,6 +112,18 @@ int64_t tensor_local_bytes(const struct tensor *t, const struct mesh *mesh)
     return bytes;
 }
 
+int64_t tensor_room(const struct tensor *t, const struct mesh *mesh)
+{
+    int64_t bytes = tensor_local_bytes(t, mesh), ranks = mesh_size(mesh, AXIS_DP), n = 1, more;
+
+    if (t->kind != TENSOR_GRAD || !t->param || t->param->file_ndim < 2 || t->layout.on[AXIS_DP].kind == SHARD)
+        return bytes;
+    for (int d = 0; d < t->ndim && n == 1; d++)
+        n = tensor_local_dim(t, d, mesh);
+    more = (ranks - n % ranks) % ranks;
+    return more <= n / 100 ? bytes / n * (n + more) : bytes;
+}
+
 int64_t tensor_rows(const struct tensor *t)
 {
     return t->ndim > 0 ? t->dims[0].size : 1;

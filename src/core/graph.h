@@ -125,6 +125,9 @@ int64_t tensor_local_dim(const struct tensor *t, int dim,
 /* Index of the first entry of a rank's share of dim d in the whole tensor. */
 int64_t tensor_first(const struct tensor *t, int dim, const struct mesh *mesh, int rank);
 int64_t tensor_local_bytes(const struct tensor *t, const struct mesh *mesh);
+/* Bytes that its storage takes: of an accumulator also those, where they are few, that make the shares alike
+ * that dp ranks may deal it out in, so that this can be done in its place. */
+int64_t tensor_room(const struct tensor *t, const struct mesh *mesh);
 /* dp never divides a dim with a run-time count: its capacity is already that of one dp rank. */
 int64_t tensor_rows(const struct tensor *t); /* dims[0].size, 1 for a scalar */
 int64_t tensor_row_count(

@@ -14,8 +14,8 @@ struct comm;
 struct stored {
     char *name; /* "transformer.wte.weight"; "grad.NAME" for accumulators */
     enum tensor_kind kind;
-    float *data; /* this rank's share, fp32 (F64 for sums: cast) */
-    int64_t bytes;
+    float *data;         /* this rank's share, fp32 (F64 for sums: cast) */
+    int64_t bytes, room; /* room: that it takes, with what may be behind them */
     enum dtype dtype;
     int ndim;
     int64_t dims[MAX_DIMS];  /* whole, logical */

@@ -24,7 +24,7 @@ void store_free(struct store *s)
     if (!s)
         return;
     for (size_t i = 0; i < s->count; i++) {
-        mem_unmap(s->entries[i]->data, (size_t)s->entries[i]->bytes);
+        mem_unmap(s->entries[i]->data, (size_t)s->entries[i]->room);
         mem_free(s->entries[i]->name);
         mem_free(s->entries[i]);
     }
@@ -64,7 +64,7 @@ void store_remove(struct store *s, const char *name)
         s->entries[i] = s->entries[i + 1];
         map_set(&s->names, s->entries[i]->name, strlen(s->entries[i]->name), (int64_t)i);
     }
-    mem_unmap(e->data, (size_t)e->bytes);
+    mem_unmap(e->data, (size_t)e->room);
     mem_free(e->name);
     mem_free(e);
 }
@@ -75,6 +75,7 @@ void stored_describe(struct stored *e, const struct tensor *t, const struct mesh
     e->dtype = t->dtype;
     e->ndim = t->ndim;
     e->bytes = tensor_local_bytes(t, mesh);
+    e->room = tensor_room(t, mesh);
     for (int d = 0; d < t->ndim; d++) {
         e->dims[d] = t->dims[d].size;
         e->local[d] = tensor_local_dim(t, d, mesh);
@@ -114,10 +115,10 @@ int store_bind(struct store *s, const struct tensor *t, const struct mesh *mesh,
     }
     e = mem_alloc(sizeof(*e));
     stored_describe(e, t, mesh, rank);
-    e->data = mem_map((size_t)e->bytes);
+    e->data = mem_map((size_t)e->room);
     if (!e->data) {
         status = fail(ERR_SYSTEM, "%s: no memory (asked for %" PRId64 " bytes, %" PRIu64 " available)",
-                      name.data, e->bytes, mem_available());
+                      name.data, e->room, mem_available());
         mem_free(e);
         goto out;
     }

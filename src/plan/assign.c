@@ -342,7 +342,7 @@ static void count_bytes(struct plan *p)
         else if (t->kind == TENSOR_STATE)
             p->state_bytes += bytes;
         else if (t->kind == TENSOR_GRAD)
-            p->grad_bytes += bytes;
+            p->grad_bytes += tensor_room(t, &p->mesh);
         else if (t->kind == TENSOR_INPUT)
             p->input_bytes += (bytes + MEMORY_ALIGNMENT - 1) / MEMORY_ALIGNMENT * MEMORY_ALIGNMENT;
     }
