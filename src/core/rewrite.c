@@ -362,6 +362,9 @@ void rewrite_drop_unused(struct graph *g, struct tensor *const keep[], int count
         for (int i = 0; i < n->nin; i++)
             if (n->in[i])
                 wanted[n->in[i]->id] = true;
+        for (int j = 0; j < n->nout; j++)
+            if (n->out[j] && n->out[j]->into)
+                wanted[n->out[j]->into->id] = true;
         g->nodes[--kept] = n; /* the used ones gather at the end, in order */
     }
     memmove(g->nodes, g->nodes + kept, (g->node_count - kept) * sizeof(g->nodes[0]));

@@ -331,6 +331,8 @@ static int run_passes(struct compilation *c, const struct machine *machine)
     if (o->recompute == RECOMPUTE_FULL) {
         rewrite_recompute_layers(p->graph);
         zero_merge_gathers(p->graph);
+    } else {
+        zero_merge_scatters(p->graph, p->schedule && p->schedule->split);
     }
     if (o->recompute != RECOMPUTE_NONE)
         rewrite_recompute_cheap(p->graph);

@@ -189,6 +189,8 @@ struct shard_options {
 int shard_graph(struct graph *g, const struct shard_options *o, struct tensor **const outputs[], int count);
 /* zero.c: after layers are made again, what is gathered twice in one of them is gathered once. */
 void zero_merge_gathers(struct graph *g);
+/* What several nodes add to one gradient is dealt out once. split: weight gradients are put off. */
+void zero_merge_scatters(struct graph *g, bool split);
 /* precision.c: values of rows lie in bfloat16 between nodes; `keep` (NULLs are passed over) stay in fp32. */
 void precision_narrow(struct graph *g, struct tensor *const keep[], int count);
 /* overlap.c: collectives start as soon as they can and are waited for as late as they can, where there is

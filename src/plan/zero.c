@@ -82,6 +82,56 @@ void zero_merge_gathers(struct graph *g)
     mem_free(instead);
 }
 
+/* ---- What several nodes add to ---- */
+
+static struct node *scatter_of(const struct tensor *t)
+{
+    struct node *n = t ? t->producer : NULL;
+
+    return n && n->op == &op_reduce_scatter && n->attr[COLLECTIVE_AXIS] == AXIS_DP ? n : NULL;
+}
+
+/* Whether what `second` deals out can be added to what `first` does, and be dealt out with that. */
+static bool may_join(const struct node *first, const struct node *second, bool split)
+{
+    const struct tensor *a = first->in[0], *b = second->in[0];
+    const struct node *from = b->producer;
+
+    if (!a->producer || !from || node_moves(from) || a->kind != TENSOR_VALUE || b->kind != TENSOR_VALUE ||
+        b->into || a->producer == from || a->producer->stage != from->stage || a->producer->id > from->id ||
+        (split && a->producer->unit != from->unit))
+        return false;
+    for (int axis = 0; axis < PLACEMENT_AXES; axis++)
+        if (!placement_equal(a->layout.on[axis], b->layout.on[axis]))
+            return false;
+    return first->attr[COLLECTIVE_DIM] == second->attr[COLLECTIVE_DIM];
+}
+
+/* A table that two nodes add to, as tied ones are, is dealt out once, when both have: it is there in between,
+ * which is no more at once than where the first has made it, as long as values of the forward pass are given
+ * back meanwhile. */
+void zero_merge_scatters(struct graph *g, bool split)
+{
+    bool *gone = mem_alloc_array(g->node_count + 1, sizeof(gone[0]));
+    size_t count = g->node_count;
+
+    for (size_t k = 0; k < count; k++) {
+        struct node *n = scatter_of(g->nodes[k]->out[0]), *before = n ? scatter_of(n->out[0]->into) : NULL;
+        if (n != g->nodes[k] || !before || !may_join(before, n, split))
+            continue;
+        node_write_into(n->in[0]->producer, n->in[0]->output, before->in[0], true);
+        node_write_into(n, 0, before->out[0]->into, before->accumulate[0]);
+        gone[before->id] = true;
+    }
+    g->node_count = 0;
+    for (size_t k = 0; k < count; k++)
+        if (!gone[k])
+            graph_append(g, g->nodes[k]);
+    mem_free(gone);
+}
+
+/* ---- Shares ---- */
+
 struct placement *zero_shares(const struct graph *g, const struct shard_options *o, int size,
                               struct arena *arena)
 {

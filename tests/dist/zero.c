@@ -184,9 +184,27 @@ static void bytes_are_dealt_out(void **state)
             assert_true(plan_bytes(p[z]) - 2 * dealt - p[z]->grad_bytes - p[z]->param_bytes <=
                         p[0]->program[PROGRAM_MICROBATCH].arena_bytes + p[0]->input_bytes + once);
     }
-    assert_int_equal(count_ahead(p[1]->graph), 4 * LAYERS + 2); /* and the tables */
+    assert_int_equal(count_ahead(p[1]->graph), 4 * LAYERS + 2);                     /* and the tables */
+    assert_int_equal(count_nodes(p[2]->graph, &op_reduce_scatter), 4 * LAYERS + 2); /* the tied one once */
     for (int z = 0; z < 4; z++)
         plan_free(p[z]);
+    config_release(&config);
+}
+
+/* Of a table whose rows four ranks do not divide too. */
+static void padded_gradients_are_reduced_ahead(void **state)
+{
+    enum { D = 128, MATRICES = 4 };
+    struct config config;
+    struct plan *p;
+
+    (void)state;
+    must(config_preset(&config, "gpt2"));
+    must(config_override(&config, "n_layer=1,n_embd=128,n_head=4,n_positions=66,vocab_size=1001"));
+    p = compile(&config, 1);
+    assert_int_equal(count_ahead(p->graph), MATRICES + 1); /* positions are too few to be worth it */
+    assert_int_equal(p->grad_bytes - p->param_bytes - 8, 3 * D * 4); /* up to 1004 */
+    plan_free(p);
     config_release(&config);
 }
 
@@ -195,7 +213,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(four_ranks),          cmocka_unit_test(adafactor),
         cmocka_unit_test(stages_add_up_alike), cmocka_unit_test(no_dim_is_cut_twice),
-        cmocka_unit_test(bytes_are_dealt_out),
+        cmocka_unit_test(bytes_are_dealt_out), cmocka_unit_test(padded_gradients_are_reduced_ahead),
     };
     int failed = toy_run_families(follows_one_rank);
 
