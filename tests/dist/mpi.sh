@@ -115,8 +115,7 @@ for flavour in $flavours; do
     [ "$(grep -c 'step 2: loss' err)" = 1 ] || stop "$flavour: verify $layout: $(cat err)"
   done
   export PLAIT_MPI=${PLAIT%/*}/plait_mpi_$flavour.so
-  for axis in dp tp pp; do
-    mpirun $flavour 2 "$PROGRAMS/test_dist_verify" $axis 2>err || stop "$flavour: verify $axis: $(cat err)"
+  for axis in dp pp; do
     status=0
     mpirun $flavour 2 "$PROGRAMS/test_dist_verify" $axis exp_avg_sq.transformer.h.1.mlp.c_proj.weight 2>err || status=$?
     [ $status = 65 ] && [ "$(grep -c '^verify: ' err)" = 1 ] || stop "$flavour: verify $axis: $status: $(cat err)"
