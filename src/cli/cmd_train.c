@@ -31,6 +31,29 @@ const struct option_part train_command_parts[] = {
     { 0 },
 };
 
+/* Where nobody has said how ranks lie on hosts, the launcher knows. */
+static int find_hosts(struct session_options *s)
+{
+    struct cluster c = s->wish.cluster;
+
+    if (c.host_ranks > 0)
+        return OK;
+    TRY(cluster_find_hosts(&c, s->world, mesh_ranks(&s->mesh)));
+    if (c.hosts > 1)
+        s->wish.cluster = c;
+    return OK;
+}
+
+static int load_cluster(struct train_command *v, const struct options *o, struct session_options *s)
+{
+    if (!v->machines.cluster)
+        return OK;
+    TRY(cluster_load(&s->wish.cluster, v->machines.cluster));
+    if (s->wish.cluster.memory > 0 && !options_given(o, "device_memory"))
+        s->memory = s->wish.cluster.memory * world_host_ranks(s->world, &s->mesh);
+    return OK;
+}
+
 int train_command_session(struct train_command *v, struct options *o, const struct world *w,
                           struct session_options *s)
 {
@@ -43,12 +66,8 @@ int train_command_session(struct train_command *v, struct options *o, const stru
     TRY(train_values_take(&v->train, s));
     v->parallel.searched = true;
     TRY(session_place(s, &v->compute, &v->parallel));
-    if (!v->machines.cluster)
-        return OK;
-    TRY(cluster_load(&s->wish.cluster, v->machines.cluster));
-    if (s->wish.cluster.memory > 0 && !options_given(o, "device_memory"))
-        s->memory = s->wish.cluster.memory * world_host_ranks(w, &s->mesh);
-    return OK;
+    TRY(load_cluster(v, o, s));
+    return find_hosts(s);
 }
 
 static int train_in(void *values, struct options *o, const struct world *w, struct stop *stop)

@@ -1,5 +1,8 @@
 #include "plan/cluster.h"
 
+#include "base/err.h"
+#include "comm/world.h"
+
 static double or_else(double figure, double ordinary)
 {
     return figure > 0 ? figure : ordinary;
@@ -50,4 +53,24 @@ struct cluster cluster_on_axis(const struct cluster *c, const struct mesh *mesh,
         on.message_seconds = on.host_message_seconds;
     }
     return on;
+}
+
+/* A cluster's hosts have as many ranks each, in order. Where they are dealt out in another way, every link is
+ * taken for one between hosts, as the slowest decide. */
+int cluster_find_hosts(struct cluster *c, const struct world *w, int ranks)
+{
+    int64_t first = 0;
+    bool other;
+
+    c->hosts = 1;
+    c->host_ranks = ranks;
+    if (!w || !w->comm)
+        return OK;
+    first = w->host_ranks;
+    TRY(world_share(w, &first, sizeof(first)));
+    other = w->host_ranks != first || ranks % w->host_ranks != 0 || w->rank % w->host_ranks != w->host_rank;
+    TRY(world_any(w, &other));
+    c->host_ranks = other ? 1 : w->host_ranks;
+    c->hosts = ranks / c->host_ranks;
+    return OK;
 }

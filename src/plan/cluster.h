@@ -28,9 +28,11 @@ int cluster_load(struct cluster *c, const char *path);
 struct json_writer;
 void cluster_write(const struct cluster *c, struct json_writer *w);
 
+/* How many hosts the ranks of w lie on. All processes call and get the same. */
+struct world;
+int cluster_find_hosts(struct cluster *c, const struct world *w, int ranks);
 /* probe.c: measures these machines with all ranks working at once: threads of this process, or the processes
  * of a launcher, who all call and get the same. Takes a second or two. */
-struct world;
 int cluster_probe(struct cluster *c, const struct world *w, int ranks);
 
 #endif

@@ -222,33 +222,13 @@ static int probe_rank(void *context, int rank, struct comm *comm)
 
 /* ---- All of them ---- */
 
-/* A cluster's hosts have as many ranks each, in order. Where they are dealt out in another way, every link is
- * taken for one between hosts, as the slowest decide. */
-static int find_hosts(const struct world *w, int ranks, struct cluster *c)
-{
-    int64_t first = 0;
-    bool other;
-
-    c->hosts = 1;
-    c->host_ranks = ranks;
-    if (!w || !w->comm)
-        return OK;
-    first = w->host_ranks;
-    TRY(world_share(w, &first, sizeof(first)));
-    other = w->host_ranks != first || ranks % w->host_ranks != 0 || w->rank % w->host_ranks != w->host_rank;
-    TRY(world_any(w, &other));
-    c->host_ranks = other ? 1 : w->host_ranks;
-    c->hosts = ranks / c->host_ranks;
-    return OK;
-}
-
 int cluster_probe(struct cluster *c, const struct world *w, int ranks)
 {
     const struct mesh mesh = { .size = { ranks, 1, 1 } };
     struct cluster found = *c;
     const struct probing p = { w, &found, ranks };
 
-    TRY(find_hosts(w, ranks, &found));
+    TRY(cluster_find_hosts(&found, w, ranks));
     TRY(world_run(w, &mesh, probe_rank, (void *)&p));
     *c = found;
     return OK;

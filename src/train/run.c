@@ -290,15 +290,24 @@ int run_compile(struct run *r, enum task task, const struct layout_choice *l, in
     return plan_compile(&job->model->config, &c, &r->machine, out);
 }
 
+/* A process of a launcher has one rank, unless it is to tell of all of them. */
+static bool is_elsewhere(const struct run *r, int stage)
+{
+    const struct world *w = r->job->world;
+
+    if (!w || !w->comm || (r->o && r->o->dry_run && world_is_first(w)))
+        return false;
+    return mesh_coordinate(&r->mesh, w->rank, AXIS_PP) != stage;
+}
+
 /* The plans of all stage ranks that run in this process. *largest: of those that take most memory. */
 static int compile_stages(struct run *r, enum task task, struct plan ***out, const struct plan **largest)
 {
-    const struct world *w = r->job->world;
     int ranks = mesh_size(&r->mesh, AXIS_PP);
 
     *out = mem_alloc_array((size_t)ranks, sizeof((*out)[0]));
     for (int s = 0; s < ranks; s++) {
-        if (w && w->comm && mesh_coordinate(&r->mesh, w->rank, AXIS_PP) != s)
+        if (is_elsewhere(r, s))
             continue;
         TRY(run_compile(r, task, &r->layout, s, &(*out)[s]));
         if (!*largest || plan_bytes((*out)[s]) > plan_bytes(*largest))
@@ -318,15 +327,17 @@ static int64_t stage_bytes(const struct run *r, int s)
     return bytes;
 }
 
-/* It has the plan of one rank, or those of all stages. */
 int64_t run_process_bytes(const struct run *r)
 {
+    const struct world *w = r->job->world;
     int stages = mesh_size(&r->mesh, AXIS_PP);
     int64_t bytes = 0;
 
+    if (w && w->comm)
+        return stage_bytes(r, mesh_coordinate(&r->mesh, w->rank, AXIS_PP));
     for (int s = 0; s < stages; s++)
         bytes += stage_bytes(r, s);
-    return r->job->world && r->job->world->comm ? bytes : bytes * (mesh_ranks(&r->mesh) / stages);
+    return bytes * (mesh_ranks(&r->mesh) / stages);
 }
 
 static int check_memory(const struct run *r)

@@ -34,8 +34,8 @@ struct run {
     int64_t log_every, eval_every, save_every; /* steps; 0: never */
     int64_t first_step, first_skipped;         /* done before this start; of these, left out */
     struct freeze freeze;
-    /* Of each coordinate on pp (in a world of processes of its own alone, elsewhere NULL); not wanted:
-     * NULL. */
+    /* Of each coordinate on pp (in a world of processes its own alone, elsewhere NULL, but that the first
+     * one has all of a dry run); not wanted: NULL. */
     struct plan **plans, **eval_plans;
     const struct plan *plan, *eval_plan; /* the largest of these; NULL: not wanted */
     double row_flops;                    /* of one token row, forward and backward */

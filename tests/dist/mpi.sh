@@ -114,6 +114,10 @@ for flavour in $flavours; do
     [ "$(grep -c 'verified: 2 steps as on one rank' out)" = 1 ] || stop "$flavour: verify $layout: $(cat out)"
     [ "$(grep -c 'step 2: loss' err)" = 1 ] || stop "$flavour: verify $layout: $(cat err)"
   done
+  "$PLAIT" plan ${plan/--tensor_parallel_size*} $staged --dump stages >plan.threads 2>/dev/null
+  mpirun $flavour 4 "$PLAIT" plan ${plan/--tensor_parallel_size*} --pipeline_parallel_size 2 --dump stages >plan.$flavour 2>err ||
+    stop "$flavour: plan: $(cat err)"
+  cmp plan.threads plan.$flavour || stop "$flavour: another plan"
   export PLAIT_MPI=${PLAIT%/*}/plait_mpi_$flavour.so
   for axis in dp pp; do
     status=0

@@ -39,6 +39,10 @@ for layout in "2 1" "2 2"; do # hosts, ranks of each
   grep -q '"host_link_bytes_per_second": [1-9]' cluster.json || stop "probe: $(cat cluster.json)"
   [ $2 = 1 ] || grep -q '"link_bytes_per_second": [1-9]' cluster.json || stop "probe: $(cat cluster.json)"
 done
+# Without figures how ranks lie on hosts is known all the same.
+srun --mpi=pmix -N 2 -n 4 --overcommit "$PLAIT" plan $options --global_batch_size 4 --json >plan.json 2>err || stop "plan: $(cat err)"
+grep -q '"hosts": 2,' plan.json && grep -q '"ranks_per_host": 2,' plan.json || stop "plan: $(cat plan.json)"
+
 status=0
 srun --mpi=none -n 2 "$PLAIT" train $options --output_dir none 2>err || status=$?
 [ $status = 78 ] && [ "$(grep -c 'srun --mpi=pmix lets them know' err)" = 1 ] || stop "without an interface: $(cat err)"
