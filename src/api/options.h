@@ -49,6 +49,8 @@ int parallel_mesh(struct parallel_options *p, const struct world *w, struct mesh
 struct partition_rules;
 int parallel_rules(const struct parallel_options *p, const struct world *w, const struct mesh *mesh,
                    struct partition_rules **out);
+bool parallel_has_stages(const struct parallel_options *p,
+                         const struct mesh *mesh); /* it has, or a search may find so */
 /* How a step runs through that mesh's stages. */
 int parallel_pipeline(const struct parallel_options *p, const struct mesh *mesh,
                       struct pipeline_options *out);

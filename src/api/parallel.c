@@ -246,11 +246,16 @@ int parallel_rules(const struct parallel_options *p, const struct world *w, cons
     return OK;
 }
 
+bool parallel_has_stages(const struct parallel_options *p, const struct mesh *mesh)
+{
+    return mesh_size(mesh, AXIS_PP) > 1 || (p->searched && p->pipeline <= 0 && mesh_ranks(mesh) > 1);
+}
+
 int parallel_pipeline(const struct parallel_options *p, const struct mesh *mesh, struct pipeline_options *out)
 {
     *out = (struct pipeline_options){ .schedule = p->chunks > 1 ? SCHEDULE_INTERLEAVED : SCHEDULE_1F1B,
                                       .chunks = (int)or_one(p->chunks) };
-    if (mesh_size(mesh, AXIS_PP) == 1 && !(p->searched && p->pipeline <= 0 && mesh_ranks(mesh) > 1)) {
+    if (!parallel_has_stages(p, mesh)) {
         if (p->schedule > 0)
             note("--pipeline_schedule: with one stage there is nothing to order");
         if (p->chunks > 1)

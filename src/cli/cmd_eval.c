@@ -39,13 +39,13 @@ static int evaluate(struct values *v, struct session_options *s)
 }
 
 /* There is no backward pass to put in order, and batches go through as they are. */
-static void tell_idle(const struct options *o, const struct mesh *mesh)
+static void tell_idle(const struct options *o, bool stages)
 {
     static const char why[] = "an evaluation sends whole batches through the stages";
 
     option_tell_idle(o, "recompute", true, "nothing is kept for a gradient");
-    option_tell_idle(o, "num_microbatches", mesh_size(mesh, AXIS_PP) > 1, why);
-    option_tell_idle(o, "pipeline_schedule", mesh_size(mesh, AXIS_PP) > 1, why);
+    option_tell_idle(o, "num_microbatches", stages, why);
+    option_tell_idle(o, "pipeline_schedule", stages, why);
 }
 
 static int run_in(void *values, struct options *o, const struct world *w, struct stop *stop)
@@ -55,8 +55,9 @@ static int run_in(void *values, struct options *o, const struct world *w, struct
     int status;
 
     model_choice_options(&v->model, &s.model);
+    v->parallel.searched = true;
     TRY(session_place(&s, &v->compute, &v->parallel));
-    tell_idle(o, &s.mesh);
+    tell_idle(o, parallel_has_stages(&v->parallel, &s.mesh));
     status = evaluate(v, &s);
     partition_rules_free(s.rules);
     return status;

@@ -6,6 +6,7 @@
 #ifndef PLAIT_PLAN_LAYOUT_H
 #define PLAIT_PLAN_LAYOUT_H
 
+#include "comm/world.h"
 #include "plan/plan.h"
 
 enum { SPARABLE = 64 }; /* ranks of pp that layout_choice.spared has a bit for */
@@ -91,6 +92,22 @@ void layout_search_release(struct layout_search *s);
 int layout_predict(const struct layout_maker *maker, const struct layout_choice *l,
                    const struct cluster *cluster, struct layout_cost *cost);
 
+/* ---- layout_forward.c: of work without an optimizer ---- */
+
+struct layout_work {
+    int64_t items;   /* samples or prompts in all, at least 1 */
+    int64_t at_once; /* that a copy of the model takes in one batch, at most */
+    /* With stages: so many batches for each of them follow each other; 0: a batch is divided into as many
+     * parts as there are stages, and the next one begins when it is done. */
+    int following;
+};
+bool layout_is_open(const struct layout_wish *w); /* it leaves more than one mesh */
+/* The sizes, zero stage, cluster and memory of w count. The maker's plans are those of the work; `measure`
+ * gets l->microbatch of a batch. Ranks of a world agree on what the first one finds. Errors as of
+ * layout_search. */
+int layout_forward(const struct layout_wish *w, const struct layout_work *work,
+                   const struct layout_maker *maker, const struct world *world, struct layout_option *out);
+
 /* ---- layout_cost.c ---- */
 
 struct profile; /* of one size of tp, one microbatch, one kind of recompute */
@@ -111,6 +128,9 @@ char *layout_reason(const struct layout_wish *w, const struct layout_option *o,
 void layout_write(const struct layout_choice *l, struct str *out);
 int layout_read(const char *text, struct layout_choice *out);
 void layout_print(const struct layout_choice *l, struct str *out);
+void layout_print_ranks(const struct mesh *m, struct str *out); /* "4 ranks (data 2 x tensor 2)" */
+/* ERR_SYSTEM: even what takes least takes more. */
+int layout_fail_memory(const struct layout_option *least, double memory);
 /* ", recompute full on 2 of 4", of the ranks of pp; nothing where layers are kept. */
 void layout_print_recompute(const struct layout_choice *l, struct str *out);
 

@@ -37,6 +37,7 @@ struct whole {
 };
 
 struct profile {
+    enum task task;
     int layers, tensor;
     int64_t microbatch;
     struct piece *piece; /* [layers + 2] */
@@ -211,6 +212,7 @@ struct profile *profile_create(const struct plan *plan, const struct cluster *cl
 
     t.on_tp = cluster_on_axis(cluster, &plan->mesh, AXIS_TP);
     t.p = profile_new(plan->layers, mesh_size(&plan->mesh, AXIS_TP), microbatch);
+    t.p->task = plan->task;
     memcpy(t.p->balance, plan->piece_seconds, ((size_t)plan->layers + 2) * sizeof(t.p->balance[0]));
     t.again = mem_alloc_array(t.g->tensor_count + 1, sizeof(t.again[0]));
     t.weight = mem_alloc_array(t.g->tensor_count + 1, sizeof(t.weight[0]));
@@ -239,6 +241,7 @@ struct profile *profile_between(const struct profile *a, const struct profile *b
         for (int f = 0; f < PIECE_FIGURES; f++)
             p->piece[i].of[f] = mix(a->piece[i].of[f], b->piece[i].of[f], part);
     }
+    p->task = a->task;
     p->whole = a->whole;
     p->whole.inputs = mix(a->whole.inputs, b->whole.inputs, part);
     p->whole.arena = mix(a->whole.arena, b->whole.arena, part);
@@ -308,7 +311,7 @@ static double share_seconds(const struct weighing *w, const struct span *s)
     double messages = w->p->whole.messages * (w->p->layers > 0 ? 1.0 / w->stages : 1);
     double backward = of[BACKWARD_INPUT] + of[BACKWARD_WEIGHT], sum, gather;
 
-    if (w->data == 1)
+    if (w->data == 1 || (w->p->task != TASK_TRAIN && w->l->zero < 3))
         return 0;
     sum = once_around(w, grads, messages);
     gather = once_around(w, params, messages);
@@ -428,9 +431,12 @@ static int simulate(const struct weighing *w, const struct stages *stages, const
 static int weigh_steps(const struct weighing *w, const struct stages *stages, int microbatches,
                        struct layout_cost *out)
 {
-    const struct schedule_options o = {
-        .kind = w->l->pipeline.schedule, .ranks = w->stages, .chunks = w->chunks, .microbatches = microbatches
-    };
+    bool backward = w->p->task == TASK_TRAIN || w->p->task == TASK_GRADIENT;
+    const struct schedule_options o = { .kind = w->l->pipeline.schedule,
+                                        .ranks = w->stages,
+                                        .chunks = w->chunks,
+                                        .microbatches = microbatches,
+                                        .forward_only = !backward };
     struct layout_cost slowest = { 0 }, most = { 0 };
     struct schedule *schedule;
     double seconds = 0;

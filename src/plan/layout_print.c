@@ -46,6 +46,36 @@ void layout_print_recompute(const struct layout_choice *l, struct str *out)
         str_appendf(out, " on %d of %d", ranks - spared, ranks);
 }
 
+void layout_print_ranks(const struct mesh *m, struct str *out)
+{
+    int ranks = mesh_ranks(m);
+
+    str_appendf(out, "%d rank%s", ranks, ranks > 1 ? "s" : "");
+    if (ranks > 1)
+        str_appendf(out, " (data %d x tensor %d", mesh_size(m, AXIS_DP), mesh_size(m, AXIS_TP));
+    if (mesh_size(m, AXIS_PP) > 1)
+        str_appendf(out, " x pipeline %d", mesh_size(m, AXIS_PP));
+    str_append(out, ranks > 1 ? ")" : "");
+}
+
+int layout_fail_memory(const struct layout_option *least, double memory)
+{
+    struct str need, have, how;
+
+    str_init(&need);
+    str_init(&have);
+    str_init(&how);
+    str_append_bytes_human(&need, least->cost.bytes);
+    str_append_bytes_human(&have, memory);
+    layout_print(&least->layout, &how);
+    fail(ERR_SYSTEM, "not enough memory for this run (found %s for each rank at least, with %s; expected %s)",
+         need.data, how.data, have.data);
+    str_release(&need);
+    str_release(&have);
+    str_release(&how);
+    return ERR_SYSTEM;
+}
+
 /* ---- Why another one was chosen ---- */
 
 char *layout_reason(const struct layout_wish *w, const struct layout_option *o,

@@ -382,25 +382,14 @@ static int choose(struct search *s)
 static int refuse(const struct search *s)
 {
     const struct layout_option *least = NULL;
-    struct str need, have, how;
 
     for (size_t i = 0; i < s->count; i++)
         if (!least || s->option[i].cost.bytes < least->cost.bytes)
             least = &s->option[i];
     if (!least || least->cost.bytes == INFINITY)
         return fail(ERR_CONFIG, "%s", s->failure ? s->failure : "these ranks form no layout");
-    str_init(&need);
-    str_init(&have);
-    str_init(&how);
-    str_append_bytes_human(&need, least->cost.bytes);
-    str_append_bytes_human(&have, s->w->memory);
-    layout_print(&least->layout, &how);
-    fail(ERR_SYSTEM, "not enough memory for this run (found %s for each rank at least, with %s; expected %s)",
-         need.data, how.data, have.data);
+    layout_fail_memory(least, s->w->memory);
     error_hint("more ranks%s take less", s->w->global_batch > 0 ? "" : ", or --global_batch_size,");
-    str_release(&need);
-    str_release(&have);
-    str_release(&how);
     return ERR_SYSTEM;
 }
 

@@ -89,31 +89,32 @@ static int64_t arena_bytes(const struct run *r)
            eval_bytes(r);
 }
 
+/* Ends the line of the layout. */
+static void tell_place(const struct run *r, const struct plan *p, struct str *s)
+{
+    str_appendf(s, ", %d thread%s%s, %s", r->machine.threads, r->machine.threads > 1 ? "s" : "",
+                mesh_ranks(&r->mesh) > 1 ? " each" : "", isa_name(r->machine.isa));
+    if (r->job->dtype == DT_BF16)
+        str_append(s, ", bfloat16");
+    line("Layout", s);
+    placements_print(plan_whole(p), &r->mesh, s);
+    if (s->length)
+        line("Tensor parallel", s);
+}
+
 static void tell_layout(const struct run *r, struct str *s)
 {
     const struct plan *p = r->plan;
     int ranks = mesh_ranks(&r->mesh);
 
-    str_appendf(s, "%d rank%s", ranks, ranks > 1 ? "s" : "");
-    if (ranks > 1)
-        str_appendf(s, " (data %d x tensor %d", r->mesh.size[AXIS_DP], r->mesh.size[AXIS_TP]);
-    if (r->mesh.size[AXIS_PP] > 1)
-        str_appendf(s, " x pipeline %d", r->mesh.size[AXIS_PP]);
-    str_append(s, ranks > 1 ? ")" : "");
+    layout_print_ranks(&r->mesh, s);
     if (r->mesh.size[AXIS_PP] > 1)
         str_appendf(s, ", %s with %d microbatch%s", schedule_name(p->schedule->options.kind),
                     p->schedule->options.microbatches, p->schedule->options.microbatches > 1 ? "es" : "");
     if (r->layout.zero > 0 && r->mesh.size[AXIS_DP] > 1)
         str_appendf(s, ", ZeRO %d", r->layout.zero);
     layout_print_recompute(&r->layout, s);
-    str_appendf(s, ", %d thread%s%s, %s", r->machine.threads, r->machine.threads > 1 ? "s" : "",
-                ranks > 1 ? " each" : "", isa_name(r->machine.isa));
-    if (r->job->dtype == DT_BF16)
-        str_append(s, ", bfloat16");
-    line("Layout", s);
-    placements_print(p->whole ? p->whole : p->graph, &r->mesh, s);
-    if (s->length)
-        line("Tensor parallel", s);
+    tell_place(r, p, s);
     append_bytes(s, "", plan_bytes(p) + eval_bytes(r));
     append_bytes(s, ": parameters ", p->param_bytes);
     append_bytes(s, ", optimizer ", p->state_bytes);
@@ -141,5 +142,21 @@ void report_header(const struct run *r)
     tell_data(r, &s);
     tell_steps(r, &s);
     tell_layout(r, &s);
+    str_release(&s);
+}
+
+void report_evaluation_layout(const struct run *r)
+{
+    const struct plan *p = r->eval_plan;
+    struct str s;
+
+    if (!p)
+        return;
+    str_init(&s);
+    layout_print_ranks(&r->mesh, &s);
+    tell_place(r, p, &s);
+    append_bytes(&s, "", plan_bytes(p));
+    append_bytes(&s, ": parameters ", p->param_bytes);
+    line(mesh_ranks(&r->mesh) > 1 ? "Memory of each rank" : "Memory", &s);
     str_release(&s);
 }

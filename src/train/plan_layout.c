@@ -158,6 +158,50 @@ int run_plan_layout(struct run *r)
     return OK;
 }
 
+/* ---- of an evaluation alone ---- */
+
+static int compile_batch(void *context, const struct layout_choice *l, struct plan **out)
+{
+    return run_compile(context, TASK_EVAL, l, 0, out);
+}
+
+static int measure_batch(void *context, struct layout_choice *l, double memory, int64_t *bytes)
+{
+    struct run *r = context;
+    struct layout_choice whole = *l;
+    int64_t most = 0;
+
+    (void)memory; /* there is no backward pass to make anything again for */
+    whole.microbatch = r->eval_batches.microbatch;
+    for (int s = 0; s < mesh_size(&l->mesh, AXIS_PP); s++) {
+        struct plan *p;
+        TRY(run_compile(r, TASK_EVAL, &whole, s, &p));
+        most = plan_bytes(p) > most ? plan_bytes(p) : most;
+        plan_free(p);
+    }
+    *bytes = most;
+    return OK;
+}
+
+int run_plan_evaluation(struct run *r)
+{
+    const struct layout_maker maker = { compile_batch, measure_batch, r };
+    const struct train_job *job = r->job;
+    const struct layout_work work = { job->eval.count, job->eval_batch, EVAL_ROUND };
+    struct layout_wish w = job->wish;
+    struct layout_option found;
+
+    if (layout_is_open(&w) && work.items > 0) {
+        w.memory = job->memory / world_host_ranks(job->world, &r->mesh);
+        TRY(layout_forward(&w, &work, &maker, job->world, &found));
+        r->mesh = r->layout.mesh = found.layout.mesh;
+        r->eval_batches.dp = mesh_size(&r->mesh, AXIS_DP);
+    }
+    if (w.world > 1 && job->rules)
+        partition_rules_tell_idle(job->rules, &r->mesh);
+    return OK;
+}
+
 /* ---- how long a step will take here ---- */
 
 enum { LONG_RUN = 20 /* seconds, by the figures of an ordinary host */ };

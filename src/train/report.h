@@ -50,5 +50,6 @@ double report_step_seconds(const struct report *p); /* a step of this start take
 
 /* ---- header.c ---- */
 void report_header(const struct run *r);
+void report_evaluation_layout(const struct run *r); /* of an evaluation alone */
 
 #endif

@@ -224,10 +224,10 @@ static struct optimizer_options optimizer_options(const struct train_options *o)
 
 /* Batches of an evaluation that follow each other through the stages: as many as keep these busy most of the
  * time. They take no more memory than one. */
-static int round_of_evaluation(const struct run *r)
+static int round_of_evaluation(const struct run *r, const struct mesh *mesh)
 {
-    int64_t samples = r->eval_batches.microbatch * r->eval_batches.dp;
-    int64_t steps = ceil_div(r->job->eval.count, samples), most = 4 * mesh_size(&r->mesh, AXIS_PP);
+    int64_t samples = r->eval_batches.microbatch * mesh_size(mesh, AXIS_DP);
+    int64_t steps = ceil_div(r->job->eval.count, samples), most = EVAL_ROUND * mesh_size(mesh, AXIS_PP);
 
     return (int)(steps < 1 ? 1 : steps < most ? steps : most);
 }
@@ -254,7 +254,7 @@ int run_compile(struct run *r, enum task task, const struct layout_choice *l, in
 {
     const struct train_job *job = r->job;
     const struct train_options *o = r->o;
-    int64_t samples = task == TASK_TRAIN ? l->microbatch : r->eval_batches.microbatch;
+    int64_t samples = task == TASK_TRAIN || !o ? l->microbatch : r->eval_batches.microbatch;
     struct example_sizes sizes;
     struct compile_options c = { .task = task,
                                  .scores = task == TASK_EVAL && objective_has_hits(&job->objective),
@@ -276,7 +276,8 @@ int run_compile(struct run *r, enum task task, const struct layout_choice *l, in
     c.encoder_rows = samples * sizes.encoder_rows;
     c.sequences = samples * sizes.sequences;
     c.labels = job->objective.kind == OBJECTIVE_CLASSIFICATION ? samples : c.rows;
-    c.pipeline.microbatches = task == TASK_TRAIN ? l->pipeline.microbatches : round_of_evaluation(r);
+    c.pipeline.microbatches =
+        task == TASK_TRAIN ? l->pipeline.microbatches : round_of_evaluation(r, &l->mesh);
     if (task == TASK_TRAIN) {
         find_used(job, &sizes, c.used);
         c.optimizer = optimizer_options(o);
@@ -379,7 +380,7 @@ static int make_plans(struct run *r)
 {
     const struct train_job *job = r->job;
 
-    r->layout.microbatch = r->batches.microbatch;
+    r->layout.microbatch = r->o ? r->batches.microbatch : r->eval_batches.microbatch;
     r->layout.pipeline.microbatches = (int)r->batches.accumulation;
     if (r->o)
         TRY(compile_stages(r, TASK_TRAIN, &r->plans, &r->plan));
@@ -445,6 +446,8 @@ int run_init_evaluation(struct run *r, const struct train_job *job)
 
     begin(r, job);
     status = look_around(r);
+    if (status == OK)
+        status = run_plan_evaluation(r);
     if (status == OK)
         status = make_plans(r);
     if (status != OK)

@@ -55,8 +55,10 @@ struct run {
 int run_compile(struct run *r, enum task task, const struct layout_choice *l, int stage_rank,
                 struct plan **out);
 int64_t run_process_bytes(const struct run *r); /* that the ranks of this process take */
-/* plan_layout.c: finds what is left to plait. */
+/* plan_layout.c: finds what is left to plait; of an evaluation alone. */
+enum { EVAL_ROUND = 4 }; /* batches for each stage that follow each other through a pipeline */
 int run_plan_layout(struct run *r);
+int run_plan_evaluation(struct run *r);
 /* Measures what this machine does, for a run that takes longer than that: how long a step will take. What was
  * chosen stays. */
 int run_predict(struct run *r);

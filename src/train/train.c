@@ -101,6 +101,7 @@ int train_evaluate(const struct train_job *job, struct evaluation *out)
     int status;
 
     TRY(run_init_evaluation(&r, job));
+    report_evaluation_layout(&r);
     r.report.wants_bar = world_is_first(job->world) && bar_possible() && job->eval.count > 0;
     if (r.report.wants_bar)
         bar_begin(&r.report.bar);
