@@ -103,7 +103,9 @@ struct plait_model;
  * cache on this machine; a checkpoint is such a directory. Weights are checked now and read when first
  * wanted, so the files must stay as they are while the model is open. Options: those of `plait forward` under
  * Model, Computing and Ranks, such as cache_dir, config_overrides, dtype and tensor_parallel_size: what is
- * done with the model later is done so. PLAIT_ERROR_OPEN naming the places looked in, _DATA, _CONFIG. */
+ * done with the model later is done so. With world_size alone the sizes of the layout are found when the
+ * model first runs, by what it then runs; training finds its own. PLAIT_ERROR_OPEN naming the places looked
+ * in, _DATA, _CONFIG. */
 PLAIT_API int plait_model_open(const char *name, const char *const *options, struct plait_model **out);
 /* A new model with random weights, functions of the option seed. config: a directory, a config.json, or the
  * name of a config that the library knows ("gpt2", "google-t5/t5-small"). Options and errors as above. */

@@ -12,6 +12,7 @@
 #include "comm/world.h"
 #include "gen/gen.h"
 #include "plait.h"
+#include "plan/layout.h"
 #include "tok/tok.h"
 
 /* ---- arguments.c ---- */
@@ -49,6 +50,7 @@ struct plait_model {
     int zero_stage;
     const struct world *world; /* what ranks are; NULL: threads of this process */
     struct mesh mesh;
+    struct layout_wish wish; /* what is open of its sizes; world 0: nothing, or not any more */
     struct pipeline_options pipeline;
     struct partition_rules *rules; /* NULL: none */
     double available;              /* bytes that may be taken */
@@ -82,6 +84,11 @@ int model_gather(struct plait_model *m, int (*fn)(void *context, struct gather *
 int model_fill(struct plait_model *m, int rank);
 void model_forget(struct plait_model *m);                  /* gives back all that is made when wanted */
 int model_reopen(struct plait_model *m, const char *name); /* m becomes what is there */
+
+/* ---- place.c ---- */
+
+/* Settles the mesh, where it is open: to be called before the model first runs, with what it will run. */
+int model_place(struct plait_model *m, const struct layout_work *work, const struct layout_maker *maker);
 
 /* ---- forward.c ---- */
 

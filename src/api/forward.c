@@ -44,13 +44,14 @@ void forward_free(struct plait_model *m)
 
 /* ---- the plan ---- */
 
-/* The layout is the one asked for, whatever it costs: talking is taken to be free. */
-static int compile(const struct plait_model *m, const struct forward *like, const struct plait_loss *loss,
-                   struct plan *out[])
+/* The layout is settled, whatever it costs: talking is taken to be free. */
+static int compile(const struct plait_model *m, const struct layout_choice *l, int stage,
+                   const struct forward *like, const struct plait_loss *loss, struct plan **out)
 {
     struct compile_options o = { .task = like->task,
                                  .problem = like->problem,
-                                 .mesh = m->mesh,
+                                 .mesh = l->mesh,
+                                 .stage_rank = stage,
                                  .pipeline = { .schedule = SCHEDULE_1F1B,
                                                .microbatches = like->microbatches },
                                  .cluster = { .link_bytes = 1e15, .message_seconds = 1e-12 },
@@ -68,15 +69,20 @@ static int compile(const struct plait_model *m, const struct forward *like, cons
                                  .target_width = like->in.target_width };
     struct machine machine;
 
+    TRY(machine_detect(&machine));
+    return plan_compile(&m->model.config, &o, &machine, out);
+}
+
+/* Of all stages that run in this process. */
+static int compile_all(const struct plait_model *m, const struct forward *like, const struct plait_loss *loss,
+                       struct plan *out[])
+{
+    const struct layout_choice l = { .mesh = m->mesh };
     bool processes = m->world && m->world->comm;
 
-    o.pipeline.microbatches = like->microbatches;
-    TRY(machine_detect(&machine));
-    for (int s = 0; s < mesh_size(&m->mesh, AXIS_PP); s++) {
-        o.stage_rank = s;
+    for (int s = 0; s < mesh_size(&m->mesh, AXIS_PP); s++)
         if (!processes || mesh_coordinate(&m->mesh, m->world->rank, AXIS_PP) == s)
-            TRY(plan_compile(&m->model.config, &o, &machine, &out[s]));
-    }
+            TRY(compile(m, &l, s, like, loss, &out[s]));
     return OK;
 }
 
@@ -85,26 +91,91 @@ static int64_t larger(int64_t a, int64_t b)
     return a > b ? a : b;
 }
 
-/* Capacities for the samples, and the kind of plan. */
+/* The kind of plan. */
 static void describe(const struct plait_model *m, const struct forward_inputs *in, int wanted,
                      struct forward *f)
 {
-    int64_t stages = mesh_size(&m->mesh, AXIS_PP), most = larger(m->pipeline.microbatches, stages);
-    int64_t share = ceil_div(in->samples, mesh_size(&m->mesh, AXIS_DP));
-
     bool rows = m->model.config.head == HEAD_CLASSIFICATION; /* label rows are those of sequences */
 
     f->task = wanted & PLAIT_GRADIENTS        ? TASK_GRADIENT
               : wanted & PLAIT_LOGITS || rows ? TASK_FORWARD
                                               : TASK_EVAL;
     f->problem = in->problem;
-    f->microbatches = (int)most;
-    f->chunk = larger(ROWS_AT_ONCE / most / larger(in->length, in->rows), 1);
-    f->chunk = f->chunk < ceil_div(share, most) ? f->chunk : ceil_div(share, most);
+}
+
+/* Samples of a copy of the model at once. */
+static int64_t batch_of(const struct forward_inputs *in)
+{
+    return larger(ROWS_AT_ONCE / larger(in->length, in->rows), 1);
+}
+
+/* Capacities for so many samples in a microbatch. */
+static void set_chunk(struct forward *f, const struct forward_inputs *in, int64_t chunk)
+{
+    f->chunk = chunk;
     f->sequences = f->chunk;
     f->rows = larger(f->chunk * in->rows, LENGTH_STEP);
     f->encoder_rows = in->decoder_ids ? larger(f->chunk * in->length, LENGTH_STEP) : 0;
 }
+
+static void divide(const struct plait_model *m, const struct mesh *mesh, const struct forward_inputs *in,
+                   struct forward *f)
+{
+    int64_t stages = mesh_size(mesh, AXIS_PP), most = larger(m->pipeline.microbatches, stages);
+    int64_t share = ceil_div(in->samples, mesh_size(mesh, AXIS_DP));
+    int64_t chunk = larger(batch_of(in) / most, 1);
+
+    f->microbatches = (int)most;
+    set_chunk(f, in, chunk < ceil_div(share, most) ? chunk : ceil_div(share, most));
+}
+
+/* ---- the layout, where it is open ---- */
+
+struct placing {
+    const struct plait_model *m;
+    const struct forward_inputs *in;
+    const struct forward *kind;
+    const struct plait_loss *loss;
+};
+
+static int compile_batch(void *context, const struct layout_choice *l, struct plan **out)
+{
+    const struct placing *x = context;
+    struct forward like = *x->kind;
+
+    like.microbatches = 1;
+    set_chunk(&like, x->in, l->microbatch);
+    return compile(x->m, l, 0, &like, x->loss, out);
+}
+
+static int measure(void *context, struct layout_choice *l, double memory, int64_t *bytes)
+{
+    const struct placing *x = context;
+    struct forward like = *x->kind;
+    int64_t most = 0;
+
+    (void)memory;
+    divide(x->m, &l->mesh, x->in, &like);
+    for (int s = 0; s < mesh_size(&l->mesh, AXIS_PP); s++) {
+        struct plan *p;
+        TRY(compile(x->m, l, s, &like, x->loss, &p));
+        most = larger(most, plan_bytes(p));
+        plan_free(p);
+    }
+    *bytes = most;
+    return OK;
+}
+
+static int place(struct plait_model *m, const struct forward_inputs *in, const struct forward *kind,
+                 const struct plait_loss *loss)
+{
+    struct placing x = { m, in, kind, loss };
+
+    return model_place(m, &(struct layout_work){ .items = in->samples, .at_once = batch_of(in) },
+                       &(struct layout_maker){ compile_batch, measure, &x });
+}
+
+/* ---- the executors ---- */
 
 static bool fits(const struct forward *f, const struct forward *wanted)
 {
@@ -167,7 +238,7 @@ static int make(struct plait_model *m, const struct forward *wanted, const struc
         model_forget(m);
     TRY(model_check_memory(&m->model.config, wanted->task == TASK_GRADIENT ? 2 : 1, m->available));
     plans = mem_alloc_array((size_t)stages, sizeof(plans[0]));
-    status = compile(m, wanted, loss, plans);
+    status = compile_all(m, wanted, loss, plans);
     if (status == OK)
         status = check_memory(m, plans, 0);
     if (status != OK) {
@@ -306,6 +377,8 @@ static int run(struct plait_model *m, struct forward_inputs *in, int wanted, con
     struct forward kind = { .in = *in };
 
     describe(m, in, wanted, &kind);
+    TRY(place(m, in, &kind, loss));
+    divide(m, &m->mesh, in, &kind);
     TRY(make(m, &kind, loss));
     forward_inputs_release(&m->forward->in);
     m->forward->in = *in; /* its memory too */

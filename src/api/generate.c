@@ -51,14 +51,61 @@ static void warn_of_positions(const struct plait_model *m, const struct generati
              positions + 1, most);
 }
 
+/* Of one copy of the model, at the same time. */
+static int64_t prompts_of(int64_t count, int64_t at_once, const struct mesh *mesh)
+{
+    int64_t share = ceil_div(count, mesh_size(mesh, AXIS_DP));
+
+    return share < at_once ? share : at_once;
+}
+
+static void round_up(const struct plait_model *m, struct generator_capacity *c)
+{
+    int64_t positions = model_position_limit(&m->model.config.sizes);
+
+    c->positions = rounded(c->positions) < positions ? rounded(c->positions) : positions;
+    c->encoder_positions = rounded(c->encoder_positions);
+}
+
+struct placing {
+    const struct config *config;
+    struct generator_capacity capacity;
+    struct layout_work work;
+};
+
+static int compile_step(void *context, const struct layout_choice *l, struct plan **out)
+{
+    struct placing *x = context;
+
+    x->capacity.prompts = l->microbatch;
+    return generator_step_plan(x->config, &x->capacity, &l->mesh, out);
+}
+
+static int measure(void *context, struct layout_choice *l, double memory, int64_t *bytes)
+{
+    struct placing *x = context;
+
+    (void)memory;
+    x->capacity.prompts = prompts_of(x->work.items, x->work.at_once, &l->mesh);
+    return generator_bytes(x->config, &x->capacity, &l->mesh, bytes);
+}
+
+/* Where sizes are left open: by how long a step of all prompts takes that run at the same time. */
+static int place(struct plait_model *m, const struct generator_capacity *c, int64_t count, int64_t at_once)
+{
+    struct placing x = { .config = &m->model.config,
+                         .capacity = *c,
+                         .work = { .items = count, .at_once = at_once } };
+
+    round_up(m, &x.capacity);
+    return model_place(m, &x.work, &(struct layout_maker){ compile_step, measure, &x });
+}
+
 int generate_prepare(struct plait_model *m, const struct generation_request *r, int64_t at_once,
                      int64_t chunk)
 {
     int ranks = mesh_ranks(&m->mesh);
-    int64_t positions = model_position_limit(&m->model.config.sizes);
-    int64_t share = ceil_div((int64_t)r->count, mesh_size(&m->mesh, AXIS_DP));
-    struct generator_capacity c = { .prompts = share < at_once ? share : at_once,
-                                    .width = generation_width(r->options),
+    struct generator_capacity c = { .width = generation_width(r->options),
                                     .chunk = chunk,
                                     .memory = m->available / world_host_ranks(m->world, &m->mesh),
                                     .rules = m->rules,
@@ -68,10 +115,11 @@ int generate_prepare(struct plait_model *m, const struct generation_request *r, 
     TRY(model_check_memory(&m->model.config, 1, m->available));
     warn_of_positions(m, r);
     TRY(generation_room(r, &m->model.config, &c));
+    TRY(place(m, &c, (int64_t)r->count, at_once));
+    c.prompts = prompts_of((int64_t)r->count, at_once, &m->mesh);
     if (has_room(m, &c))
         return OK;
-    c.positions = rounded(c.positions) < positions ? rounded(c.positions) : positions;
-    c.encoder_positions = rounded(c.encoder_positions);
+    round_up(m, &c);
     if (m->generators || ranks > 1) /* parameters lie otherwise elsewhere */
         model_forget(m);
     m->generators = mem_alloc_array((size_t)ranks, sizeof(m->generators[0]));

@@ -142,6 +142,10 @@ static const char *keep(struct plait_model *m, const char *text)
 static int open_handle(struct plait_model *m, const struct model_handle_options *o)
 {
     TRY(parallel_mesh(o->parallel, o->world, &m->mesh));
+    parallel_wish(o->parallel, &m->mesh, &m->wish);
+    o->parallel->searched = layout_is_open(&m->wish);
+    if (!o->parallel->searched)
+        m->wish.world = 0;
     TRY(compute_check(o->compute, world_host_ranks(o->world, &m->mesh), &m->available));
     TRY(parallel_pipeline(o->parallel, &m->mesh, &m->pipeline));
     TRY(parallel_rules(o->parallel, o->world, &m->mesh, &m->rules));

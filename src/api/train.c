@@ -22,6 +22,7 @@ static void begin(struct run *r, struct plait_model *m, const struct api_options
     r->session = (struct session_options){ .model = m->names,
                                            .world = m->world,
                                            .mesh = m->mesh,
+                                           .wish = m->wish,
                                            .pipeline = m->pipeline,
                                            .rules = m->rules,
                                            .recompute = m->recompute,

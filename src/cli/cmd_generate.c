@@ -173,19 +173,19 @@ static int fill_masks(struct generate *g)
 }
 
 /* There is no backward pass to put in order. */
-static void tell_idle(const struct options *o, const struct mesh *mesh)
+static void tell_idle(const struct options *o, bool stages)
 {
     static const char *const names[] = { "num_microbatches", "pipeline_schedule", "pipeline_chunks" };
 
     option_tell_idle(o, "recompute", true, "nothing is kept for a gradient");
     for (int i = 0; i < 3; i++)
-        option_tell_idle(o, names[i], mesh_size(mesh, AXIS_PP) > 1,
+        option_tell_idle(o, names[i], stages,
                          "a step's rows go through the stages in as many parts as there are stages");
 }
 
 static int generate(struct generate *g)
 {
-    tell_idle(g->seen, &g->model->mesh);
+    tell_idle(g->seen, parallel_has_stages(&g->values->parallel, &g->model->mesh));
     TRY(generate_options_take(&g->values->generate, g->seen, &g->model->model, &g->options));
     TRY(load_prompts(g));
     return run_prompts(g);
@@ -194,12 +194,9 @@ static int generate(struct generate *g)
 static int open_and_generate(struct generate *g)
 {
     struct values *v = g->values;
-    struct parallel_options *p = &v->parallel;
-    struct model_handle_options o = { .compute = &v->compute, .parallel = p, .world = g->world };
+    struct model_handle_options o = { .compute = &v->compute, .parallel = &v->parallel, .world = g->world };
     int status;
 
-    if (p->data <= 0)
-        p->data = 1; /* the model is what ranks share */
     model_choice_options(&v->model, &o.names);
     TRY(model_handle_open(&o, &g->model));
     status = g->model->model.config.head == HEAD_MASKED ? fill_masks(g) : generate(g);

@@ -44,6 +44,12 @@ struct generator_capacity {
 int generator_create(const struct config *config, struct store *store, const struct generator_capacity *c,
                      struct comm *comm, struct generator **out);
 void generator_free(struct generator *g); /* NULL is fine */
+/* What a layout is weighed by: the plan of a decoding step of one rank of tp; and what the rank takes that
+ * takes most. */
+int generator_step_plan(const struct config *config, const struct generator_capacity *c,
+                        const struct mesh *mesh, struct plan **out);
+int generator_bytes(const struct config *config, const struct generator_capacity *c, const struct mesh *mesh,
+                    int64_t *bytes);
 
 struct prompt {
     const int32_t *ids; /* borrowed */

@@ -54,41 +54,52 @@ static void divide(struct generator *g, struct compile_options *o)
     o->labels = o->labels < o->rows ? o->labels : o->rows;
 }
 
-/* Several ranks run both phases by one plan: a plan chooses how the parameters lie, and two could choose
- * differently. */
-static int compile(struct generator *g, enum phase phase, const struct machine *machine)
+static int check_model(const struct config *config)
+{
+    if (config->head != HEAD_CAUSAL && config->head != HEAD_CONDITIONAL)
+        return fail(ERR_CONFIG, "%s: this model has no language-model head, so there is nothing to generate",
+                    config->name);
+    if (config->head == HEAD_CAUSAL && !config_is_causal(config))
+        return fail(ERR_CONFIG,
+                    "%s: rows see what is to come, so nothing can be generated (found $.is_decoder "
+                    "false, expected true)",
+                    config->name);
+    return OK;
+}
+
+static struct compile_options options_of(const struct generator *g, enum phase phase)
 {
     const struct generator_capacity *c = &g->capacity;
     bool encoder = config_has_encoder(g->config);
     int64_t sequences = c->prompts * c->width, prefill = encoder ? c->prompts : c->chunk;
     int64_t rows = phase == DECODE || (is_divided(g) && sequences > prefill) ? sequences : prefill;
     int64_t labels = is_divided(g) || phase == DECODE ? sequences : c->prompts;
-    struct compile_options o = { .task = TASK_GENERATE,
-                                 .rows = rows,
-                                 .encoder_rows = encoder_rows(g, phase),
-                                 .sequences = encoder && phase == PREFILL ? c->prompts : 0,
-                                 .labels = labels < rows ? labels : rows,
-                                 .cross_rows = c->prompts,
-                                 .cross_positions = c->encoder_positions,
-                                 .cache_rows = sequences,
-                                 .cache_positions = c->positions,
-                                 .dtype = c->dtype,
-                                 .mesh = g->mesh,
-                                 .cluster = c->cluster,
-                                 .rules = c->rules };
 
-    if (g->config->head != HEAD_CAUSAL && g->config->head != HEAD_CONDITIONAL)
-        return fail(ERR_CONFIG, "%s: this model has no language-model head, so there is nothing to generate",
-                    g->config->name);
-    if (g->config->head == HEAD_CAUSAL && !config_is_causal(g->config))
-        return fail(ERR_CONFIG,
-                    "%s: rows see what is to come, so nothing can be generated (found $.is_decoder "
-                    "false, expected true)",
-                    g->config->name);
-    g->feeds[phase] = (struct feed){ .row_capacity = rows,
+    return (struct compile_options){ .task = TASK_GENERATE,
+                                     .rows = rows,
+                                     .encoder_rows = encoder_rows(g, phase),
+                                     .sequences = encoder && phase == PREFILL ? c->prompts : 0,
+                                     .labels = labels < rows ? labels : rows,
+                                     .cross_rows = c->prompts,
+                                     .cross_positions = c->encoder_positions,
+                                     .cache_rows = sequences,
+                                     .cache_positions = c->positions,
+                                     .dtype = c->dtype,
+                                     .mesh = g->mesh,
+                                     .cluster = c->cluster,
+                                     .rules = c->rules };
+}
+
+/* Several ranks run both phases by one plan: a plan chooses how the parameters lie, and two could choose
+ * differently. */
+static int compile(struct generator *g, enum phase phase, const struct machine *machine)
+{
+    struct compile_options o = options_of(g, phase);
+
+    g->feeds[phase] = (struct feed){ .row_capacity = o.rows,
                                      .encoder_capacity = o.encoder_rows,
                                      .label_capacity = o.labels,
-                                     .source_count = sequences * c->positions,
+                                     .source_count = o.cache_rows * o.cache_positions,
                                      .first_position = g->config->sizes.first_position };
     if (is_divided(g))
         divide(g, &o);
@@ -100,10 +111,17 @@ static int compile(struct generator *g, enum phase phase, const struct machine *
 }
 
 /* Weights and cache are shared by both plans. */
-static int check_memory(const struct generator *g)
+static int64_t bytes_of(const struct generator *g)
 {
     const struct plan *p = g->plans[PREFILL], *d = g->plans[DECODE];
-    int64_t bytes = plan_bytes(p) + plan_bytes(d) - d->param_bytes - d->state_bytes;
+
+    return plan_bytes(p) + plan_bytes(d) - d->param_bytes - d->state_bytes;
+}
+
+static int check_memory(const struct generator *g)
+{
+    const struct plan *p = g->plans[PREFILL];
+    int64_t bytes = bytes_of(g);
 
     if (g->capacity.memory <= 0 || (double)bytes <= g->capacity.memory)
         return OK;
@@ -151,27 +169,44 @@ static int bind(struct generator *g, enum phase phase, struct store *store)
     return OK;
 }
 
+/* As far as plans: both, or the one that they share. */
+static int make_plans(struct generator *g)
+{
+    struct machine machine;
+
+    if (g->capacity.chunk <= 0)
+        g->capacity.chunk = CHUNK;
+    TRY(check_model(g->config));
+    TRY(machine_detect(&machine));
+    for (int phase = 0; phase < PHASES; phase++)
+        TRY(compile(g, (enum phase)phase, &machine));
+    return OK;
+}
+
+static int check_size(const struct generator_capacity *c)
+{
+    int64_t table;
+
+    if (checked_mul(c->prompts, c->width, &table) && table <= INT32_MAX &&
+        checked_mul(table, c->positions, &table) && table <= INT64_MAX / 4096)
+        return OK;
+    return fail(ERR_CONFIG, "generation: %" PRId64 " prompts of %" PRId64 " sequences are too many",
+                c->prompts, c->width);
+}
+
 int generator_create(const struct config *config, struct store *store, const struct generator_capacity *c,
                      struct comm *comm, struct generator **out)
 {
     struct generator *g = mem_alloc(sizeof(*g));
-    struct machine machine;
-    int64_t table;
     int status;
 
     g->config = config;
     g->comm = comm;
     find_place(g);
     g->capacity = *c;
-    if (c->chunk <= 0)
-        g->capacity.chunk = CHUNK;
-    status = machine_detect(&machine);
-    if (status == OK && (!checked_mul(c->prompts, c->width, &table) || table > INT32_MAX ||
-                         !checked_mul(table, c->positions, &table) || table > INT64_MAX / 4096))
-        status = fail(ERR_CONFIG, "generation: %" PRId64 " prompts of %" PRId64 " sequences are too many",
-                      c->prompts, c->width);
-    for (int phase = 0; phase < PHASES && status == OK; phase++)
-        status = compile(g, (enum phase)phase, &machine);
+    status = check_size(c);
+    if (status == OK)
+        status = make_plans(g);
     if (status == OK)
         status = check_memory(g);
     if (status == OK)
@@ -189,6 +224,13 @@ int generator_create(const struct config *config, struct store *store, const str
     return OK;
 }
 
+static void free_plans(struct generator *g)
+{
+    if (g->plans[DECODE] != g->plans[PREFILL])
+        plan_free(g->plans[DECODE]);
+    plan_free(g->plans[PREFILL]);
+}
+
 void generator_free(struct generator *g)
 {
     if (!g)
@@ -199,11 +241,44 @@ void generator_free(struct generator *g)
     }
     if (g->store)
         remove_cache(g);
-    if (g->plans[DECODE] != g->plans[PREFILL])
-        plan_free(g->plans[DECODE]);
-    plan_free(g->plans[PREFILL]);
+    free_plans(g);
     mem_free(g->table);
     mem_free(g);
+}
+
+/* ---- Weighing a layout ---- */
+
+int generator_step_plan(const struct config *config, const struct generator_capacity *c,
+                        const struct mesh *mesh, struct plan **out)
+{
+    const struct generator g = { .config = config, .capacity = *c, .mesh = *mesh };
+    const struct compile_options o = options_of(&g, DECODE);
+    struct machine machine;
+
+    TRY(check_model(config));
+    TRY(check_size(c));
+    TRY(machine_detect(&machine));
+    return plan_compile(config, &o, &machine, out);
+}
+
+int generator_bytes(const struct config *config, const struct generator_capacity *c, const struct mesh *mesh,
+                    int64_t *bytes)
+{
+    int status = check_size(c);
+    int64_t most = 0;
+
+    for (int s = 0; s < mesh_size(mesh, AXIS_PP) && status == OK; s++) {
+        struct generator g = { .config = config, .capacity = *c };
+        g.mesh = (struct mesh){ { 1, mesh_size(mesh, AXIS_TP), mesh_size(mesh, AXIS_PP) } };
+        g.rank = mesh_neighbour(&g.mesh, 0, AXIS_PP, s);
+        status = make_plans(&g);
+        if (status == OK)
+            most = bytes_of(&g) > most ? bytes_of(&g) : most;
+        free_plans(&g);
+    }
+    if (status == OK)
+        *bytes = most;
+    return status;
 }
 
 /* ---- Steps ---- */

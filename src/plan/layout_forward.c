@@ -1,8 +1,9 @@
 /* Layouts of work without an optimizer: evaluation, forward, generation. There is less to choose than for a
- * step of training (layout_search.c): the three sizes, by how long all the work takes. Copies share it out, so
- * they win as long as there is work for each and as they fit; the ranks of tp or pp make room, and tp is
+ * step of training (layout_search.c): the three sizes, by how long all the work takes. Copies share it out,
+ * so they win as long as there is work for each and as they fit; the ranks of tp or pp make room, and tp is
  * faster where there is less to do than there are ranks. */
 #include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -36,8 +37,9 @@ static void keep_failure(struct search *s)
 
 /* ---- Weighing ---- */
 
-/* How often the microbatches of l are run: with stages those of a few batches, or the parts of one. */
-static int64_t divide(const struct search *s, struct layout_choice *l)
+/* How often the microbatches of l are run: with stages those of a few batches, or the parts of one. Work that
+ * is no multiple of these leaves batches that are not full. */
+static double divide(const struct search *s, struct layout_choice *l)
 {
     int stages = mesh_size(&l->mesh, AXIS_PP), data = mesh_size(&l->mesh, AXIS_DP);
     int64_t share = ceil_div(s->work->items, data), batch = smaller(s->batch, share), count = 1;
@@ -48,14 +50,14 @@ static int64_t divide(const struct search *s, struct layout_choice *l)
     else if (stages > 1)
         l->microbatch = ceil_div(batch, smaller(stages, batch));
     l->pipeline.microbatches = (int)(count > 1 ? count : ceil_div(batch, l->microbatch));
-    return ceil_div(ceil_div(share, batch), count);
+    return fmax(1, (double)s->work->items / data / (double)(batch * count));
 }
 
 static void weigh(struct search *s, const struct mesh *mesh)
 {
     struct layout_option o = { .global_batch = s->work->items };
     struct profile *p;
-    int64_t times;
+    double times;
 
     o.layout = (struct layout_choice){ .mesh = *mesh,
                                        .pipeline = { .chunks = s->w->chunks > 0 ? s->w->chunks : 1 },
@@ -64,7 +66,7 @@ static void weigh(struct search *s, const struct mesh *mesh)
     times = divide(s, &o.layout);
     p = profile_between(s->small, s->large, o.layout.microbatch);
     if (layout_weigh(p, &o.layout, &s->w->cluster, &o.cost) == OK) {
-        o.cost.seconds *= (double)times;
+        o.cost.seconds *= times;
         o.fits = s->w->memory <= 0 || o.cost.bytes <= s->w->memory;
         s->option = mem_grow(s->option, s->count, &s->capacity, sizeof(o));
         s->option[s->count++] = o;

@@ -42,18 +42,20 @@ static void follows_pytorch(void **state)
     run_end(&r);
 }
 
-/* The layout is the one that the model was opened on. */
+/* The layout is the one that the model was opened on; or is found. */
 static void ranks_follow_too(void **state)
 {
     static const char *const layouts[][5] = {
         { "data_parallel_size", "2", "tensor_parallel_size", "2", NULL },
         { "data_parallel_size", "2", "pipeline_parallel_size", "2", NULL },
+        { "world_size", "2", NULL },
     };
+    static const char *const names[] = { "run", "stages", "found" };
     struct plait_evaluation e = { .size = sizeof(e) };
     struct run r;
 
-    for (int i = 0; i < 2; i++) {
-        run_open(&r, state, i == 0 ? "run" : "stages", "gpt2", layouts[i]);
+    for (int i = 0; i < 3; i++) {
+        run_open(&r, state, names[i], "gpt2", layouts[i]);
         set(&r, "per_device_train_batch_size", "2");
         must(train(&r));
         follow(&r, r.golden->loss, r.golden->norm);

@@ -54,3 +54,34 @@ between=$(((${least%.*} + ${most%.*}) / 2))
 grep -q '^layout: .*recompute full on [1-3] of 4' plan.txt || stop "with $between bytes: $(head -3 plan.txt)"
 "$PLAIT" train $staged --device_memory $between --output_dir spared 2>err || stop "$(cat err)"
 cmp kept/model.safetensors spared/model.safetensors || stop "recompute changes bits"
+
+# Evaluation, generation and forward find theirs: copies, or a divided model where these do not fit; to the same results.
+head -60 text.txt >valid.txt
+"$PLAIT" config --config_name gpt2 --tokenizer_name small --output_dir wide --log_level warning \
+  --config_overrides n_embd=384,n_layer=2,n_head=4,n_positions=64
+cp small/tokenizer* wide
+"$PLAIT" init --config_name wide --output_dir wide --log_level warning
+evaluate() { "$PLAIT" eval --model_name_or_path wide --validation_file valid.txt --block_size 32 --per_device_eval_batch_size 4 --threads 1 "$@"; }
+loss() { sed -n 's/.*"eval_loss": \([0-9.]*\).*/\1/p'; }
+same() { awk -v a="$1" -v b="$2" 'BEGIN { d = a - b; exit !(a > 0 && d < 1e-5 && d > -1e-5) }'; }
+expected=$(evaluate 2>/dev/null | loss)
+same "$(evaluate --world_size 4 2>err | loss)" "$expected" || stop "another loss on copies: $(cat err)"
+grep -q 'Layout = 4 ranks (data 4 x tensor 1)' err || stop "not four copies: $(cat err)"
+same "$(evaluate --world_size 4 --device_memory 12MB 2>err | loss)" "$expected" || stop "another loss in pieces: $(cat err)"
+grep -q 'Layout = 4 ranks (data [12] x' err || stop "not divided: $(cat err)"
+refuses_small() { ! evaluate --world_size 4 --device_memory 4MB >out 2>err && grep -q 'not enough memory' err; }
+refuses_small || stop "fits in nothing: $(cat err)"
+write() { "$PLAIT" generate --model_name_or_path wide --prompt_file valid.txt --max_new_tokens 4 --threads 1 "$@"; }
+write >expected
+for more in "" "--device_memory 12MB"; do
+  write --world_size 4 $more >found 2>err || stop "$more: $(cat err)"
+  cmp expected found || stop "other texts, $more: $(cat err)"
+  grep -q 'Layout = 4 ranks (data' err || stop "no layout said: $(cat err)"
+done
+grep -q 'Layout = 4 ranks (data 4' err && stop "not divided: $(cat err)"
+write --world_size 4 --data_parallel_size 2 --tensor_parallel_size 2 2>err | cmp expected - || stop "other texts where sizes are given"
+! grep -q Layout err || stop "nothing was found: $(cat err)"
+model=$GOLDEN/gpt2/heads3
+"$PLAIT" forward --model_name_or_path $model --inputs $model/inputs.safetensors --world_size 3 --output forward.safetensors 2>err ||
+  stop "forward: $(cat err)"
+grep -q 'Layout = 3 ranks' err || stop "forward says no layout: $(cat err)"

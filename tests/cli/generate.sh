@@ -113,7 +113,7 @@ write --prompt_file prompts.txt --num_beams 3 --batch_size 1 --data_parallel_siz
 write --prompt "The first" --repetition_penalty 1.5 --stop_strings "$word" $copies | cmp -s - stopped || stop "copies: not stopped"
 if command -v script >/dev/null && script -qec true /dev/null >/dev/null 2>&1; then
   for ranks in "$stages" "$copies"; do
-    script -qec "$PLAIT generate --model_name_or_path tiny --max_new_tokens 30 --prompt 'The first' --do_sample --top_k 0 --seed 3 $ranks" \
+    script -qec "$PLAIT generate --model_name_or_path tiny --max_new_tokens 30 --prompt 'The first' --do_sample --top_k 0 --seed 3 $ranks 2>/dev/null" \
       /dev/null </dev/null | tr -d '\r' >terminal
     tr -d '\r' <piped | cmp -s - terminal || stop "$ranks: a terminal shows something else: $(diff piped terminal)"
   done
