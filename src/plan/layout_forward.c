@@ -194,6 +194,19 @@ bool layout_is_open(const struct layout_wish *w)
     return open > 1 && w->world / given > 1;
 }
 
+/* Where nobody has said how ranks lie on hosts, the launcher knows. */
+static int find_hosts(struct cluster *c, const struct world *world, int ranks)
+{
+    struct cluster found = *c;
+
+    if (c->host_ranks > 0)
+        return OK;
+    TRY(cluster_find_hosts(&found, world, ranks));
+    if (found.hosts > 1)
+        *c = found;
+    return OK;
+}
+
 struct told { /* by the first rank */
     int status;
     struct layout_option option;
@@ -203,9 +216,11 @@ int layout_forward(const struct layout_wish *w, const struct layout_work *work,
                    const struct layout_maker *maker, const struct world *world, struct layout_option *out)
 {
     struct told told = { .status = ERR_SYSTEM };
+    struct layout_wish own = *w;
 
+    TRY(find_hosts(&own.cluster, world, w->world));
     if (world_is_first(world))
-        told.status = search(w, work, maker, &told.option);
+        told.status = search(&own, work, maker, &told.option);
     if (world && world->comm)
         TRY(world_share(world, &told, sizeof(told)));
     if (told.status == OK)
