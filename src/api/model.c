@@ -6,6 +6,7 @@
 #include "api/api.h"
 #include "api/export.h"
 #include "plan/partition.h"
+#include "train/together.h"
 
 /* ---- what is made when it is wanted ---- */
 
@@ -141,6 +142,8 @@ static const char *keep(struct plait_model *m, const char *text)
 
 static int open_handle(struct plait_model *m, const struct model_handle_options *o)
 {
+    int status;
+
     TRY(parallel_mesh(o->parallel, o->world, &m->mesh));
     parallel_wish(o->parallel, &m->mesh, &m->wish);
     o->parallel->searched = layout_is_open(&m->wish);
@@ -162,7 +165,11 @@ static int open_handle(struct plait_model *m, const struct model_handle_options 
                                        .seed = o->names.seed,
                                        .part = o->world ? o->world->rank : 0,
                                        .parts = o->world ? o->world->ranks : 0 };
-    return model_open(&m->model, &m->names);
+    TRY(model_open(&m->model, &m->names));
+    status = together_compare(o->world, &m->model.config, NULL, 0);
+    if (status != OK)
+        model_close(&m->model);
+    return status;
 }
 
 int model_handle_open(const struct model_handle_options *o, struct plait_model **out)

@@ -60,6 +60,11 @@ void parallel_wish(const struct parallel_options *p, const struct mesh *mesh, st
 enum recompute parallel_recompute(const struct parallel_options *p);
 int parallel_zero_stage(const struct parallel_options *p, const struct mesh *mesh);
 
+/* What the processes of a launcher have each read for themselves is one and the same, else ERR_CONFIG, as
+ * world_agree. what: "prompts". A file that is not there is an empty one. */
+int agree_on_bytes(const struct world *w, const char *what, const void *bytes, size_t length);
+int agree_on_file(const struct world *w, const char *what, const char *path);
+
 /* ---- model.c: which model ---- */
 struct model_choice {
     const char *name, *config_name, *cache_dir, *revision, *overrides;

@@ -151,21 +151,34 @@ static int fill_sizes(const struct parallel_options *p, const struct world *w, s
 
 /* ---- the world ---- */
 
-static int agree_on_file(const struct world *w, const char *what, const char *path, size_t skipped)
+int agree_on_bytes(const struct world *w, const char *what, const void *bytes, size_t length)
+{
+    char hash[32];
+
+    snprintf(hash, sizeof(hash), "%016" PRIx64, hash_bytes(bytes, length, 0));
+    return world_agree(w, what, hash);
+}
+
+static int agree_on_rest(const struct world *w, const char *what, const char *path, size_t skipped)
 {
     struct str text;
-    char hash[32];
     int status;
 
+    if (!w || !w->comm)
+        return OK;
     str_init(&text);
-    status = file_read(path, 1 << 30, &text);
+    status = file_read(path, 0, &text);
     if (status == OK) {
         size_t from = skipped < text.length ? skipped : text.length;
-        snprintf(hash, sizeof(hash), "%016" PRIx64, hash_bytes(text.data + from, text.length - from, 0));
-        status = world_agree(w, what, hash);
+        status = agree_on_bytes(w, what, text.data + from, text.length - from);
     }
     str_release(&text);
     return status;
+}
+
+int agree_on_file(const struct world *w, const char *what, const char *path)
+{
+    return file_exists(path) ? agree_on_rest(w, what, path, 0) : agree_on_bytes(w, what, "", 0);
 }
 
 /* All ranks are the same program with the same options. */
@@ -173,8 +186,8 @@ static int agree(const struct world *w)
 {
     if (!w->comm)
         return OK;
-    TRY(agree_on_file(w, "plait", "/proc/self/exe", 0));
-    return agree_on_file(w, "command line", "/proc/self/cmdline", strlen(program_invocation_name) + 1);
+    TRY(agree_on_rest(w, "plait", "/proc/self/exe", 0));
+    return agree_on_rest(w, "command line", "/proc/self/cmdline", strlen(program_invocation_name) + 1);
 }
 
 /* What redco's command lines say of the launcher. */
@@ -236,8 +249,7 @@ int parallel_rules(const struct parallel_options *p, const struct world *w, cons
     *out = NULL;
     if (!p->rules)
         return OK;
-    if (w && w->comm)
-        TRY(agree_on_file(w, "partition rules", p->rules, 0));
+    TRY(agree_on_rest(w, "partition rules", p->rules, 0));
     if (mesh_ranks(mesh) == 1)
         note("--partition_rules: one rank has all parameters, so there is nothing to deal out");
     TRY(partition_rules_load(p->rules, out));

@@ -149,7 +149,9 @@ static int run_in(struct values *v, const struct world *w)
 
     model_choice_options(&v->model, &handle.names);
     TRY(model_handle_open(&handle, &m));
-    status = run_file(m, v);
+    status = strcmp(v->own.inputs, "-") == 0 ? OK : agree_on_file(w, "inputs", v->own.inputs);
+    if (status == OK)
+        status = run_file(m, v);
     if (status == OK)
         status = model_gather(m, write_file, &(struct writing){ m, v });
     plait_model_free(m);

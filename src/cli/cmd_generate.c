@@ -147,14 +147,32 @@ static int load_tokenizer(struct generate *g)
     return OK;
 }
 
+/* As ids, so what of a tokenizer matters is among it. */
+static int agree_on_prompts(const struct generate *g)
+{
+    struct str ids;
+    int status;
+
+    str_init(&ids);
+    for (size_t i = 0; i < g->prompts.count; i++) {
+        const struct prompt *p = &g->prompts.list[i];
+        str_append_bytes(&ids, (const char *)&p->length, sizeof(p->length));
+        str_append_bytes(&ids, (const char *)p->ids, (size_t)p->length * sizeof(p->ids[0]));
+    }
+    status = agree_on_bytes(g->world, "prompts", ids.data, ids.length);
+    str_release(&ids);
+    return status;
+}
+
 static int load_prompts(struct generate *g)
 {
     const struct values *v = g->values;
 
     TRY(load_tokenizer(g));
-    return prompts_load(&g->prompts,
-                        &(struct prompt_source){ v->own.prompt, v->own.prompt_file, v->own.input_ids },
-                        g->tokenizer);
+    TRY(prompts_load(&g->prompts,
+                     &(struct prompt_source){ v->own.prompt, v->own.prompt_file, v->own.input_ids },
+                     g->tokenizer));
+    return agree_on_prompts(g);
 }
 
 /* A masked-LM model does not write on: its masks are filled. */
@@ -187,6 +205,7 @@ static int generate(struct generate *g)
 {
     tell_idle(g->seen, parallel_has_stages(&g->values->parallel, &g->model->mesh));
     TRY(generate_options_take(&g->values->generate, g->seen, &g->model->model, &g->options));
+    TRY(agree_on_file(g->world, "generation config", g->options.source));
     TRY(load_prompts(g));
     return run_prompts(g);
 }

@@ -197,10 +197,10 @@ static void note_data(struct session *s, const char *key, const struct token_cac
 {
     const struct corpus *c = &s->corpus;
 
-    add_note(s, key, arena_printf(&s->memory, "%016" PRIx64, cache->key),
-             "the data files, the tokenizer, or an option that changes tokens is another one");
     if (c->tokenizer)
         add_note(s, "tokenizer", arena_printf(&s->memory, "%016" PRIx64, tokenizer_hash(c->tokenizer)), NULL);
+    add_note(s, key, arena_printf(&s->memory, "%016" PRIx64, cache->key),
+             "the data files, or an option that changes tokens is another one");
     add_note(s, "block_size", arena_printf(&s->memory, "%" PRId64, c->block_size), NULL);
 }
 

@@ -1,6 +1,5 @@
 /* together -- what the processes of a run settle before it: one output directory, token caches made once
- * on each host, and that all of them mean the same run. With a world of threads: nothing of it. Private to
- * src/train. */
+ * on each host, and that all of them mean the same run. With a world of threads: nothing of it. */
 #ifndef PLAIT_TRAIN_TOGETHER_H
 #define PLAIT_TRAIN_TOGETHER_H
 
