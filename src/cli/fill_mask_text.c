@@ -107,12 +107,14 @@ static int write_prompt(struct run *r, const struct prompt *p, int64_t number)
 static int print_all(struct run *r)
 {
     const struct prompts *prompts = r->f->prompts;
-    size_t copies = (size_t)mesh_size(&r->f->model->mesh, AXIS_DP);
+    const struct mesh *mesh = &r->f->model->mesh; /* settled by the first run, where sizes are open */
+    size_t count;
 
     for (size_t i = 0; i < prompts->count; i++)
         TRY(check_prompt(r, &prompts->list[i]));
-    for (size_t first = 0; first < prompts->count; first += copies) {
-        size_t left = prompts->count - first, count = left < copies ? left : copies;
+    for (size_t first = 0; first < prompts->count; first += count) {
+        size_t copies = (size_t)mesh_size(mesh, AXIS_DP), left = prompts->count - first;
+        count = left < copies ? left : copies;
         TRY(fill_mask_run(r->f->model, "generate", &prompts->list[first], (int64_t)count));
         for (size_t i = 0; i < count && world_is_first(r->f->world); i++)
             TRY(write_prompt(r, &prompts->list[first + i], (int64_t)i));

@@ -36,8 +36,8 @@ static const struct family {
 };
 enum { FAMILIES = sizeof(families) / sizeof(families[0]) };
 
-static const struct mesh meshes[] = { { { 1, 2 } }, { { 1, 1, 2 } }, { { 1, 2, 2 } }, { { 1, 1, 4 } },
-                                      { { 2 } },    { { 2, 2 } },    { { 3, 1, 2 } } };
+static const struct mesh meshes[] = { { { 1, 2 } },    { { 1, 1, 2 } }, { { 1, 2, 2 } },
+                                      { { 1, 1, 4 } }, { { 3 } },       { { 2, 1, 2 } } };
 enum { MESHES = sizeof(meshes) / sizeof(meshes[0]) };
 
 static const struct way {
