@@ -70,6 +70,7 @@ const struct option parallel_options[] = {
     { "host0_port", OPTION_NOTE, .help = "mpirun and srun tell ranks where the others are" },
     { "nproc_per_node", OPTION_REFUSE, .help = "ranks are --world_size, or those of mpirun or srun" },
     { "nnodes", OPTION_REFUSE, .help = "hosts are those of mpirun or srun" },
+    { "model_parallelism", OPTION_REFUSE, .help = "a file of OSLO's goes to --parallel_config" },
     { "comm", OPTION_CHOICE, offsetof(struct parallel_options, comm), "auto", "what ranks talk through",
       .choices = comms },
     { 0 },

@@ -30,8 +30,9 @@ int directory_create(const char *path)
         if (c != '/' && c != '\0')
             continue;
         *p = '\0';
-        if (*copy && mkdir(copy, 0777) != 0 && !file_is_directory(copy))
-            status = fail(ERR_CREATE, "%s: cannot create the directory: %s", copy, strerror(errno));
+        int why = *copy && mkdir(copy, 0777) != 0 ? errno : 0;
+        if (why != 0 && !file_is_directory(copy))
+            status = fail(ERR_CREATE, "%s: cannot create the directory: %s", copy, strerror(why));
         *p = c;
         if (c == '\0')
             break;

@@ -179,6 +179,19 @@ static bool is_done_elsewhere(const struct command *c, const struct option_table
     return !world_may_tell();
 }
 
+/* What this process alone may not be able to read, say a file of options that its host has not got, all shall
+ * know: the others would wait for it. */
+static int fail_together(int status)
+{
+    struct world w;
+    int ranks;
+
+    if (!world_launcher(&ranks))
+        return status;
+    TRY(world_open(&w, &(struct world_options){ .tell = tell_error }));
+    return world_close(&w, status);
+}
+
 static int run_command(const struct command *c, int argc, char *const *argv)
 {
     struct global_options global;
@@ -191,7 +204,9 @@ static int run_command(const struct command *c, int argc, char *const *argv)
     options_init(&options, c->name, tables);
     options.takes_words = c->takes_words;
     status = options_parse(&options, argc, argv);
-    if (status == OK && options.help)
+    if (status != OK && has_ranks(tables))
+        status = fail_together(status);
+    else if (status == OK && options.help)
         status = print_command_help(c, &options);
     else if (status == OK) {
         status = global_apply(&global);

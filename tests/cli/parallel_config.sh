@@ -32,6 +32,9 @@ bad 65 'oslo.json:1:1: no value' 'model_parallelism: 4'
 rm oslo.json
 refuses 66 'oslo.json: cannot open: No such file or directory' "$PLAIT" $train
 
+echo '{"model_parallelism": {"tensor_parallel_size": 2}}' >oslo.json
+refuses 64 "model_parallelism: a file of OSLO's goes to --parallel_config" "$PLAIT" train oslo.json
+
 # "An argument ... is not available. We only support the arguments like ...", "it must be type of"
 bad 65 '$.model_parallel: unknown key (expected model_parallelism, activation_checkpointing or kernel_fusion)' '{"model_parallel": {}}'
 bad 65 '$.model_parallelism.tp: unknown key (expected enable, tensor_parallel_size,' "$(sizes '"tp": 2')"

@@ -141,6 +141,8 @@ for flavour in $flavours; do
   fails $flavour 78 "mpirun: not data_parallel_size auto x tensor_parallel_size 2 x pipeline_parallel_size auto (found 3, expected 2 or 4)" \
     3 "$PLAIT" $train --output_dir none
   fails $flavour 64 "no_such_option" 2 "$PLAIT" $train --no_such_option 1
+  fails $flavour 66 "nowhere.json: cannot open" 1 "$PLAIT" $train --output_dir none : \
+    -n 1 "$PLAIT" $train --output_dir none --args_file nowhere.json
   fails $flavour 78 "rank 1 on $(hostname) has another command line than rank 0" 1 "$PLAIT" $train --output_dir none : \
     -n 1 "$PLAIT" $train --output_dir none --weight_decay 0.1
   # What one rank reads under the same name is not what the others read.
