@@ -98,6 +98,7 @@ static int place(struct plait_model *m, const struct generator_capacity *c, int6
                          .work = { .items = count, .at_once = at_once } };
 
     round_up(m, &x.capacity);
+    m->wish.zero = 0; /* each copy has all parameters */
     return model_place(m, &x.work, &(struct layout_maker){ compile_step, measure, &x });
 }
 

@@ -191,11 +191,12 @@ static int fill_masks(struct generate *g)
 }
 
 /* There is no backward pass to put in order. */
-static void tell_idle(const struct options *o, bool stages)
+static void tell_idle(const struct options *o, bool stages, bool copies)
 {
     static const char *const names[] = { "num_microbatches", "pipeline_schedule", "pipeline_chunks" };
 
     option_tell_idle(o, "recompute", true, "nothing is kept for a gradient");
+    option_tell_idle(o, "zero_stage", copies, "each copy of the model has all parameters");
     for (int i = 0; i < 3; i++)
         option_tell_idle(o, names[i], stages,
                          "a step's rows go through the stages in as many parts as there are stages");
@@ -203,7 +204,9 @@ static void tell_idle(const struct options *o, bool stages)
 
 static int generate(struct generate *g)
 {
-    tell_idle(g->seen, parallel_has_stages(&g->values->parallel, &g->model->mesh));
+    const struct mesh *mesh = &g->model->mesh;
+
+    tell_idle(g->seen, parallel_has_stages(&g->values->parallel, mesh), mesh_size(mesh, AXIS_DP) > 1);
     TRY(generate_options_take(&g->values->generate, g->seen, &g->model->model, &g->options));
     TRY(agree_on_file(g->world, "generation config", g->options.source));
     TRY(load_prompts(g));

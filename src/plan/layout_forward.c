@@ -134,6 +134,8 @@ static int by_score(const void *a, const void *b)
 
     if (x->fits != y->fits)
         return x->fits ? -1 : 1;
+    if (layout_idles_zero(&x->layout) != layout_idles_zero(&y->layout))
+        return layout_idles_zero(&x->layout) ? 1 : -1;
     if (s != t)
         return s < t ? -1 : 1;
     return memcmp(&x->layout.mesh, &y->layout.mesh, sizeof(x->layout.mesh));

@@ -123,6 +123,8 @@ fi
 
 says "note: --num_microbatches: changes nothing" write --prompt a --pipeline_parallel_size 2 --num_microbatches 2
 
+says "note: --zero_stage: changes nothing, as each copy of the model has all" write --prompt a --world_size 2 --zero_stage 3
+
 says "acts only with --do_sample" write --prompt a --temperature 0.5
 says "acts only with --num_beams" write --prompt a --length_penalty 2
 says "seem to have been set" write --prompt a --max_length 20

@@ -126,6 +126,9 @@ static void what_is_given_stays(void **state)
     w = (struct layout_wish){ .world = 4, .chunks = 2 };
     assert_int_equal(find(&w, 1000, 4, &m), OK);
     assert_true(mesh_size(&m, AXIS_PP) > 1);
+    w = (struct layout_wish){ .world = 4, .zero = 3 };
+    assert_int_equal(find(&w, 1, 0, &m), OK);
+    assert_true(mesh_size(&m, AXIS_DP) > 1);
     assert_false(layout_is_open(&(struct layout_wish){ .world = 4, .tensor = 2, .data = 2 }));
     assert_false(layout_is_open(&(struct layout_wish){ .world = 2, .tensor = 2 }));
     assert_false(layout_is_open(&(struct layout_wish){ .world = 1 }));
