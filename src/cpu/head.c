@@ -21,16 +21,16 @@ enum { CHUNK_FLOATS = 14 << 20, LEAST_ROWS = 32, MOST_ROWS = 512, ROW_UNIT = 16,
 
 struct chunk {
     const struct kernel_args *args;
-    int64_t vocab, width, valid,
-        first;     /* of this share: V, D, entries that are no padding, its first entry */
-    int64_t whole; /* V of all ranks */
+    int64_t vocab, width, valid, first;  /* of this share: V, D, entries that are no padding, its first */
+    int64_t whole;                       /* V of all ranks */
     int64_t labelled, begin, rows, step; /* R; the chunk: first, count; floats from entry to entry */
     float *x, *dx, *logits;              /* (rows, D), (D, step), (V, step) */
+    float *kept, *space;                 /* logits that are kept (NULL: none), and where others are made */
     float *lse, *target, *best, *mean;   /* (step) */
     float *dlse, *dtarget, *dmean;       /* (step); dmean: by entry */
     float *most, *sum;                   /* (tiles of V, step) */
     void *products;                      /* workspace of gemm */
-    bool out_first;
+    bool out_first, keeps_all, is_kept;
 };
 
 static int64_t rounded_up(int64_t n, int64_t unit)
@@ -46,6 +46,20 @@ static int64_t chunk_rows(int64_t labelled, int64_t vocab)
     most = most < LEAST_ROWS ? LEAST_ROWS : most > MOST_ROWS ? MOST_ROWS : most;
     return labelled <= most ? rounded_up(labelled, ROW_UNIT)
                             : rounded_up(ceil_div(labelled, ceil_div(labelled, most)), ROW_UNIT);
+}
+
+static int64_t most_rows(int64_t vocab)
+{
+    return chunk_rows(INT64_MAX / 2, vocab);
+}
+
+/* There is room for the logits of all rows, each chunk's number of them rounded up. */
+static bool keeps_all(const struct node *n, int64_t vocab)
+{
+    int64_t rows = tensor_rows(n->in[HEAD_STATS_LABELS]);
+
+    return n->op != &op_head_loss &&
+           n->attr[HEAD_KEPT] >= (double)(rows + ROW_UNIT * ceil_div(rows, most_rows(vocab)));
 }
 
 /* ---- Workspace ---- */
@@ -65,19 +79,15 @@ static float *cut(char **at, int64_t *total, int64_t floats)
 /* Lays c's buffers out for chunks of c->step rows; returns the bytes. */
 static int64_t lay_out(struct chunk *c, void *space)
 {
+    float **const vectors[] = { &c->lse, &c->target, &c->best, &c->mean, &c->dlse, &c->dtarget, &c->dmean };
     int64_t total = 0, tiles = ceil_div(c->vocab, TILE);
     char *at = space;
 
     c->x = cut(&at, &total, c->step * c->width);
     c->dx = cut(&at, &total, c->step * c->width);
-    c->logits = cut(&at, &total, c->step * c->vocab);
-    c->lse = cut(&at, &total, c->step);
-    c->target = cut(&at, &total, c->step);
-    c->best = cut(&at, &total, c->step);
-    c->mean = cut(&at, &total, c->step);
-    c->dlse = cut(&at, &total, c->step);
-    c->dtarget = cut(&at, &total, c->step);
-    c->dmean = cut(&at, &total, c->step);
+    c->space = cut(&at, &total, c->keeps_all ? 0 : c->step * c->vocab);
+    for (size_t i = 0; i < sizeof(vectors) / sizeof(vectors[0]); i++)
+        *vectors[i] = cut(&at, &total, c->step);
     c->most = cut(&at, &total, c->step * tiles);
     c->sum = cut(&at, &total, c->step * tiles);
     c->products = cut(&at, &total, 0);
@@ -97,7 +107,8 @@ static int64_t workspace(const struct node *n, const struct mesh *mesh, const st
                        .width = tensor_local_dim(weight, 1 - v, mesh) };
     int64_t labelled = tensor_local_dim(n->in[HEAD_STATS_LABELS], 0, mesh), products;
 
-    c.step = chunk_rows(INT64_MAX / 2, c.vocab); /* the largest there are */
+    c.keeps_all = keeps_all(n, c.vocab);
+    c.step = most_rows(c.vocab);
     c.step = labelled < c.step ? rounded_up(labelled, ROW_UNIT) : c.step;
     products = most_of(gemm_workspace(c.vocab, c.step, c.width), gemm_workspace(c.width, c.step, c.vocab));
     products = most_of(products, v == 0 ? gemm_workspace(c.vocab, c.width, c.step)
@@ -119,6 +130,7 @@ static struct chunk chunk_of(const struct kernel_args *a)
     c.valid = c.valid < 0 ? 0 : c.valid < c.vocab ? c.valid : c.vocab;
     c.labelled = view_rows(&a->in[HEAD_STATS_LABELS]);
     c.step = chunk_rows(c.labelled, c.vocab);
+    c.keeps_all = keeps_all(a->node, c.vocab);
     lay_out(&c, a->workspace);
     return c;
 }
@@ -147,11 +159,8 @@ static float bias_of(const struct chunk *c, int64_t v)
 
 static void make_logits(struct chunk *c)
 {
-    const float *x = c->args->in[HEAD_STATS_X].data;
     struct gemm g = { .m = c->vocab, .n = c->rows, .k = c->width };
 
-    for (int64_t r = 0; r < c->rows; r++)
-        memcpy(c->x + r * c->width, x + row_of(c, r) * c->width, (size_t)c->width * sizeof(float));
     g.a = c->args->in[HEAD_STATS_WEIGHT].data;
     g.a_turned = !c->out_first;
     g.a_step = c->out_first ? c->width : c->vocab;
@@ -366,10 +375,17 @@ static void clear_gradients(const struct chunk *c, int dx)
 
 /* ---- Kernels ---- */
 
+/* With its rows of x, and the place of its logits, where they stay or are when they are kept. */
 static bool next_chunk(struct chunk *c)
 {
+    const float *x = c->args->in[HEAD_STATS_X].data;
+
     c->begin += c->rows;
     c->rows = c->labelled - c->begin < c->step ? c->labelled - c->begin : c->step;
+    c->is_kept = c->kept && (double)(c->begin + c->step) <= c->args->node->attr[HEAD_KEPT];
+    c->logits = c->is_kept ? c->kept + c->begin * c->vocab : c->space;
+    for (int64_t r = 0; r < c->rows; r++)
+        memcpy(c->x + r * c->width, x + row_of(c, r) * c->width, (size_t)c->width * sizeof(float));
     return c->rows > 0;
 }
 
@@ -385,6 +401,7 @@ static void run_stats(const struct kernel_args *a)
 {
     struct chunk c = chunk_of(a);
 
+    c.kept = output_data(a, HEAD_STATS_LOGITS);
     while (next_chunk(&c)) {
         make_logits(&c);
         make_stats(&c);
@@ -402,9 +419,11 @@ static void run_grad(const struct kernel_args *a)
     struct chunk c = chunk_of(a);
     const float *dmean = input_data(a, HEAD_GRAD_DMEAN);
 
+    c.kept = output_data(a, HEAD_GRAD_DLOGITS);
     clear_gradients(&c, HEAD_GRAD_DX);
     while (next_chunk(&c)) {
-        make_logits(&c);
+        if (!c.is_kept)
+            make_logits(&c);
         memset(c.dlse, 0, (size_t)c.step * sizeof(float));
         memset(c.lse, 0, (size_t)c.step * sizeof(float));
         memcpy(c.lse, (float *)a->in[HEAD_GRAD_LSE].data + c.begin, (size_t)c.rows * sizeof(float));
@@ -456,13 +475,14 @@ static const char *refuses(const struct node *n, const struct machine *m)
     return n->op == &op_head_stats ? refuse_sums(n) : NULL;
 }
 
-const struct kernel ISA(cpu_head_stats)[] = { { "chunks " ISA_TEXT, .refuses = refuses,
-                                                .workspace = workspace, .run = run_stats },
-                                              { "reference", .run = ref_head_stats },
-                                              { 0 } };
+const struct kernel ISA(cpu_head_stats)[] = {
+    { "chunks " ISA_TEXT, .refuses = refuses, .workspace = workspace, .run = run_stats },
+    { "reference", .refuses = ref_head_refuses, .run = ref_head_stats },
+    { 0 }
+};
 const struct kernel ISA(cpu_head_grad)[] = {
     { "chunks " ISA_TEXT, .refuses = refuses, .workspace = workspace, .run = run_grad },
-    { "reference", .workspace = ref_head_workspace, .run = ref_head_grad },
+    { "reference", .refuses = ref_head_refuses, .workspace = ref_head_workspace, .run = ref_head_grad },
     { 0 }
 };
 const struct kernel ISA(cpu_head_loss)[] = {

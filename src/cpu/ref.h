@@ -53,6 +53,7 @@ void ref_adafactor_norms(const struct kernel_args *a);
 void ref_adafactor(const struct kernel_args *a);
 
 /* Scratch of head_grad's and head_loss' references: dx in doubles and a few vectors. */
+const char *ref_head_refuses(const struct node *n, const struct machine *m);
 int64_t ref_head_workspace(const struct node *n, const struct mesh *mesh, const struct machine *m);
 /* Scratch of the attention references: sums over one row, or over the table of relative positions. */
 int64_t ref_attention_workspace(const struct node *n, const struct mesh *mesh, const struct machine *m);

@@ -85,6 +85,12 @@ static struct stats stats_of(const struct head_view *h, int64_t r)
     return s;
 }
 
+const char *ref_head_refuses(const struct node *n, const struct machine *m)
+{
+    (void)m;
+    return n->attr[HEAD_KEPT] > 0 ? "keeps logits in an order of a kernel's own" : NULL;
+}
+
 void ref_head_stats(const struct kernel_args *a)
 {
     struct head_view h = head_view(a);

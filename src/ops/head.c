@@ -1,6 +1,7 @@
-/* head -- logits of labelled rows and their cross-entropy, without ever holding all logits. Three nodes carry
- * it through differentiation and sharding: head_stats makes log-sum-exp and target logit of each labelled
- * row, token_loss sums their difference, head_grad makes the logits again for the gradient. Dealt out over
+/* head -- logits of labelled rows and their cross-entropy, without holding more than some logits. Three nodes
+ * carry it through differentiation and sharding: head_stats makes log-sum-exp and target logit of each
+ * labelled row, token_loss sums their difference, head_grad has the gradient, for which it makes the logits
+ * again that were not kept. Dealt out over
  * the vocabulary, only the (R) vectors are reduced. Where a rank holds the whole vocabulary the fuse pass
  * turns all of them into one head_loss, which makes logits once. */
 #include "ops/card.h"
@@ -8,6 +9,16 @@
 static int vocab_dim(const struct node *n)
 {
     return n->attr[HEAD_OUT_FIRST] != 0 ? 0 : 1;
+}
+
+static struct tensor kept_logits(const struct node *n)
+{
+    struct tensor t = rows_with(n->in[HEAD_STATS_LABELS], DT_F32);
+
+    t.ndim = 2;
+    t.dims[0].size = (int64_t)n->attr[HEAD_KEPT];
+    t.dims[1] = n->in[HEAD_STATS_WEIGHT]->dims[vocab_dim(n)];
+    return t;
 }
 
 static int infer(const struct node *n, struct tensor out[])
@@ -21,6 +32,7 @@ static int infer(const struct node *n, struct tensor out[])
                     tensor_row_count(x), weight->dims[0].size, weight->dims[1].size);
     for (int j = HEAD_STATS_LSE; j <= HEAD_STATS_MEAN; j++)
         out[j] = rows_with(n->in[HEAD_STATS_LABELS], DT_F32);
+    out[HEAD_STATS_LOGITS] = kept_logits(n);
     return OK;
 }
 
@@ -54,11 +66,12 @@ static void shard(const struct node *n, const struct placement have[], struct sh
 
     (void)have;
     if (r->axis == AXIS_DP)
-        shard_rules_add(r, n, (struct placement[]){ ON_SHARD(0), ON_ALL, ON_ALL, ON_SHARD(0), ON_SHARD(0) },
-                        (struct placement[]){ ON_SHARD(0), ON_SHARD(0), ON_SHARD(0), ON_SHARD(0) }, true);
+        shard_rules_add(
+            r, n, (struct placement[]){ ON_SHARD(0), ON_ALL, ON_ALL, ON_SHARD(0), ON_SHARD(0) },
+            (struct placement[]){ ON_SHARD(0), ON_SHARD(0), ON_SHARD(0), ON_SHARD(0), ON_SHARD(0) }, true);
     else
         shard_rules_add(r, n, (struct placement[]){ ON_ALL, ON_SHARD(v), ON_SHARD(0), ON_ALL, ON_ALL },
-                        (struct placement[]){ ON_LSE, ON_SUM, ON_MAX, ON_SUM }, true);
+                        (struct placement[]){ ON_LSE, ON_SUM, ON_MAX, ON_SUM, ON_SHARD(1) }, true);
 }
 
 static struct op_cost cost(const struct node *n)
@@ -103,7 +116,7 @@ static bool find_chain(const struct rewrite *r, const struct node *stats, struct
     if (c->loss && (c->loss->attr[TOKEN_LOSS_SMOOTHING] != 0 || c->loss->attr[TOKEN_LOSS_Z] != 0))
         return false; /* gradients of rows differ: head_loss knows one kind */
     if (!c->loss || stats->out[HEAD_STATS_BEST] || stats->out[HEAD_STATS_MEAN] ||
-        rewrite_reader_count(r, target) != 1)
+        stats->out[HEAD_STATS_LOGITS] || rewrite_reader_count(r, target) != 1)
         return false;
     if (!c->grad)
         return !c->loss_grad;
@@ -149,8 +162,9 @@ static void fuse(struct rewrite *r, struct node *n)
 const struct op_def op_head_stats = {
     .name = "head_stats",
     .inputs = { "x", "weight", "?bias", "?rows", "labels" },
-    .outputs = { "lse", "target", "?best", "?mean" },
-    .attrs = { { "out_first", 1 } },
+    .outputs = { "lse", "target", "?best", "?mean", "?logits" },
+    .attrs = { { "out_first", 1 }, { "kept", 0 } },
+    .keeps_f32 = 1 << HEAD_STATS_LOGITS,
     .infer = infer,
     .grad = grad,
     .shard = shard,
@@ -166,6 +180,7 @@ static int infer_grad(const struct node *n, struct tensor out[])
     out[HEAD_GRAD_DWEIGHT] = *n->in[HEAD_STATS_WEIGHT];
     if (n->in[HEAD_STATS_BIAS])
         out[HEAD_GRAD_DBIAS] = *n->in[HEAD_STATS_BIAS];
+    out[HEAD_GRAD_DLOGITS] = kept_logits(n);
     return OK;
 }
 
@@ -177,27 +192,30 @@ static void shard_grad(const struct node *n, const struct placement have[], stru
     if (r->axis == AXIS_DP)
         shard_rules_add(r, n,
                         (struct placement[]){ ON_SHARD(0), ON_ALL, ON_ALL, ON_SHARD(0), ON_SHARD(0),
-                                              ON_SHARD(0), ON_SHARD(0), ON_SHARD(0), ON_SHARD(0) },
-                        (struct placement[]){ ON_SHARD(0), ON_SUM, ON_SUM }, true);
+                                              ON_SHARD(0), ON_SHARD(0), ON_SHARD(0), ON_SHARD(0),
+                                              ON_SHARD(0) },
+                        (struct placement[]){ ON_SHARD(0), ON_SUM, ON_SUM, ON_SHARD(0) }, true);
     else
         shard_rules_add(r, n,
                         (struct placement[]){ ON_ALL, ON_SHARD(v), ON_SHARD(0), ON_ALL, ON_ALL, ON_ALL,
-                                              ON_ALL, ON_ALL, ON_ALL },
-                        (struct placement[]){ ON_SUM, ON_SHARD(v), ON_SHARD(0) }, true);
+                                              ON_ALL, ON_ALL, ON_ALL, ON_SHARD(1) },
+                        (struct placement[]){ ON_SUM, ON_SHARD(v), ON_SHARD(0), ON_SHARD(1) }, true);
 }
 
 static struct op_cost cost_grad(const struct node *n)
 {
     struct op_cost c = cost(n);
+    double rows = (double)tensor_rows(n->in[HEAD_STATS_LABELS]),
+           again = n->attr[HEAD_KEPT] < rows ? 1 - n->attr[HEAD_KEPT] / rows : 0;
 
-    return (struct op_cost){ .flops = 3.0 * c.flops, .bytes = 3.0 * c.bytes };
+    return (struct op_cost){ .flops = (2 + again) * c.flops, .bytes = (2 + again) * c.bytes };
 }
 
 const struct op_def op_head_grad = {
     .name = "head_grad",
-    .inputs = { "x", "weight", "?bias", "?rows", "labels", "lse", "dlse", "dtarget", "?dmean" },
-    .outputs = { "dx", "?dweight", "?dbias" },
-    .attrs = { { "out_first", 1 } },
+    .inputs = { "x", "weight", "?bias", "?rows", "labels", "lse", "dlse", "dtarget", "?dmean", "?logits" },
+    .outputs = { "dx", "?dweight", "?dbias", "?dlogits" },
+    .attrs = { { "out_first", 1 }, { "kept", 0 } },
     .infer = infer_grad,
     .no_gradient = true,
     .shard = shard_grad,

@@ -249,21 +249,29 @@ struct tensor *attention_cached(struct builder *b, struct tensor *q, const struc
 /* The head and its cross-entropy, split so that a vocabulary dealt out over ranks needs only (R) vectors
  * reduced, never logits. For r in labelled rows (rows? I32 [R] indexes x's rows, absent: x is (R, D); labels
  * I32 [R] in [0, V)):
- *     logits[r] = x[rows[r]] * W^T (+ bias)          in chunks of rows, never held as a whole
+ *     logits[r] = x[rows[r]] * W^T (+ bias)          in chunks of rows
  * weight (V, D) when out_first, else (D, V). A rank's share of the vocabulary is weight's dim with `first`
  * and `whole`; entries past `whole` are padding and count as -inf. head_stats: lse[R] = log sum exp logits
  * (over ranks: reduced by LOGSUMEXP), target[R] = logits[label], 0 on ranks that do not hold the label
  * (reduced by SUM), best! [R] = max logit (reduced by MAX), mean! [R] = mean of
- * logits (reduced by SUM). fp32. */
+ * logits (reduced by SUM). fp32. logits! (kept, V): room for those of the first rows, in an order of the
+ * kernel's own; put in by plan/logits.c. */
 enum { HEAD_STATS_X, HEAD_STATS_WEIGHT, HEAD_STATS_BIAS, HEAD_STATS_ROWS, HEAD_STATS_LABELS };
-enum { HEAD_STATS_LSE, HEAD_STATS_TARGET, HEAD_STATS_BEST, HEAD_STATS_MEAN };
-enum { HEAD_OUT_FIRST };
+enum { HEAD_STATS_LSE, HEAD_STATS_TARGET, HEAD_STATS_BEST, HEAD_STATS_MEAN, HEAD_STATS_LOGITS };
+enum { HEAD_OUT_FIRST, HEAD_KEPT };
 /* head_grad: with dlse[R], dtarget[R] and dmean? [R] given, in place of logits
  *     dlogits = softmax * dlse + onehot(label) * dtarget + dmean / V
  * dx (N, D), zero at rows without label; dweight and dbias! accumulate. Inputs as head_stats', then lse (of
- * the whole vocabulary), dlse, dtarget, dmean?. */
-enum { HEAD_GRAD_LSE = HEAD_STATS_LABELS + 1, HEAD_GRAD_DLSE, HEAD_GRAD_DTARGET, HEAD_GRAD_DMEAN };
-enum { HEAD_GRAD_DX, HEAD_GRAD_DWEIGHT, HEAD_GRAD_DBIAS };
+ * the whole vocabulary), dlse, dtarget, dmean?, logits? that were kept: dlogits take their place, the others
+ * are made again. */
+enum {
+    HEAD_GRAD_LSE = HEAD_STATS_LABELS + 1,
+    HEAD_GRAD_DLSE,
+    HEAD_GRAD_DTARGET,
+    HEAD_GRAD_DMEAN,
+    HEAD_GRAD_LOGITS
+};
+enum { HEAD_GRAD_DX, HEAD_GRAD_DWEIGHT, HEAD_GRAD_DBIAS, HEAD_GRAD_DLOGITS };
 /* token_loss: loss F64 scalar = sum over r of lse - (1 - smoothing) target - smoothing mean + z lse^2; mean?
  * only with smoothing: every entry of the vocabulary has smoothing / V of the label's weight.
  * token_loss_grad: dlse[R], dtarget[R], dmean! [R] from dloss and lse. */

@@ -326,6 +326,7 @@ static int run_passes(struct compilation *c, const struct machine *machine)
     p->anywhere.pooled = p->pooled;
     show(c, "shard");
     rewrite_fuse(p->graph, &op_head_stats); /* stages are balanced by the loss as it will be computed */
+    logits_keep(p->graph, &o->mesh, o->recompute);
     TRY(cut_stages(c, read));
     show(c, "stages");
     if (o->recompute == RECOMPUTE_FULL) {

@@ -4,9 +4,12 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include <cmocka.h>
 
+#include "cpu/kernels.h"
+#include "cpu/view.h"
 #include "lib/kernel_case.h"
 #include "ops/ops.h"
 
@@ -155,6 +158,66 @@ static void test_head_grad(void **state)
     }
 }
 
+/* head_grad with logits that head_stats has kept of the first rows (NULL: none); what it makes takes their
+ * place. */
+static void run_head_grad(struct kernel_case *c, int64_t labelled, bool out_first, const struct view *kept)
+{
+    const struct kernel *k = cpu_kernel_table(ISA_BASE)[OP_head_grad];
+
+    add_head(c, OP_head_grad, labelled, out_first);
+    for (int i = 0; i < 3; i++)
+        case_input(c, DT_F32, DIMS(labelled));
+    case_absent_input(c);
+    add_head_gradients(c, HEAD_GRAD_DX, out_first, false);
+    if (kept) {
+        struct view *in = case_input(c, DT_F32, DIMS(kept->dim[0], VOCAB)),
+                    *out = case_output(c, DT_F32, DIMS(kept->dim[0], VOCAB));
+        memcpy(in->data, kept->data, (size_t)(kept->dim[0] * VOCAB) * sizeof(float));
+        memcpy(out->data, kept->data, (size_t)(kept->dim[0] * VOCAB) * sizeof(float));
+        c->node.attr[HEAD_KEPT] = (double)kept->dim[0];
+    }
+    case_run(c, k, 2);
+}
+
+static bool is_same_output(const struct kernel_case *a, const struct kernel_case *b, int j)
+{
+    size_t bytes = (size_t)view_count(&a->view_out[j]) * sizeof(float);
+
+    return memcmp(a->view_out[j].data, b->view_out[j].data, bytes) == 0;
+}
+
+/* Of one chunk of two, and of both. */
+static void test_kept_logits(void **state)
+{
+    static const int64_t counts[] = { 336, 704 };
+    enum { LABELLED = 650 };
+
+    for (int what = 0; what < 4; what++) {
+        struct kernel_case stats, plain, with, without;
+        struct view *kept;
+        add_head(&stats, OP_head_stats, LABELLED, what & 1);
+        stats.node.attr[HEAD_KEPT] = (double)counts[what / 2];
+        case_output(&stats, DT_F32, DIMS(LABELLED));
+        case_output(&stats, DT_F32, DIMS(LABELLED));
+        case_absent_output(&stats);
+        case_absent_output(&stats);
+        kept = case_output(&stats, DT_F32, DIMS(counts[what / 2], VOCAB));
+        case_run(&stats, cpu_kernel_table(ISA_BASE)[OP_head_stats], 2);
+        run_head_grad(&plain, LABELLED, what & 1, NULL);
+        run_head_grad(&with, LABELLED, what & 1, kept);
+        memset(kept->data, 0, (size_t)(counts[what / 2] * VOCAB) * sizeof(float));
+        run_head_grad(&without, LABELLED, what & 1, kept);
+        for (int j = HEAD_GRAD_DX; j <= HEAD_GRAD_DBIAS; j++) {
+            assert_true(is_same_output(&plain, &with, j));
+            assert_false(is_same_output(&plain, &without, j)); /* they are what is read */
+        }
+        case_release(&stats);
+        case_release(&plain);
+        case_release(&with);
+        case_release(&without);
+    }
+}
+
 static void test_head_loss(void **state)
 {
     for (int what = 0; what < 16; what++) {
@@ -176,6 +239,7 @@ int main(void)
         cmocka_unit_test(test_linear_grad_weight),
         cmocka_unit_test(test_head_stats),
         cmocka_unit_test(test_head_grad),
+        cmocka_unit_test(test_kept_logits),
         cmocka_unit_test(test_head_loss),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
