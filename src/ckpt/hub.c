@@ -188,6 +188,15 @@ int hub_find(const char *name, const struct hub_options *o, char **directory, st
     return OK;
 }
 
+static int fail_not_found(const char *name, const struct hub_options *o, const struct str *places)
+{
+    fail(ERR_OPEN, "model \"%s\" not found (looked in %s%s%s)", name, places->data,
+         o->revision != NULL ? "; revision " : "", o->revision != NULL ? o->revision : "");
+    if (is_hub_name(name))
+        error_hint("nothing is downloaded: \"hf download\" of huggingface_hub fills the cache");
+    return ERR_OPEN;
+}
+
 int hub_resolve(const char *name, const struct hub_options *o, char **directory)
 {
     struct str places, shown;
@@ -197,8 +206,7 @@ int hub_resolve(const char *name, const struct hub_options *o, char **directory)
     str_append_escaped(&shown, name, strlen(name), 200);
     int status = hub_find(name, o, &found, &places);
     if (status == OK && found == NULL)
-        status = fail(ERR_OPEN, "model \"%s\" not found (looked in %s%s%s)", shown.data, places.data,
-                      o->revision != NULL ? "; revision " : "", o->revision != NULL ? o->revision : "");
+        status = fail_not_found(shown.data, o, &places);
     if (status == OK)
         *directory = found;
     str_release(&places);

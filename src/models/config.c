@@ -75,12 +75,22 @@ bool config_is_null(const char *json)
     return !json || strcmp(json, "null") == 0;
 }
 
+/* A string keeps the quotes that it has as JSON. */
+static void append_found(struct str *out, const char *json)
+{
+    size_t length = strlen(json), quotes = length >= 2 && json[0] == '"' ? 1 : 0;
+
+    str_append_bytes(out, json, quotes);
+    str_append_escaped(out, json + quotes, length - 2 * quotes, EXCERPT);
+    str_append_bytes(out, json, quotes);
+}
+
 int config_wrong(const struct config *c, const char *key, const char *json, const char *expected)
 {
     struct str found;
 
     str_init(&found);
-    str_append_escaped(&found, json, strlen(json), EXCERPT);
+    append_found(&found, json);
     fail(ERR_DATA, "%s: $.%s: wrong value (found %s, expected %s)", c->name, key, found.data, expected);
     str_release(&found);
     return ERR_DATA;
@@ -274,7 +284,7 @@ int config_unsupported(const struct config *c, const char *key, const char *json
     struct str found;
 
     str_init(&found);
-    str_append_escaped(&found, json, strlen(json), EXCERPT);
+    append_found(&found, json);
     fail(ERR_CONFIG, "%s: $.%s: not supported (found %s, expected %s)", c->name, key, found.data,
          known->data);
     str_release(&found);

@@ -90,7 +90,7 @@ static const struct {
     int status;
 } refusals[] = {
     { "\"n_embd\": \"768\", ",
-      "$.n_embd: wrong value (found \\\"768\\\", expected an integer from 1 to 16777216)", ERR_DATA },
+      "$.n_embd: wrong value (found \"768\", expected an integer from 1 to 16777216)", ERR_DATA },
     { "\"n_layer\": 0, ", "$.n_layer: wrong value (found 0, expected an integer from 1 to 4096)", ERR_DATA },
     { "\"n_head\": -1, ", "$.n_head: wrong value (found -1, expected an integer from 1 to 1048576)",
       ERR_DATA },
@@ -133,7 +133,7 @@ static const struct {
     { "\"quantization_config\": {\"bits\": 4, \"quant_method\": \"gptq\"}, ",
       "$.quantization_config.quant_method \\\"gptq\\\": quantized weights are not supported", ERR_CONFIG },
     { "\"eos_token_id\": \"x\", ",
-      "$.eos_token_id: wrong value (found \\\"x\\\", expected a token id, a list of at most 8 or null)",
+      "$.eos_token_id: wrong value (found \"x\", expected a token id, a list of at most 8 or null)",
       ERR_DATA },
     { "\"bos_token_id\": [1, 2], ", "$.bos_token_id: wrong value (found [1, 2], expected a token id",
       ERR_DATA },
@@ -169,7 +169,7 @@ static void whole_texts_refused(void **state)
         { "[]", "config.json:1:1:", ERR_DATA },
         { "{}", "config.json: $.model_type is missing", ERR_CONFIG },
         { "{\"model_type\": \"foo\"}",
-          "config.json: $.model_type: not supported (found \\\"foo\\\", expected \"gpt2\"", ERR_CONFIG },
+          "config.json: $.model_type: not supported (found \"foo\", expected \"gpt2\"", ERR_CONFIG },
         { "{\"model_type\": \"gpt2\", \"architectures\": [\"GPT2ForTokenClassification\"]}",
           "config.json: $.architectures: this class of gpt2 is not supported (found "
           "\"GPT2ForTokenClassification\", expected one of \"GPT2LMHeadModel\"",
