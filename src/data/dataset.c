@@ -267,6 +267,7 @@ struct sample_source dataset_source(const struct dataset *d)
                                    .max_target = d->stride == 2 ? d->max_target : 0,
                                    .longest = d->longest,
                                    .longest_target = d->longest_target,
+                                   .tokens = d->token_count - d->dropped,
                                    .number_count = d->cache->word_count,
                                    .read = read_source,
                                    .length = d->rows ? source_length : NULL,

@@ -28,6 +28,7 @@ struct sample_source {
     int64_t max_target;     /* of its target; 0: there are none */
     int64_t longest;        /* tokens of the longest sample there is; 0: not known, max_length */
     int64_t longest_target; /* the same of targets */
+    int64_t tokens;         /* of all samples and targets; 0: not known */
     int64_t number_count;   /* 0: there are none */
     bool of_labels;         /* the numbers go with labels, so many with each, for a loss that asks for them */
     /* Fills in sample `index` (0 .. count-1): the same one whenever it is asked for. Beside ids and length

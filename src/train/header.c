@@ -44,9 +44,9 @@ static void tell_data(const struct run *r, struct str *s)
     str_append(s, " (of up to ");
     str_append_count(s, sample_longest(&r->job->train));
     str_append(s, " tokens");
-    if (r->job->train_tokens > 0) {
+    if (r->job->train.tokens > 0) {
         str_append(s, ", ");
-        str_append_count(s, r->job->train_tokens);
+        str_append_count(s, r->job->train.tokens);
         str_append(s, " in all");
     }
     str_append(s, ")");

@@ -232,18 +232,17 @@ static int round_of_evaluation(const struct run *r, const struct mesh *mesh)
     return (int)(steps < 1 ? 1 : steps < most ? steps : most);
 }
 
-/* How much of the room for the longest samples a microbatch takes on average. */
-static void find_used(const struct train_job *job, const struct example_sizes *sizes,
-                      double used[COUNT_KINDS])
+/* How much of the room for the longest samples a microbatch takes on average; 0 where it is not known. */
+static void find_used(const struct objective *o, const struct sample_source *source,
+                      const struct example_sizes *sizes, double used[COUNT_KINDS])
 {
-    const struct objective *o = &job->objective;
-    double most = (double)(sample_longest(&job->train) + sample_longest_target(&job->train)), part;
+    double most = (double)(sample_longest(source) + sample_longest_target(source)), part;
 
     if (o->kind == OBJECTIVE_SEQ2SEQ && !o->encoder)
         most = (double)sizes->rows;
-    part = (double)job->train_tokens / (double)job->train.count / most;
+    part = (double)source->tokens / (double)source->count / most;
     part = part < 1 ? part : 1;
-    used[COUNT_ROWS] = used[COUNT_ENCODER_ROWS] = part; /* 0 where it is not known */
+    used[COUNT_ROWS] = used[COUNT_ENCODER_ROWS] = part;
     used[COUNT_LABELS] = o->kind == OBJECTIVE_MLM ? part * o->noise : part;
     if (o->kind == OBJECTIVE_CLASSIFICATION)
         used[COUNT_LABELS] = 0;
@@ -255,6 +254,7 @@ int run_compile(struct run *r, enum task task, const struct layout_choice *l, in
     const struct train_job *job = r->job;
     const struct train_options *o = r->o;
     int64_t samples = task == TASK_TRAIN || !o ? l->microbatch : r->eval_batches.microbatch;
+    const struct sample_source *source = task == TASK_TRAIN ? &job->train : &job->eval;
     struct example_sizes sizes;
     struct compile_options c = { .task = task,
                                  .scores = task == TASK_EVAL && objective_has_hits(&job->objective),
@@ -271,7 +271,8 @@ int run_compile(struct run *r, enum task task, const struct layout_choice *l, in
                                  .zero_stage = l->zero,
                                  .dtype = job->dtype };
 
-    objective_sizes(&job->objective, task == TASK_TRAIN ? &job->train : &job->eval, &sizes);
+    objective_sizes(&job->objective, source, &sizes);
+    find_used(&job->objective, source, &sizes, c.used);
     c.rows = samples * sizes.rows;
     c.encoder_rows = samples * sizes.encoder_rows;
     c.sequences = samples * sizes.sequences;
@@ -279,7 +280,6 @@ int run_compile(struct run *r, enum task task, const struct layout_choice *l, in
     c.pipeline.microbatches =
         task == TASK_TRAIN ? l->pipeline.microbatches : round_of_evaluation(r, &l->mesh);
     if (task == TASK_TRAIN) {
-        find_used(job, &sizes, c.used);
         c.optimizer = optimizer_options(o);
         c.label_smoothing = o->label_smoothing_factor;
         c.z_loss = o->z_loss;

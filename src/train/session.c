@@ -300,10 +300,8 @@ static void fill_job(struct session *s, struct train_job *job)
         if (!o->train || o->train->do_eval)
             job->eval = o->samples->eval;
     }
-    if (s->corpus.train.count > 0) {
+    if (s->corpus.train.count > 0)
         job->train = dataset_source(&s->corpus.train);
-        job->train_tokens = s->corpus.train.token_count - s->corpus.train.dropped;
-    }
     if (s->corpus.eval.count > 0)
         job->eval = dataset_source(&s->corpus.eval);
     if (!job->save_dtype)

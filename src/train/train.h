@@ -28,7 +28,6 @@ struct train_job {
     const struct train_options *options; /* checked; output_dir is there and locked */
     struct sample_source train, eval;    /* count 0: none */
     struct objective objective;          /* all zero: clm */
-    int64_t train_tokens;                /* of an epoch, for the header; 0: not known */
     int64_t eval_batch;                  /* samples that a dp rank evaluates at once */
     const struct world *world;           /* what ranks are; NULL: threads of this process */
     struct mesh mesh;                    /* of the ranks; sizes 0: 1 */

@@ -63,7 +63,7 @@ static double predicted(void **state, int64_t tokens, enum objective_kind kind)
     t.o.dry_run = true;
     t.job.plan = &told;
     t.job.wish = (struct layout_wish){ .world = 1 };
-    t.job.train_tokens = tokens;
+    t.job.train.tokens = tokens;
     t.job.objective = (struct objective){ .kind = kind, .noise = 0.15 };
     trial_run(&t, OK, NULL);
     assert_int_equal(sscanf(strstr(told.data, "step: "), "step: %lg", &seconds), 1);
