@@ -36,10 +36,13 @@ static void same_bits(void **state)
 
 enum { VOCABULARY = 50000 };
 
-static struct plan *compile(enum recompute recompute, int tensor, double smoothing, int64_t rows)
+static struct plan *compile_pipeline(enum recompute recompute, int tensor, double smoothing, int64_t rows,
+                                     const enum schedule_kind *schedule)
 {
     struct compile_options o = { .task = TASK_GRADIENT,
-                                 .mesh = { { 1, tensor } },
+                                 .mesh = { { 1, tensor, schedule ? 2 : 1 } },
+                                 .pipeline = { .microbatches = 2, .schedule = schedule ? *schedule : 0 },
+                                 .stage_rank = schedule ? 1 : 0,
                                  .recompute = recompute,
                                  .label_smoothing = smoothing,
                                  .rows = rows,
@@ -51,10 +54,15 @@ static struct plan *compile(enum recompute recompute, int tensor, double smoothi
 
     must(machine_detect(&machine));
     must(config_preset(&config, "gpt2"));
-    must(config_override(&config, "n_layer=1,n_embd=64,n_head=2,vocab_size=50000"));
+    must(config_override(&config, "n_layer=2,n_embd=64,n_head=2,vocab_size=50000"));
     must(plan_compile(&config, &o, &machine, &p));
     config_release(&config);
     return p;
+}
+
+static struct plan *compile(enum recompute recompute, int tensor, double smoothing, int64_t rows)
+{
+    return compile_pipeline(recompute, tensor, smoothing, rows, NULL);
 }
 
 /* -1: there is no such node. */
@@ -80,6 +88,7 @@ static int64_t arena_of(struct plan *p)
 static void as_many_as_there_is_room_for(void **state)
 {
     enum { ROWS = 512, MANY = 16384 };
+    const enum schedule_kind one_at_a_time = SCHEDULE_1F1B, all_at_once = SCHEDULE_GPIPE;
     int64_t share = (int64_t)VOCABULARY / 2 * 4, most = (256 << 20) / share / 16 * 16;
 
     (void)state;
@@ -89,6 +98,8 @@ static void as_many_as_there_is_room_for(void **state)
     assert_int_equal(kept_by(compile(RECOMPUTE_FULL, 2, 0, ROWS)), 0);
     assert_int_equal(kept_by(compile(RECOMPUTE_SELECTIVE, 1, 0, ROWS)), -1); /* head_loss */
     assert_true(kept_by(compile(RECOMPUTE_SELECTIVE, 1, 0.1, ROWS)) >= ROWS);
+    assert_true(kept_by(compile_pipeline(RECOMPUTE_SELECTIVE, 2, 0, ROWS, &one_at_a_time)) >= ROWS);
+    assert_int_equal(kept_by(compile_pipeline(RECOMPUTE_SELECTIVE, 2, 0, ROWS, &all_at_once)), 0);
     assert_true(arena_of(compile(RECOMPUTE_SELECTIVE, 2, 0, ROWS)) <=
                 arena_of(compile(RECOMPUTE_FULL, 2, 0, ROWS)) + ROWS * share);
     assert_true(arena_of(compile(RECOMPUTE_SELECTIVE, 2, 0, MANY)) <=
