@@ -166,7 +166,7 @@ static int open_handle(struct plait_model *m, const struct model_handle_options 
                                        .part = o->world ? o->world->rank : 0,
                                        .parts = o->world ? o->world->ranks : 0 };
     TRY(model_open(&m->model, &m->names));
-    status = together_compare(o->world, &m->model.config, NULL, 0);
+    status = together_compare(o->world, &m->model, NULL, 0);
     if (status != OK)
         model_close(&m->model);
     return status;

@@ -395,7 +395,7 @@ static int evaluate_alone(struct session *s, const char *output_dir, struct eval
         return OK;
     if (!s->o->samples)
         note_data(s, "validation_data", &s->corpus.caches[s->corpus.cache_count - 1]);
-    TRY(together_compare(s->o->world, &s->model.config, s->notes, s->note_count));
+    TRY(together_compare(s->o->world, &s->model, s->notes, s->note_count));
     TRY(train_evaluate(&job, e));
     tell_result(e);
     return output_dir && world_is_first(s->o->world) ? results_write_evaluation(output_dir, e) : OK;
@@ -430,7 +430,7 @@ static int do_session(struct session *s)
         return evaluate_alone(s, t->output_dir, &e);
     tell_idle(s);
     make_notes(s);
-    TRY(together_compare(s->o->world, &s->model.config, s->notes, s->note_count));
+    TRY(together_compare(s->o->world, &s->model, s->notes, s->note_count));
     fill_job(s, &job);
     return train(&job);
 }

@@ -3,8 +3,8 @@
 #ifndef PLAIT_TRAIN_TOGETHER_H
 #define PLAIT_TRAIN_TOGETHER_H
 
+#include "ckpt/hf.h"
 #include "comm/world.h"
-#include "models/config.h"
 #include "train/output_dir.h"
 #include "train/train.h"
 
@@ -16,7 +16,7 @@ int together_open_output(const struct world *w, struct output_dir *d, const stru
 int together_in_turn(const struct world *w, int (*fn)(void *context, bool again), void *context);
 
 /* ERR_CONFIG naming the first rank for which something is not as for rank 0, and what. */
-int together_compare(const struct world *w, const struct config *c, const struct train_note notes[],
+int together_compare(const struct world *w, const struct model *m, const struct train_note notes[],
                      size_t count);
 
 #endif

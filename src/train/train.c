@@ -87,6 +87,8 @@ static int evaluate_rank(void *context, int rank, struct comm *comm)
     TRY(worker_init(&w, r, rank, comm));
     status = evaluate(&w, &e, &stopped);
     reason = stop_reason(r->job->stop);
+    if (stopped && comm && !w.first)
+        comm->echo = true; /* all know, the first tells */
     if (status == OK && stopped)
         status = fail(ERR_STOPPED, "stopped while evaluating (%s)", reason ? reason : "another rank");
     if (status == OK && w.first)
