@@ -54,6 +54,12 @@ static void environment_caps_the_isa(void **state)
     unsetenv("PLAIT_ISA");
 }
 
+/* The head's reference keeps no logits, which are in an order of a kernel's own. */
+static bool may_refuse(int op)
+{
+    return op == OP_head_stats || op == OP_head_grad;
+}
+
 /* Every op but the collectives has a list that ends with a reference that refuses nothing. */
 static void every_op_has_a_reference(void **state)
 {
@@ -66,7 +72,7 @@ static void every_op_has_a_reference(void **state)
             while (k[1].name)
                 k++;
             assert_string_equal(k->name, "reference");
-            assert_true(!k->refuses && k->run);
+            assert_true(k->run && (!k->refuses || may_refuse(op)));
         }
     }
 }
