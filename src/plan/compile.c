@@ -327,7 +327,7 @@ static int run_passes(struct compilation *c, const struct machine *machine)
     show(c, "shard");
     rewrite_fuse(p->graph, &op_head_stats); /* stages are balanced by the loss as it will be computed */
     if (mesh_size(&o->mesh, AXIS_PP) == 1 || o->pipeline.schedule != SCHEDULE_GPIPE)
-        logits_keep(p->graph, &o->mesh, o->recompute); /* else they would be there for all microbatches */
+        logits_keep(p, o->recompute); /* else they would be there for all microbatches */
     TRY(cut_stages(c, read));
     show(c, "stages");
     if (o->recompute == RECOMPUTE_FULL) {

@@ -35,15 +35,18 @@ static struct node *stats_of(const struct graph *g, const struct node *n)
     return NULL;
 }
 
-/* Rows to keep. Those of a chunk are rounded up, so all take some more than there are. */
-static int64_t rows_of(const struct node *s, const struct mesh *mesh, enum recompute recompute)
+/* Rows to keep: those that have labels on average and some more, where that is known. Those of a chunk are
+ * rounded up, so all take more than there are. */
+static int64_t rows_of(const struct node *s, const struct plan *p, enum recompute recompute)
 {
     const struct tensor *weight = s->in[HEAD_STATS_WEIGHT];
-    int64_t rows = tensor_rows(s->in[HEAD_STATS_LABELS]),
-            vocab = tensor_local_dim(weight, s->attr[HEAD_OUT_FIRST] != 0 ? 0 : 1, mesh), most;
+    int64_t vocab = tensor_local_dim(weight, s->attr[HEAD_OUT_FIRST] != 0 ? 0 : 1, &p->mesh),
+            rows = tensor_rows(s->in[HEAD_STATS_LABELS]), most = KEPT_BYTES / (int64_t)sizeof(float) / vocab;
+    double used = p->used[COUNT_LABELS] * 1.25;
 
+    if (used > 0 && used < 1)
+        rows = (int64_t)((double)rows * used) + 1;
     rows += ROW_UNIT + rows / ROW_UNIT;
-    most = KEPT_BYTES / (int64_t)sizeof(float) / vocab;
     rows = recompute == RECOMPUTE_NONE || rows < most ? rows : most;
     return rows / ROW_UNIT * ROW_UNIT;
 }
@@ -68,12 +71,12 @@ static void keep(struct graph *g, struct node *s, struct node *n, int64_t rows)
     node_write_into(n, HEAD_GRAD_DLOGITS, s->out[HEAD_STATS_LOGITS], false);
 }
 
-void logits_keep(struct graph *g, const struct mesh *mesh, enum recompute recompute)
+void logits_keep(struct plan *p, enum recompute recompute)
 {
-    for (size_t k = 0; k < g->node_count && recompute != RECOMPUTE_FULL; k++) {
-        struct node *n = g->nodes[k], *s = n->op == &op_head_grad ? stats_of(g, n) : NULL;
-        int64_t rows = s ? rows_of(s, mesh, recompute) : 0;
+    for (size_t k = 0; k < p->graph->node_count && recompute != RECOMPUTE_FULL; k++) {
+        struct node *n = p->graph->nodes[k], *s = n->op == &op_head_grad ? stats_of(p->graph, n) : NULL;
+        int64_t rows = s ? rows_of(s, p, recompute) : 0;
         if (rows > 0)
-            keep(g, s, n, rows);
+            keep(p->graph, s, n, rows);
     }
 }

@@ -188,7 +188,7 @@ struct shard_options {
 };
 int shard_graph(struct graph *g, const struct shard_options *o, struct tensor **const outputs[], int count);
 /* logits.c: logits that the gradient of the head takes over instead of making them again. */
-void logits_keep(struct graph *g, const struct mesh *mesh, enum recompute recompute);
+void logits_keep(struct plan *p, enum recompute recompute);
 /* zero.c: after layers are made again, what is gathered twice in one of them is gathered once. */
 void zero_merge_gathers(struct graph *g);
 /* What several nodes add to one gradient is dealt out once. split: weight gradients are put off. */

@@ -36,18 +36,20 @@ static void same_bits(void **state)
 
 enum { VOCABULARY = 50000 };
 
-static struct plan *compile_pipeline(enum recompute recompute, int tensor, double smoothing, int64_t rows,
-                                     const enum schedule_kind *schedule)
+enum { ROWS = 512, MANY = 16384 };
+
+static struct compile_options options(int tensor, enum recompute recompute, int64_t rows)
 {
-    struct compile_options o = { .task = TASK_GRADIENT,
-                                 .mesh = { { 1, tensor, schedule ? 2 : 1 } },
-                                 .pipeline = { .microbatches = 2, .schedule = schedule ? *schedule : 0 },
-                                 .stage_rank = schedule ? 1 : 0,
-                                 .recompute = recompute,
-                                 .label_smoothing = smoothing,
-                                 .rows = rows,
-                                 .sequences = 1,
-                                 .labels = rows };
+    return (struct compile_options){ .task = TASK_GRADIENT,
+                                     .mesh = { { 1, tensor } },
+                                     .recompute = recompute,
+                                     .rows = rows,
+                                     .sequences = 1,
+                                     .labels = rows };
+}
+
+static struct plan *compile(const struct compile_options *o)
+{
     struct machine machine;
     struct config config;
     struct plan *p;
@@ -55,19 +57,15 @@ static struct plan *compile_pipeline(enum recompute recompute, int tensor, doubl
     must(machine_detect(&machine));
     must(config_preset(&config, "gpt2"));
     must(config_override(&config, "n_layer=2,n_embd=64,n_head=2,vocab_size=50000"));
-    must(plan_compile(&config, &o, &machine, &p));
+    must(plan_compile(&config, o, &machine, &p));
     config_release(&config);
     return p;
 }
 
-static struct plan *compile(enum recompute recompute, int tensor, double smoothing, int64_t rows)
-{
-    return compile_pipeline(recompute, tensor, smoothing, rows, NULL);
-}
-
 /* -1: there is no such node. */
-static int64_t kept_by(struct plan *p)
+static int64_t kept_by(const struct compile_options *o)
 {
+    struct plan *p = compile(o);
     int64_t kept = -1;
 
     for (size_t k = 0; k < p->graph->node_count; k++)
@@ -77,33 +75,56 @@ static int64_t kept_by(struct plan *p)
     return kept;
 }
 
-static int64_t arena_of(struct plan *p)
+static int64_t arena_of(int64_t rows, enum recompute recompute)
 {
+    const struct compile_options o = options(2, recompute, rows);
+    struct plan *p = compile(&o);
     int64_t bytes = p->program[PROGRAM_MICROBATCH].arena_bytes;
 
     plan_free(p);
     return bytes;
 }
 
+static int64_t kept(int tensor, enum recompute recompute, int64_t rows)
+{
+    const struct compile_options o = options(tensor, recompute, rows);
+
+    return kept_by(&o);
+}
+
 static void as_many_as_there_is_room_for(void **state)
 {
-    enum { ROWS = 512, MANY = 16384 };
-    const enum schedule_kind one_at_a_time = SCHEDULE_1F1B, all_at_once = SCHEDULE_GPIPE;
     int64_t share = (int64_t)VOCABULARY / 2 * 4, most = (256 << 20) / share / 16 * 16;
 
     (void)state;
-    assert_true(kept_by(compile(RECOMPUTE_SELECTIVE, 2, 0, ROWS)) >= ROWS);
-    assert_true(kept_by(compile(RECOMPUTE_NONE, 2, 0, MANY)) >= MANY);
-    assert_int_equal(kept_by(compile(RECOMPUTE_SELECTIVE, 2, 0, MANY)), most);
-    assert_int_equal(kept_by(compile(RECOMPUTE_FULL, 2, 0, ROWS)), 0);
-    assert_int_equal(kept_by(compile(RECOMPUTE_SELECTIVE, 1, 0, ROWS)), -1); /* head_loss */
-    assert_true(kept_by(compile(RECOMPUTE_SELECTIVE, 1, 0.1, ROWS)) >= ROWS);
-    assert_true(kept_by(compile_pipeline(RECOMPUTE_SELECTIVE, 2, 0, ROWS, &one_at_a_time)) >= ROWS);
-    assert_int_equal(kept_by(compile_pipeline(RECOMPUTE_SELECTIVE, 2, 0, ROWS, &all_at_once)), 0);
-    assert_true(arena_of(compile(RECOMPUTE_SELECTIVE, 2, 0, ROWS)) <=
-                arena_of(compile(RECOMPUTE_FULL, 2, 0, ROWS)) + ROWS * share);
-    assert_true(arena_of(compile(RECOMPUTE_SELECTIVE, 2, 0, MANY)) <=
-                arena_of(compile(RECOMPUTE_FULL, 2, 0, MANY)) + 2 * most * share);
+    assert_true(kept(2, RECOMPUTE_SELECTIVE, ROWS) >= ROWS);
+    assert_true(kept(2, RECOMPUTE_NONE, MANY) >= MANY);
+    assert_int_equal(kept(2, RECOMPUTE_SELECTIVE, MANY), most);
+    assert_int_equal(kept(2, RECOMPUTE_FULL, ROWS), 0);
+    assert_int_equal(kept(1, RECOMPUTE_SELECTIVE, ROWS), -1); /* head_loss */
+    assert_true(arena_of(ROWS, RECOMPUTE_SELECTIVE) <= arena_of(ROWS, RECOMPUTE_FULL) + ROWS * share);
+    assert_true(arena_of(MANY, RECOMPUTE_SELECTIVE) <= arena_of(MANY, RECOMPUTE_FULL) + 2 * most * share);
+}
+
+static void other_losses_and_stages(void **state)
+{
+    struct compile_options o = options(1, RECOMPUTE_SELECTIVE, ROWS);
+    int64_t few;
+
+    (void)state;
+    o.label_smoothing = 0.1;
+    assert_true(kept_by(&o) >= ROWS);
+    o = options(2, RECOMPUTE_SELECTIVE, ROWS);
+    o.used[COUNT_LABELS] = 0.15; /* what is masked */
+    few = kept_by(&o);
+    assert_true(few >= 0.15 * ROWS && few < 0.3 * ROWS);
+    o = options(2, RECOMPUTE_SELECTIVE, ROWS);
+    o.mesh.size[AXIS_PP] = 2;
+    o.stage_rank = 1;
+    o.pipeline = (struct pipeline_options){ .schedule = SCHEDULE_1F1B, .microbatches = 2 };
+    assert_true(kept_by(&o) >= ROWS);
+    o.pipeline.schedule = SCHEDULE_GPIPE; /* which has the logits of all microbatches at once */
+    assert_int_equal(kept_by(&o), 0);
 }
 
 int main(void)
@@ -111,6 +132,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(same_bits),
         cmocka_unit_test(as_many_as_there_is_room_for),
+        cmocka_unit_test(other_losses_and_stages),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
