@@ -171,6 +171,19 @@ static int settle_threads(struct joined *j)
 
 /* ---- the whole ---- */
 
+static int make_groups_of_all(struct joined *j)
+{
+    int *ranks = mem_alloc_array((size_t)j->place.ranks, sizeof(ranks[0]));
+    int status = take(j->mpi.module->group(j->context, NULL, 0, &j->all));
+
+    for (int r = 0; r < j->place.ranks; r++)
+        ranks[r] = r;
+    if (status == OK)
+        status = take(j->mpi.module->group(j->context, ranks, j->place.ranks, &j->leaving));
+    mem_free(ranks);
+    return status;
+}
+
 static int start_mpi(struct joined *j, const struct launcher *l)
 {
     const char *problem;
@@ -186,7 +199,7 @@ static int start_mpi(struct joined *j, const struct launcher *l)
         error_hint("the launcher must be that of %s", j->mpi.module->flavour);
         return ERR_CONFIG;
     }
-    return take(j->mpi.module->group(j->context, NULL, 0, &j->all));
+    return make_groups_of_all(j);
 }
 
 int joined_leaders(struct joined *j, struct leader *leaders, int *count, int *listener)

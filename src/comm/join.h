@@ -12,6 +12,7 @@ struct joined {
     void *context; /* MPI's */
     struct mpi_world place;
     struct mpi_handle all, host;
+    struct mpi_handle leaving; /* all again: who leaves meets nobody who is still at work */
     struct segment *segment;
     int *seats;
     struct watch *watch;

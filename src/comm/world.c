@@ -134,7 +134,7 @@ static void await_end(const struct joined *j)
 
 enum { ALL_HERE, NOT_YET, NEVER };
 
-static int test_barrier(struct world *w, struct mpi_handle *request)
+static int test_meeting(struct world *w, struct mpi_handle *request)
 {
     struct joined *j = w->joined;
     bool done = false;
@@ -147,10 +147,16 @@ static int test_barrier(struct world *w, struct mpi_handle *request)
     return problem ? NEVER : done ? ALL_HERE : NOT_YET;
 }
 
-/* Waits until all have come to this place; once a rank has failed, only for a while. */
-static bool part(struct world *w)
+/* Waits until all have come to this place; once a rank has failed, only for a while. *most: the largest of
+ * what they bring, where all have come. */
+static bool part(struct world *w, int32_t mine, int32_t *most)
 {
-    const struct mpi_transfer barrier = { .kind = MPI_KIND_BARRIER };
+    const struct mpi_transfer meeting = { .kind = MPI_KIND_ALL_REDUCE,
+                                          .type = MPI_TYPE_I32,
+                                          .reduction = MPI_REDUCE_MAX,
+                                          .count = 1,
+                                          .in = &mine,
+                                          .out = most };
     struct joined *j = w->joined;
     struct mpi_handle request;
     double since = clock_seconds();
@@ -158,11 +164,11 @@ static bool part(struct world *w)
 
     await_end(j);
     pthread_mutex_lock(&w->comm->traffic->mutex);
-    if (j->mpi.module->start(j->context, j->all, &barrier, &request))
+    if (j->mpi.module->start(j->context, j->leaving, &meeting, &request))
         here = NEVER;
     pthread_mutex_unlock(&w->comm->traffic->mutex);
     while (here == NOT_YET) {
-        here = test_barrier(w, &request);
+        here = test_meeting(w, &request);
         if (atomic_load(&j->segment->broken) == OK)
             since = clock_seconds();
         if (here == NOT_YET && clock_seconds() - since > PATIENCE)
@@ -184,17 +190,20 @@ static void tell_once(struct world *w, int status)
 int world_close(struct world *w, int status)
 {
     struct joined *j = w->joined;
-    bool left, own = status != OK && *error_message();
+    bool left, own = status != OK && *error_message() && w->comm && !w->comm->echo;
+    int32_t mine = own ? w->ranks - w->rank : 0, first = mine;
 
     if (!w->comm)
         return status;
-    if (own && !w->comm->echo) {
+    if (own && w->host_ranks == w->ranks)
         tell_once(w, status);
+    if (own)
         comm_break(w->comm, status);
-    }
-    error_clear();
     comm_enter(w->comm, PHASE_END);
-    left = part(w);
+    left = part(w, mine, &first);
+    if (own && (!left || first == mine)) /* on several hosts the first that has failed, once that is known */
+        tell_once(w, status);
+    error_clear();
     if (atomic_load(&j->segment->broken) != OK)
         status = atomic_load(&j->segment->broken);
     if (!left)

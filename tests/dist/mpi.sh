@@ -147,6 +147,13 @@ for flavour in $flavours; do
     -n 1 "$PLAIT" $train --output_dir none --weight_decay 0.1
   fails $flavour 73 "already exists and is not empty" 2 "$PLAIT" $train --output_dir threads
   fails $flavour 66 "no/such.txt" 2 "$PLAIT" ${train/text.txt/no/such.txt} --output_dir none
+  if strace -o trace true 2>/dev/null; then # each on a host of its own
+    apart="strace -f -qq -o trace -e trace=memfd_create -e inject=memfd_create:error=ENOSYS $PLAIT"
+    fails $flavour 66 "no/such.txt" 2 $apart ${train/text.txt/no/such.txt} --output_dir none
+    ! mpirun $flavour 1 $apart $train --output_dir none : -n 1 $apart $train --output_dir none --args_file nowhere.json 2>err ||
+      stop "$flavour: one goes on alone"
+    [ "$(grep -c '^plait: error: ' err)" = 1 ] && grep -q 'nowhere.json: cannot open' err || stop "$flavour: $(cat err)"
+  fi
   [ ! -e none ] || stop "$flavour: a directory of a run that was refused"
 done
 
