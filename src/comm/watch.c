@@ -401,7 +401,7 @@ static void open_lines(struct watch *w)
     }
 }
 
-static double find_limit(void)
+double watch_limit(void)
 {
     const char *text = getenv("PLAIT_HANG_SECONDS");
 
@@ -424,7 +424,7 @@ int watch_begin(const struct watch_options *o, struct watch **out)
     struct watch *w = mem_alloc(sizeof(*w));
 
     w->o = *o;
-    w->limit = find_limit();
+    w->limit = watch_limit();
     w->seats = o->traffic->segment->ranks;
     w->looked = w->awake = clock_seconds();
     open_lines(w);

@@ -29,6 +29,8 @@ struct watch_options {
     void (*tell)(int status);
 };
 
+/* Seconds that a rank may stand still at least; 0: for ever. */
+double watch_limit(void);
 /* Its seat is filled in. ERR_SYSTEM. */
 int watch_begin(const struct watch_options *o, struct watch **out);
 /* Before the process leaves MPI, when all ranks have come to their end. NULL is fine. */

@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "base/parallel.h"
 #include "comm/join.h"
+#include "comm/vigil.h"
 #include "comm/watch.h"
 
 enum { PATIENCE = 2 /* seconds */ };
@@ -89,6 +90,7 @@ int world_open(struct world *w, const struct world_options *o)
 {
     struct launcher l = launcher_find();
     struct joined *j;
+    struct vigil *vigil;
     struct comm *c = NULL;
     int status;
 
@@ -98,11 +100,13 @@ int world_open(struct world *w, const struct world_options *o)
     if (!l.name && o->comm != WORLD_MPI)
         return OK;
     j = mem_alloc(sizeof(*j));
+    vigil = l.name ? vigil_begin(o->tell) : NULL;
     status = join(j, &l);
     if (status == OK) {
         c = make_comm(j);
         status = begin_watch(j, c, o);
     }
+    vigil_end(vigil);
     if (status != OK)
         return give_up(j, &l, o, status);
     if (j->place.rank > 0)

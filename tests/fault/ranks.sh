@@ -64,6 +64,13 @@ for flavour in $flavours; do
   ended 6 hung.$flavour
   says_once "rank 1 on $(hostname) (process [0-9]*) has stood still for 2 seconds while training, after step [0-9]"
 
+  # before MPI has begun
+  "$(launcher $flavour)" -n 3 bash -c '[ "${OMPI_COMM_WORLD_RANK:-$PMI_RANK}" != 1 ] || kill -STOP $$; exec "$@"' bash \
+    "$PLAIT" $train --output_dir halted.$flavour >out 2>err &
+  launched=$!
+  ended 8 halted.$flavour
+  says_once "rank 1 on $(hostname) (process [0-9]*) has stood still for 2 seconds while starting"
+
   export PLAIT_MPI=${PLAIT%/*}/plait_mpi_$flavour.so
   for how in exit hang; do
     begin=$(date +%s)
