@@ -48,7 +48,8 @@ const struct option train_batch_options[] = {
     { "num_train_epochs", OPTION_DOUBLE, AT(epochs), "3.0",
       "times that all samples are seen; may end within one", .min = 0, .max = 1e9,
       .aliases = NAMES("n_epochs") },
-    { "max_steps", OPTION_INT, AT(max_steps), "-1", "steps, instead of epochs", .min = -1, .max = 1e15 },
+    { "max_steps", OPTION_INT, AT(max_steps), "-1", "steps, instead of epochs", .min = -1, .max = 1e15,
+      .aliases = NAMES("train_iters") },
     { "group_by_length", OPTION_BOOL, AT(group_by_length), "false",
       "samples of like length together, as far as a shuffle allows" },
     { "no_shuffle", OPTION_BOOL, AT(no_shuffle), "false", "samples in the order of the files" },
@@ -62,7 +63,8 @@ const struct option train_batch_options[] = {
 };
 
 const struct option train_optimizer_options[] = {
-    { "learning_rate", OPTION_DOUBLE, AT(learning_rate), "5e-5", "the highest", .min = 0, .max = 1e30 },
+    { "learning_rate", OPTION_DOUBLE, AT(learning_rate), "5e-5", "the highest", .min = 0, .max = 1e30,
+      .aliases = NAMES("lr") },
     { "lr_scheduler_type", OPTION_CHOICE, AT(lr_scheduler_type), "linear", "its course", .choices = lr_names,
       .aliases = NAMES("lr_schedule_type") },
     { "lr_scheduler_kwargs", OPTION_STRING, AT(lr_scheduler_kwargs), NULL,
@@ -80,7 +82,7 @@ const struct option train_optimizer_options[] = {
     { "adam_epsilon", OPTION_DOUBLE, AT(epsilon), "1e-8", "AdamW's epsilon", .min = 0, .max = 1 },
     { "max_grad_norm", OPTION_DOUBLE, AT(max_grad_norm), "1.0",
       "gradients are clipped to this norm; 0: they are not", .min = 0, .max = 1e30,
-      .aliases = NAMES("grad_norm_clip") },
+      .aliases = NAMES("grad_norm_clip", "clip_grad") },
     { "label_smoothing_factor", OPTION_DOUBLE, AT(label_smoothing_factor), "0.0",
       "part of a label's weight that all entries of the vocabulary share; not in evaluation", .min = 0,
       .max = 1 },
