@@ -33,17 +33,25 @@ const struct option no_compute_options[] = {
     { 0 },
 };
 
-static int memory_limit(const char *text, int ranks, double *bytes)
+double compute_memory_part(const struct compute_options *c)
 {
+    const char *text = c->device_memory;
     char *end;
-    double fraction = strtod(text, &end);
+    double part = strtod(text, &end);
+
+    return *text && !*end && part > 0 && part <= 1 ? part : 0;
+}
+
+static int memory_limit(const struct compute_options *c, int ranks, double *bytes)
+{
+    double part = compute_memory_part(c);
     uint64_t size;
 
-    if (*text && !*end && fraction > 0 && fraction <= 1) {
-        *bytes = fraction * (double)mem_available();
+    if (part > 0) {
+        *bytes = part * (double)mem_available();
         return OK;
     }
-    TRY(parse_bytes("device_memory", text, &size));
+    TRY(parse_bytes("device_memory", c->device_memory, &size));
     *bytes = (double)size * ranks;
     return OK;
 }
@@ -56,7 +64,7 @@ int compute_check(const struct compute_options *c, int ranks, double *bytes)
         return fail(ERR_CONFIG,
                     "--dtype float16 is not offered: its range is too small to train in without loss "
                     "scaling (expected float32 or bfloat16)");
-    return memory_limit(c->device_memory, ranks, bytes);
+    return memory_limit(c, ranks, bytes);
 }
 
 enum dtype compute_dtype(const struct compute_options *c)

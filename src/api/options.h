@@ -14,6 +14,8 @@ struct compute_options {
     const char *device_memory;
 };
 extern const struct option compute_options[];
+/* The fraction that device_memory says; 0: it says a size. */
+double compute_memory_part(const struct compute_options *c);
 /* Refuses what this build has not; *bytes: what the ranks of a host may take for the model. */
 int compute_check(const struct compute_options *c, int ranks, double *bytes);
 enum dtype compute_dtype(const struct compute_options *c);

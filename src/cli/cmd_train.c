@@ -3,6 +3,7 @@
 
 #include "base/err.h"
 #include "base/log.h"
+#include "base/parallel.h"
 #include "cli/train_command.h"
 #include "comm/world.h"
 #include "plan/partition.h"
@@ -46,11 +47,17 @@ static int find_hosts(struct session_options *s)
 
 static int load_cluster(struct train_command *v, const struct options *o, struct session_options *s)
 {
+    struct cluster *c = &s->wish.cluster;
+    double part = compute_memory_part(&v->compute); /* of the memory there is, not a size */
+
     if (!v->machines.cluster)
         return OK;
-    TRY(cluster_load(&s->wish.cluster, v->machines.cluster));
-    if (s->wish.cluster.memory > 0 && !options_given(o, "device_memory"))
-        s->memory = s->wish.cluster.memory * world_host_ranks(s->world, &s->mesh);
+    TRY(cluster_load(c, v->machines.cluster));
+    if (part > 0 && c->memory > 0)
+        s->memory =
+            (options_given(o, "device_memory") ? part : 1) * c->memory * world_host_ranks(s->world, &s->mesh);
+    else if (part > 0 && c->host_ranks > 0 && v->parallel.thought) /* hosts like this one */
+        s->memory *= (double)ceil_div(mesh_ranks(&s->mesh), c->host_ranks);
     return OK;
 }
 

@@ -96,6 +96,7 @@ echo '{"hosts": 2, "ranks_per_host": 2, "memory_per_rank": 1e9, "flops_per_secon
   "link_bytes_per_second": 1e11, "message_seconds": 1e-7, "host_link_bytes_per_second": 1e6, "host_message_seconds": 1e-3}' >slow.json
 "$PLAIT" plan $common --cluster slow.json --global_batch_size 16 2>/dev/null | grep '^layout: ' >slow.txt
 grep -q 'pipeline' slow.txt || stop "over slow links: $(cat slow.txt)"
+prints " of 500 MB: " "$PLAIT" plan $common --cluster slow.json --device_memory 0.5
 echo '{"hosts": 2, "ranks": 3}' >bad.json
 refuses 65 'bad.json:1:14: $.ranks: unknown key (expected hosts, ' "$PLAIT" plan $common --cluster bad.json
 echo '{"flops_per_second": -1}' >bad.json
