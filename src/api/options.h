@@ -63,7 +63,7 @@ enum recompute parallel_recompute(const struct parallel_options *p);
 int parallel_zero_stage(const struct parallel_options *p, const struct mesh *mesh);
 
 /* What the processes of a launcher have each read for themselves is one and the same, else ERR_CONFIG, as
- * world_agree. what: "prompts". A file that is not there is an empty one. */
+ * world_agree. what: "prompts". A file that is not there (NULL: none) is an empty one. */
 int agree_on_bytes(const struct world *w, const char *what, const void *bytes, size_t length);
 int agree_on_file(const struct world *w, const char *what, const char *path);
 

@@ -179,7 +179,7 @@ static int agree_on_rest(const struct world *w, const char *what, const char *pa
 
 int agree_on_file(const struct world *w, const char *what, const char *path)
 {
-    return file_exists(path) ? agree_on_rest(w, what, path, 0) : agree_on_bytes(w, what, "", 0);
+    return path && file_exists(path) ? agree_on_rest(w, what, path, 0) : agree_on_bytes(w, what, "", 0);
 }
 
 /* All ranks are the same program with the same options. */
