@@ -46,10 +46,14 @@ static int nowhere(int fd)
 
 static void add_addresses(struct lifeline_door *door, const struct ifaddrs *list, bool loopback, int *count)
 {
-    for (const struct ifaddrs *i = list; i && *count < LIFELINE_ADDRESSES; i = i->ifa_next)
-        if (i->ifa_addr && i->ifa_addr->sa_family == AF_INET && (i->ifa_flags & IFF_UP) &&
-            loopback == !!(i->ifa_flags & IFF_LOOPBACK))
-            door->address[(*count)++] = ((const struct sockaddr_in *)i->ifa_addr)->sin_addr.s_addr;
+    for (const struct ifaddrs *i = list; i && *count < LIFELINE_ADDRESSES; i = i->ifa_next) {
+        struct sockaddr_in found;
+        if (!i->ifa_addr || i->ifa_addr->sa_family != AF_INET || !(i->ifa_flags & IFF_UP) ||
+            loopback != !!(i->ifa_flags & IFF_LOOPBACK))
+            continue;
+        memcpy(&found, i->ifa_addr, sizeof(found));
+        door->address[(*count)++] = found.sin_addr.s_addr;
+    }
 }
 
 /* That of this host alone comes last: it is for hosts that are one machine. */
