@@ -1,5 +1,6 @@
 # docs/COMING_FROM.md: its commands run as they stand there, with small models in the hub's cache under the names that they
 # use, and small files where their data lies. A launcher of ranks is played by ranks inside the process.
+[ -z "${PLAIT_SANITIZE:-}" ] || { echo "its commands run under sanitizers in other tests: not tested"; exit 77; }
 . "$TESTS/lib/cli.sh"
 doc=$TESTS/../docs/COMING_FROM.md
 export XDG_CACHE_HOME=$PWD/cache HF_HOME=$PWD/hf OMP_NUM_THREADS=1

@@ -1,5 +1,5 @@
 # For tests under a launcher: . "$TESTS/lib/mpi.sh", after lib/cli.sh. Every MPI that plait has a module for and whose
-# mpirun is here is in `flavours`; `mpirun FLAVOUR N COMMAND...` starts ranks.
+# mpirun is here is in `flavours`, under a sanitizer one of them; `mpirun FLAVOUR N COMMAND...` starts ranks.
 
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_rmaps_base_oversubscribe=1
 export OMPI_MCA_hwloc_base_binding_policy=none OMPI_MCA_btl_base_warn_component_unused=0
@@ -25,6 +25,7 @@ for flavour in openmpi mpich; do
   fi
 done
 [ -n "$flavours" ] || exit 77
+[ -z "${PLAIT_SANITIZE:-}" ] || read -r flavours _ <<<"$flavours"
 
 mpirun() {
   local flavour=$1 ranks=$2
