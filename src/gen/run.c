@@ -347,10 +347,12 @@ static void run_end(struct run *run)
     mem_free(run->choices);
 }
 
-static int advance(struct run *run)
+/* A copy that stops in a prompt goes on to where all are asked, as the others wait for it there. */
+static int advance(struct run *run, bool *ended)
 {
     TRY(ask(run, true));
-    if (run->results->stopped)
+    *ended = run->results->stopped;
+    if (*ended)
         return OK;
     TRY(take_prompts(run));
     if (!run->results->stopped)
@@ -368,6 +370,7 @@ int generator_run(struct generator *g, const struct generation_request *request,
                        .o = o,
                        .stop = { request->tokenizer, o->stop_strings, o->stop_count },
                        .results = &results };
+    bool ended = false;
     int status;
 
     TRY(check_request(&run));
@@ -375,8 +378,8 @@ int generator_run(struct generator *g, const struct generation_request *request,
         TRY(read_start(&run, &run.start));
     run_begin(&run);
     status = OK;
-    while (status == OK && copies_busy(&run) && !results.stopped)
-        status = advance(&run);
+    while (status == OK && !ended && copies_busy(&run))
+        status = advance(&run, &ended);
     run_end(&run);
     if (status == OK)
         *out = results;
