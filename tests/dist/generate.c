@@ -50,6 +50,7 @@ struct outcome {
     int32_t ids[MOST_RESULTS][LONGEST + NEW + 1];
     int64_t length[MOST_RESULTS];
     size_t count;
+    bool stopped;
 };
 
 struct run {
@@ -58,6 +59,7 @@ struct run {
     int32_t ids[PROMPTS][LONGEST];
     struct prompt prompts[PROMPTS];
     struct outcome outcomes[8]; /* of each rank */
+    int answers;                /* after so many, rank 0 wants no more; 0: nobody says so */
 };
 
 static void set_prompts(struct run *r)
@@ -79,10 +81,20 @@ static void keep(struct outcome *o, const struct generation_results *results)
     }
 }
 
+static bool proceed(void *context)
+{
+    int *left = context;
+
+    return *left == 0 || --*left > 0;
+}
+
 static int generate(void *context, int rank, struct comm *comm)
 {
     struct run *r = context;
-    struct generation_request request = { .prompts = r->prompts, .count = PROMPTS, .options = &r->options };
+    int left = rank == 0 ? r->answers : 0;
+    struct generation_request request = {
+        .prompts = r->prompts, .count = PROMPTS, .options = &r->options, .proceed = proceed, .context = &left
+    };
     struct generator_capacity capacity = {
         .prompts = 3, .width = generation_width(&r->options), .chunk = 5, .cluster = case_fast_links
     };
@@ -97,7 +109,9 @@ static int generate(void *context, int rank, struct comm *comm)
         for (int64_t k = 0; k < store_at(store, i)->bytes / 4; k++)
             store_at(store, i)->data[k] *= store_at(store, i)->kind == TENSOR_PARAM ? 8 : 1;
     TRY(generator_run(g, &request, &results));
-    keep(&r->outcomes[rank], &results);
+    r->outcomes[rank].stopped = results.stopped;
+    if (!results.stopped)
+        keep(&r->outcomes[rank], &results);
     generation_results_release(&results);
     generator_free(g);
     store_free(store);
@@ -107,7 +121,7 @@ static int generate(void *context, int rank, struct comm *comm)
 static void run_way(struct run *r, const struct family *family, const struct way *way,
                     const struct mesh *mesh)
 {
-    memset(r, 0, sizeof(*r));
+    *r = (struct run){ .answers = r->answers };
     set_prompts(r);
     must(config_preset(&r->config, family->preset));
     must(config_override(&r->config, family->overrides));
@@ -166,9 +180,21 @@ static void follows_one_rank(void **state)
     }
 }
 
+/* Rank 0 stops within a prompt that is longer than a chunk, where the other copy is not asked. */
+static void copies_stop_together(void **state)
+{
+    static struct run r;
+
+    (void)state;
+    for (r.answers = 1; r.answers <= 4; r.answers++) {
+        run_way(&r, &families[0], &ways[0], &(struct mesh){ { 2 } });
+        assert_true(r.outcomes[0].stopped && r.outcomes[1].stopped);
+    }
+}
+
 int main(void)
 {
-    struct CMUnitTest tests[FAMILIES];
+    struct CMUnitTest tests[FAMILIES + 1] = { [FAMILIES] = cmocka_unit_test(copies_stop_together) };
 
     for (int i = 0; i < FAMILIES; i++)
         tests[i] = (struct CMUnitTest){ .name = families[i].preset,
